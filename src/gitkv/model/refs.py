@@ -1,0 +1,68 @@
+"""Namespaces and the refs git-kv owns (`docs/spec/format.md`, section Refs). Everything here is over bytes, with full matches."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, NewType
+
+Ref = NewType("Ref", bytes)
+Namespace = NewType("Namespace", str)
+EpochLabel = NewType("EpochLabel", str)
+
+_NAMESPACE = re.compile(rb"[a-z0-9][a-z0-9._-]{0,62}")
+_EPOCH = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+POLICY_REF = Ref(b"refs/heads/main")
+POLICY_PATH = ".kv/policy.yaml"
+LEDGER = b"refs/kv/"
+INDEX = b"refs/kv-index/"
+WATCHLOG = b"refs/kv-watchlog/"
+WATERMARK = b"refs/kv-mirror/"
+AUDITED = b"refs/kv-audited/"  # Stargate's own: how far the deep audit has come; never advertised
+
+
+def parse_namespace(text: bytes) -> Namespace:
+    """Raises ValueError unless the whole of `text` is a namespace, and one that git can keep as a ref."""
+    if _NAMESPACE.fullmatch(text) is None or b".." in text or text.endswith((b".", b".lock")):
+        raise ValueError(f"namespace {text[:80]!r} is not valid: expected [a-z0-9][a-z0-9._-]{{0,62}}, no '..', no final '.' or '.lock'")
+    return Namespace(text.decode("ascii"))
+
+
+def parse_epoch(text: bytes) -> EpochLabel:
+    """Raises ValueError unless the whole of `text` is an epoch label: 1 to 63 of [A-Za-z0-9_-]."""
+    if _EPOCH.fullmatch(text) is None:
+        raise ValueError(f"epoch label {text[:80]!r} is not valid: expected [A-Za-z0-9][A-Za-z0-9_-]{{0,62}}")
+    return EpochLabel(text.decode("ascii"))
+
+
+def ledger_ref(ns: Namespace) -> Ref:
+    return Ref(LEDGER + ns.encode())
+
+
+def index_ref(ns: Namespace) -> Ref:
+    return Ref(INDEX + ns.encode())
+
+
+def watchlog_ref(ns: Namespace, epoch: EpochLabel) -> Ref:
+    return Ref(b"%b%b@%b" % (WATCHLOG, ns.encode(), epoch.encode()))
+
+
+def watermark_ref(ns: Namespace) -> Ref:
+    return Ref(WATERMARK + ns.encode())
+
+
+def audited_ref(ns: Namespace) -> Ref:
+    return Ref(AUDITED + ns.encode())
+
+
+def tracking_ref(remote: str, ref: Ref) -> Ref:
+    """Where a clone keeps what it fetched of `ref`, before it trusts it: refs/kv/main -> refs/remotes/origin/kv/main."""
+    return Ref(b"refs/remotes/%b/%b" % (remote.encode(), ref.removeprefix(b"refs/")))
+
+
+class RefUpdate(NamedTuple):
+    """One ref's move; ZERO_OID as `old` means it must not exist yet, as `new` means deletion."""
+
+    ref: Ref
+    old: bytes
+    new: bytes
