@@ -73,3 +73,11 @@ ACCEPTED = Verdict()
 def refuse(reasons: list[Reason]) -> Verdict:
     """The verdict for these reasons, cut to the first REASONS_MAX."""
     return Verdict(tuple(reasons[:REASONS_MAX]))
+
+
+class FormError(ValueError):
+    """Bytes that are not what the format says; carries the reason a judge would give."""
+
+    def __init__(self, broken: Reason) -> None:
+        super().__init__(broken.text())
+        self.reason = broken

@@ -1,0 +1,130 @@
+"""OpenPGP armour and packets (RFC 4880 sections 4 and 6), as far as finding keys and checking a signature's spelling needs it.
+
+Every function raises ValueError. Verifying is left to GnuPG (`sign/openpgp.py`).
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from hashlib import sha1
+from typing import NamedTuple
+
+TAG_SIGNATURE, TAG_SECRET_KEY, TAG_PUBLIC_KEY, TAG_SECRET_SUBKEY, TAG_PUBLIC_SUBKEY = 2, 5, 6, 7, 14
+ALGORITHM_RSA = 1
+_LINE_CHARS = 64
+_ARMOUR = re.compile(
+    rb"-----BEGIN PGP ([A-Z ]{1,32})-----\n((?:[A-Za-z]{1,32}: [ -~]{0,512}\n)*)\n"
+    rb"((?:[A-Za-z0-9+/]{1,128}={0,2}\n)+)(=[A-Za-z0-9+/]{4}\n)?-----END PGP \1-----\n"
+)
+
+
+class Armour(NamedTuple):
+    """An armoured block taken apart: `title` as b"SIGNATURE", `headers` are lines ("Comment: ..."), `crc` whether it has a checksum."""
+
+    title: bytes
+    headers: bytes
+    data: bytes
+    crc: bool
+
+
+class Packet(NamedTuple):
+    tag: int
+    body: bytes
+
+
+class KeyPacket(NamedTuple):
+    """A primary key or subkey. `fingerprint`: 40 upper-case hex digits. `algorithm`: RFC 4880 9.1. `numbers`: the bytes behind it."""
+
+    fingerprint: str
+    algorithm: int
+    numbers: bytes
+
+
+def crc24(data: bytes) -> bytes:
+    """The armour checksum of RFC 4880 6.1, three bytes."""
+    crc = 0xB704CE
+    for byte in data:
+        crc ^= byte << 16
+        for _ in range(8):
+            crc = (crc << 1) ^ 0x1864CFB if crc & 0x800000 else crc << 1
+    return (crc & 0xFFFFFF).to_bytes(3, "big")
+
+
+def enarmour(title: bytes, data: bytes) -> bytes:
+    """`data` as GnuPG armours it: no headers, lines of 64 characters, a checksum."""
+    text = binascii.b2a_base64(data, newline=False)
+    lines = [text[at : at + _LINE_CHARS] for at in range(0, len(text), _LINE_CHARS)]
+    checksum = b"=" + binascii.b2a_base64(crc24(data), newline=False)
+    return b"\n".join([b"-----BEGIN PGP " + title + b"-----", b"", *lines, checksum, b"-----END PGP " + title + b"-----", b""])
+
+
+def dearmour(text: bytes) -> Armour:
+    """One block ending in LF. Headers and line lengths are free: whoever accepts one spelling only compares with `enarmour`."""
+    match = _ARMOUR.fullmatch(text)
+    if match is None:
+        raise ValueError("expected one armoured OpenPGP block with LF line ends and nothing before or behind it")
+    try:
+        data = binascii.a2b_base64(match[3].replace(b"\n", b""), strict_mode=True)
+    except binascii.Error as error:
+        raise ValueError(f"armour is not base64: {error}") from None
+    if match[4] and binascii.a2b_base64(match[4][1:]) != crc24(data):
+        raise ValueError("armour's checksum does not match its content")
+    return Armour(match[1], match[2], data, bool(match[4]))
+
+
+def packets(data: bytes) -> list[Packet]:
+    """The packets that fill `data` exactly."""
+    found, at = [], 0
+    while at < len(data):
+        first = data[at]
+        if not first & 0x80:
+            raise ValueError(f"no packet starts at byte {at}")
+        tag = first & 0x3F if first & 0x40 else first >> 2 & 0x0F
+        start, length = (_new_length if first & 0x40 else _old_length)(data, at)
+        if start + length > len(data):
+            raise ValueError(f"packet at byte {at} is cut short")
+        found.append(Packet(tag, data[start : start + length]))
+        at = start + length
+    return found
+
+
+def _old_length(data: bytes, at: int) -> tuple[int, int]:
+    kind = data[at] & 3
+    if kind == 3:
+        raise ValueError("packet of indeterminate length")
+    start = at + 1 + (1 << kind)
+    return start, int.from_bytes(data[at + 1 : start], "big")
+
+
+def _new_length(data: bytes, at: int) -> tuple[int, int]:
+    first = data[at + 1] if at + 1 < len(data) else 0
+    if first < 192:
+        return at + 2, first
+    if first < 224:
+        return at + 3, (first - 192 << 8) + int.from_bytes(data[at + 2 : at + 3], "big") + 192
+    if first < 255:
+        raise ValueError("packet of partial lengths")
+    return at + 6, int.from_bytes(data[at + 2 : at + 6], "big")
+
+
+def take_mpi(data: bytes, at: int) -> tuple[int, int]:
+    """The multiprecision integer at offset `at` in its only form (RFC 4880 3.2), and the offset behind it."""
+    start = at + 2
+    bits = int.from_bytes(data[at:start], "big")
+    end = start + (bits + 7) // 8
+    value = int.from_bytes(data[start:end], "big")
+    if end > len(data) or value.bit_length() != bits:
+        raise ValueError("number is cut short or its length is wrong")
+    return value, end
+
+
+def key_packet(body: bytes) -> KeyPacket:
+    """A version 4 key; its fingerprint is RFC 4880 12.2's."""
+    version = body[0] if body else 0
+    if version != 4:
+        raise ValueError(f"OpenPGP key of version {version}, expected version 4")
+    if len(body) < 7 or len(body) > 0xFFFF:
+        raise ValueError("OpenPGP key has an impossible length")
+    digest = sha1(b"\x99" + len(body).to_bytes(2, "big") + body, usedforsecurity=False).hexdigest()
+    return KeyPacket(digest.upper(), body[5], body[6:])
