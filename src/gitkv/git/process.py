@@ -1,0 +1,138 @@
+"""The only door to git: how its processes are started, with which environment and settings, and how their failures read.
+
+Left to others: what the commands mean. Nothing here goes through a shell, and nothing a surrounding git command exported reaches a child.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from typing import IO, NamedTuple
+
+from gitkv.errors import ToolError, UnavailableError
+from gitkv.git.urls import redact
+from gitkv.model.environment import child_environment
+from gitkv.model.verdict import printable
+
+GIT_VERSION_MIN = "2.39"
+
+# No hook or helper of a repository runs on our behalf, and no background repack starts behind a transaction.
+_SETTINGS = ("core.hooksPath=/dev/null", "protocol.ext.allow=never", "gc.auto=0", "maintenance.auto=false")
+_STDERR_BYTES_MAX = 64 * 1024
+
+
+class Completed(NamedTuple):
+    """A finished process: its whole output, and its exit code (negative: the signal that ended it)."""
+
+    stdout: bytes
+    stderr: bytes
+    code: int
+
+
+class Git:
+    """Runs git for one repository (`git_dir`) or in one directory (`cwd`).
+
+    `env` is the caller's environment; it is scrubbed here, then `extra` (such as GIT_OBJECT_DIRECTORY) is laid on top.
+    Arguments that a user or a peer chose go after `--end-of-options`.
+    """
+
+    def __init__(self, git_dir: str = "", *, env: Mapping[str, str], cwd: str = "", extra: Mapping[str, str] | None = None) -> None:
+        self.git_dir = git_dir
+        self.cwd = cwd
+        self.env = child_environment(env)
+        self.extra = dict(extra or {})
+        self.env |= self.extra
+        self._prefix = ["git"]
+        if git_dir:
+            self._prefix.append(f"--git-dir={git_dir}")
+        self._settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+
+    def with_extra(self, extra: Mapping[str, str]) -> Git:
+        """The same door, with more variables in the children's environment."""
+        return Git(self.git_dir, env=self.env, cwd=self.cwd, extra=self.extra | dict(extra))
+
+    def run(self, *args: str, stdin: bytes = b"", check: bool = True, timeout_s: float | None = None) -> Completed:
+        """Runs to the end. Raises ToolError when git is missing or (with `check`) fails, UnavailableError after `timeout_s`."""
+        process = self.popen(*args)
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise UnavailableError(f"git {sub_command(args)} took longer than {timeout_s} s") from None
+        finally:
+            if process.returncode is None:
+                end_process(process)
+        done = Completed(stdout, stderr, process.returncode)
+        if check and done.code != 0:
+            raise failure(sub_command(args), done)
+        return done
+
+    def popen(self, *args: str, stderr: int | IO[bytes] = subprocess.PIPE, settings: bool = True) -> subprocess.Popen[bytes]:
+        """Starts git with pipes on stdin and stdout; `settings` off leaves the repository's configuration as it is found."""
+        command = [*self._prefix, *(self._settings if settings else ()), *args]
+        return start(command, self.env, cwd=self.cwd, stderr=stderr)
+
+
+def start(
+    command: list[str], env: Mapping[str, str], *, cwd: str = "", stderr: int | IO[bytes] = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
+    """Starts a process with pipes. Raises ToolError when the program or the directory is not there."""
+    pipe = subprocess.PIPE
+    try:
+        return subprocess.Popen(command, env=env, cwd=cwd or None, stdin=pipe, stdout=pipe, stderr=stderr)
+    except (FileNotFoundError, NotADirectoryError):
+        if cwd and not os.path.isdir(cwd):
+            raise ToolError(f"{printable(cwd)} is not a directory") from None
+        hint = f"install git {GIT_VERSION_MIN} or newer and put it on PATH" if command[0] == "git" else "check the command and PATH"
+        raise ToolError(f"the program {printable(command[0])} was not found", hint=hint) from None
+    except OSError as error:
+        raise ToolError(f"{printable(command[0])} could not be started: {error.strerror}") from error
+
+
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """Kills and reaps a child and closes its pipes; harmless when it is gone already."""
+    if process.poll() is None:
+        process.kill()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        try:
+            if pipe is not None:
+                pipe.close()
+        except OSError:  # unflushed bytes for a reader that is gone
+            pass
+    process.wait()
+
+
+def scratch_file() -> IO[bytes]:
+    """An anonymous file for a long-lived child's stderr: unlike a pipe that nobody empties, it never blocks the child."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("git-kv-stderr", os.MFD_CLOEXEC), "w+b", 0)
+    import tempfile  # only where the kernel has no memfd: it imports slowly
+
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def scratch_text(file: IO[bytes]) -> bytes:
+    """What a child wrote to its scratch file, from the start, at most 64 KiB."""
+    return os.pread(file.fileno(), _STDERR_BYTES_MAX, 0)
+
+
+def sub_command(args: tuple[str, ...]) -> str:
+    """The git sub-command among the arguments, past global `-c name=value` pairs."""
+    rest = list(args)
+    while len(rest) > 2 and rest[0] == "-c":
+        rest = rest[2:]
+    return rest[0] if rest else ""
+
+
+def complaint(stderr: bytes, url: str = "") -> str:
+    """The line of `stderr` that says what went wrong, printable and without credentials."""
+    lines = [line.strip() for line in stderr.replace(b"\r", b"\n").split(b"\n") if line.strip()]
+    fatal = [line for line in lines if line.startswith((b"fatal:", b"error:"))]
+    chosen = (fatal or lines or [b""])[0]
+    return printable(redact(chosen.decode("utf-8", "backslashreplace"), url))
+
+
+def failure(command: str, done: Completed, url: str = "") -> ToolError:
+    """The error for a git command that failed."""
+    how = f"ended by signal {-done.code}" if done.code < 0 else f"exit {done.code}"
+    return ToolError(f"git {command} failed ({how}): {complaint(done.stderr, url) or 'it gave no reason'}")

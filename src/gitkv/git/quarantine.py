@@ -1,0 +1,290 @@
+"""A place where a pack from outside is unpacked, checked and measured before one byte of it can be seen.
+
+`git index-pack --strict` does the checking: it hashes every object (detecting collisions), proves that each object is well formed and that
+what it links to exists, and completes thin packs. Around it stand limits on size, objects, memory, processor time and patience, because
+half a megabyte can inflate to half a gigabyte (design: gateway "Quarantine", hostile inputs "Wire and pack").
+Left to others: whether the objects are wanted (`ledger/`), and the record of intent around `adopt` (`gateway/`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import select
+import subprocess
+import time
+from contextlib import suppress
+from typing import IO, NamedTuple
+
+from gitkv.errors import GitKvError, IntegrityError, ToolError
+from gitkv.git.object_store import quarantine_environment
+from gitkv.git.pack import parse_pack_header, read_index
+from gitkv.git.process import Git, complaint, end_process, scratch_file, scratch_text
+from gitkv.model.oid import Oid
+
+_HEADER_BYTES = 12
+_TRAILER_BYTES = 20
+_REMOVALS_MAX = 1000
+_RESULT = re.compile(rb"pack\t([0-9a-f]{40})\n")
+_WORST = 64 << 20  # room for the index, and for the bases that complete a thin pack
+
+# Large blobs stream through a small buffer instead of being held; delta bases are cached sparingly; one thread, one share of the limits.
+_INDEX_PACK = ("-c", "core.bigFileThreshold=1m", "-c", "core.deltaBaseCacheLimit=16m", "-c", "core.packedGitWindowSize=1m",
+               "-c", "core.packedGitLimit=64m", "index-pack", "--strict", "--stdin", "--fix-thin", "--threads=1")  # fmt: skip
+
+
+class PackRefused(GitKvError):  # the event's name in the gateway's vocabulary
+    """A pack from outside was not accepted; nothing of it is left. The message is one printable line."""
+
+    exit_code = 5
+
+
+class Limits(NamedTuple):
+    """What one pack may cost."""
+
+    pack_bytes_max: int = 2 << 30
+    objects_max: int = 1_000_000
+    memory_bytes_max: int = 1 << 30
+    cpu_s_max: int = 300
+    wall_s_max: float = 600.0
+
+
+class QuarantinedPack(NamedTuple):
+    """A checked pack. `oids`: the objects that were sent; `bases`: objects of ours that complete a thin pack. Paths are "" when empty."""
+
+    pack_path: str
+    idx_path: str
+    oids: tuple[Oid, ...]
+    bases: tuple[Oid, ...]
+    directory: str
+
+
+class Quarantine:
+    """One pack's quarantine under `<git_dir>/kv/quarantine/`: `feed` until the end, `finish`, then `adopt` or `discard`.
+
+    Every failure raises PackRefused and discards. `objects_dir` is a GIT_OBJECT_DIRECTORY for readers of the pack.
+    """
+
+    def __init__(self, git: Git, limits: Limits | None = None) -> None:
+        self._git = git
+        self._limits = limits or Limits()
+        self.objects_dir = os.path.join(_root(git.git_dir), os.urandom(8).hex())
+        self._real_pack_dir = os.path.join(git.git_dir, "objects", "pack")
+        self._head = b""
+        self._fed_bytes = 0
+        self._count = 0
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
+        self._deadline_s = time.monotonic() + self._limits.wall_s_max
+        os.makedirs(os.path.join(self.objects_dir, "pack"), mode=0o700)
+
+    def feed(self, data: bytes) -> None:
+        """Takes the next bytes of the pack."""
+        try:
+            self._feed(data)
+        except BaseException:
+            self.discard()
+            raise
+
+    def finish(self) -> QuarantinedPack:
+        """The pack, once every byte was fed."""
+        try:
+            return self._finish()
+        except BaseException:
+            self.discard()
+            raise
+
+    def wait_until_ended(self) -> None:
+        """Blocks until git has read the whole pack, or given up; a sender who waits for our answer never closes its side.
+
+        To be called from another thread once `is_started`; `finish` says what came of it.
+        """
+        if self._child is not None:
+            self._child.wait()
+
+    @property
+    def is_started(self) -> bool:
+        """Whether git has been given its first bytes."""
+        return self._child is not None
+
+    def adopt(self, pack: QuarantinedPack) -> None:
+        """Moves the pack among the repository's own, durably; its index last, for git sees a pack through its index."""
+        moved = False
+        for suffix in (".pack", ".rev", ".idx"):
+            source = pack.pack_path.removesuffix(".pack") + suffix
+            if pack.oids and os.path.exists(source):
+                _sync(source)
+                os.rename(source, os.path.join(self._real_pack_dir, os.path.basename(source)))
+                moved = True
+        if moved:
+            _sync(self._real_pack_dir)
+        self.discard()
+
+    def discard(self) -> None:
+        """Ends git and removes everything; harmless when done before."""
+        if self._child is not None:
+            end_process(self._child)
+        if self._stderr is not None:
+            self._stderr.close()
+        self._child = self._stderr = None
+        _remove_tree(self.objects_dir)
+
+    def _feed(self, data: bytes) -> None:
+        self._fed_bytes += len(data)
+        if self._fed_bytes > self._limits.pack_bytes_max:
+            raise PackRefused(f"pack: expected at most {self._limits.pack_bytes_max} bytes, got more")
+        if self._child is None:
+            self._head += data
+            if len(self._head) < _HEADER_BYTES:
+                return
+            self._check_header()
+            data, self._head = self._head, b""
+            self._start()
+        self._write(data)
+
+    def _check_header(self) -> None:
+        try:
+            self._count = parse_pack_header(self._head[:_HEADER_BYTES])
+        except ValueError as error:
+            raise PackRefused(f"pack: {error}") from None
+        if self._count > self._limits.objects_max:
+            raise PackRefused(f"pack: expected at most {self._limits.objects_max} objects, got {self._count}")
+
+    def _start(self) -> None:
+        """Starts git, and limits it before it has been given its first byte."""
+        git = self._git.with_extra(quarantine_environment(self._git.git_dir, self.objects_dir))
+        self._stderr = scratch_file()
+        self._child = git.popen(*_INDEX_PACK, f"--max-input-size={self._limits.pack_bytes_max}", stderr=self._stderr)
+        for kind, limit in (
+            (resource.RLIMIT_AS, self._limits.memory_bytes_max),
+            (resource.RLIMIT_CPU, self._limits.cpu_s_max),
+            (resource.RLIMIT_FSIZE, 2 * self._limits.pack_bytes_max + _WORST),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            resource.prlimit(self._child.pid, kind, (limit, limit))
+        os.set_blocking(_fd(self._child.stdin), False)
+
+    def _write(self, data: bytes) -> None:
+        assert self._child is not None
+        fd, view = _fd(self._child.stdin), memoryview(data)
+        ready = select.poll()
+        ready.register(fd, select.POLLOUT)
+        while view:
+            try:
+                view = view[os.write(fd, view) :]
+            except BlockingIOError:
+                if not ready.poll(max(0.0, self._remaining_s()) * 1000):
+                    raise self._late() from None
+            except BrokenPipeError:
+                raise self._refused() from None
+
+    def _finish(self) -> QuarantinedPack:
+        child = self._child
+        if child is None or child.stdin is None:
+            raise PackRefused(f"pack: expected a header of {_HEADER_BYTES} bytes, got {self._fed_bytes} bytes")
+        child.stdin.close()
+        child.stdin = None
+        try:
+            stdout = child.communicate(timeout=max(0.0, self._remaining_s()))[0]
+        except subprocess.TimeoutExpired:
+            raise self._late() from None
+        if child.returncode != 0:
+            raise self._refused()
+        found = _RESULT.fullmatch(stdout)
+        if found is None:
+            raise PackRefused("pack: bytes follow its end")
+        return self._measured(found[1].decode())
+
+    def _measured(self, name: str) -> QuarantinedPack:
+        """What git wrote, compared with what was fed: a thin pack's bases stand behind the objects that were sent."""
+        stem = os.path.join(self.objects_dir, "pack", f"pack-{name}")
+        if self._count == 0:
+            self._check_length(_HEADER_BYTES + _TRAILER_BYTES)
+            return QuarantinedPack("", "", (), (), self.objects_dir)
+        try:
+            with open(f"{stem}.idx", "rb") as file:
+                entries = sorted(read_index(file.read()), key=lambda entry: entry.offset)
+        except IntegrityError as error:  # such as one object twice
+            raise PackRefused(str(error)) from None
+        if len(entries) < self._count:
+            raise PackRefused(f"pack: expected {self._count} different objects, got {len(entries)}")
+        sent, bases = entries[: self._count], entries[self._count :]
+        self._check_length(bases[0].offset + _TRAILER_BYTES if bases else os.path.getsize(f"{stem}.pack"))
+        oids, base_oids = tuple(entry.oid for entry in sent), tuple(entry.oid for entry in bases)
+        return QuarantinedPack(f"{stem}.pack", f"{stem}.idx", oids, base_oids, self.objects_dir)
+
+    def _check_length(self, pack_bytes: int) -> None:
+        if self._fed_bytes != pack_bytes:
+            raise PackRefused(f"pack: expected it to end after {pack_bytes} bytes, got {self._fed_bytes} bytes")
+
+    def _refused(self) -> PackRefused:
+        """Why git stopped. Called once the pipe is broken or the child has ended."""
+        assert self._child is not None and self._stderr is not None
+        try:
+            code = self._child.wait(max(1.0, self._remaining_s()))
+        except subprocess.TimeoutExpired:
+            return self._late()
+        if code == 0:
+            return PackRefused("pack: bytes follow its end")
+        said = complaint(scratch_text(self._stderr))
+        return PackRefused(f"pack: {said}" if said else f"pack: git index-pack was ended by signal {-code}: a limit was reached")
+
+    def _late(self) -> PackRefused:
+        return PackRefused(f"pack: it was not complete and checked within {self._limits.wall_s_max:g} s")
+
+    def _remaining_s(self) -> float:
+        return self._deadline_s - time.monotonic()
+
+
+def sweep(git_dir: str) -> list[str]:
+    """Removes what killed processes left in quarantine; names of what was removed. Call only as the repository's single daemon."""
+    root = _root(git_dir)
+    try:
+        left = sorted(os.listdir(root))
+    except FileNotFoundError:
+        return []
+    for name in left:
+        _remove_tree(os.path.join(root, name))
+    return left
+
+
+def _root(git_dir: str) -> str:
+    return os.path.join(git_dir, "kv", "quarantine")
+
+
+def _fd(pipe: IO[bytes] | None) -> int:
+    if pipe is None:
+        raise IntegrityError("the pipe to git is closed already")
+    return pipe.fileno()
+
+
+def _sync(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _remove_tree(path: str) -> None:
+    """Removes a directory of ours without following links out of it; an orphaned git may still be tidying up in it, so it tries again."""
+    for _ in range(_REMOVALS_MAX):
+        if not os.path.isdir(path):
+            return
+        with suppress(FileNotFoundError):
+            _remove_once(path)
+    raise ToolError(f"the quarantine {path} cannot be emptied: another process writes to it")
+
+
+def _remove_once(path: str) -> None:
+    for directory, folders, files in os.walk(path, topdown=False):
+        for name in files:
+            os.unlink(os.path.join(directory, name))
+        for name in folders:
+            inner = os.path.join(directory, name)
+            if os.path.islink(inner):
+                os.unlink(inner)
+    for directory, _, _ in list(os.walk(path, topdown=False)):
+        with suppress(OSError):  # not empty again: the next round sees to it
+            os.rmdir(directory)

@@ -1,0 +1,156 @@
+"""Fetching from and pushing to other repositories with stock git.
+
+Everything a remote says is hostile until proved: refs come back as proved names and ids, texts as printable lines without credentials, and
+fetched objects are checked by git before they are kept. Left to others: which refs are trusted (`client/`), retries and their pace
+(`gateway/`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gitkv.errors import IntegrityError, ToolError, UnavailableError
+from gitkv.git.packed_refs import is_ref
+from gitkv.git.process import Completed, Git, complaint, failure
+from gitkv.git.urls import check_mirror_url, redact
+from gitkv.model.oid import ZERO_OID, Oid
+from gitkv.model.refs import Ref
+from gitkv.model.verdict import printable
+
+__all__ = ["Push", "PushReport", "PushStatus", "check_mirror_url", "fetch", "ls_remote", "push", "redact"]
+
+OK = "ok"
+UP_TO_DATE = "up-to-date"
+REJECTED = "rejected"  # this side saw that the move is no fast-forward, or that the lease does not hold
+REMOTE_REJECTED = "remote rejected"
+ERROR = "error"  # the remote's answer was lost: the move may have happened
+
+MESSAGES_MAX = 100
+
+_LISTED = re.compile(rb"([0-9a-f]{40})\t([^\n]+)")
+_STATUS = re.compile(rb"([ +\-*!=])\t[^\t\n]*:([^\t\n]+)\t([^\n]*)")
+_SUMMARY = re.compile(r"\[([^\]]*)\](?: \((.*)\))?")
+_STATES = {"rejected": REJECTED, "remote rejected": REMOTE_REJECTED, "up to date": UP_TO_DATE}
+
+
+class Push(NamedTuple):
+    """One ref to move to an object; a ZERO_OID deletes it.
+
+    `lease` allows a move that is no fast-forward, from exactly that value (ZERO_OID: from nothing).
+    """
+
+    oid: Oid
+    ref: Ref
+    lease: Oid | None = None
+
+
+class PushStatus(NamedTuple):
+    """What became of one ref: a state of this module, and the reason when there is one (printable)."""
+
+    state: str
+    reason: str = ""
+
+
+class PushReport(NamedTuple):
+    """What became of every ref, and the lines the remote sent for people (printable)."""
+
+    refs: dict[Ref, PushStatus]
+    messages: tuple[str, ...]
+
+
+def fetch(git: Git, remote: str, refspecs: Sequence[str], *, check_objects: bool = True, timeout_s: float | None = None) -> None:
+    """Fetches `refspecs` from a remote's name or address; local refs move all or none.
+
+    Raises UnavailableError when the remote cannot be read, IntegrityError when it sent objects that git refuses.
+    """
+    settings = ("-c", "fetch.fsckObjects=true") if check_objects else ()
+    done = git.run(
+        *settings, "fetch", "--quiet", "--atomic", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules",
+        "--no-prune", "--refmap=", "--end-of-options", remote, *refspecs, check=False, timeout_s=timeout_s,
+    )  # fmt: skip
+    if done.code != 0:
+        raise _fetch_failure(done, remote)
+
+
+def ls_remote(git: Git, remote: str, patterns: Sequence[str] = (), *, timeout_s: float | None = None) -> dict[Ref, Oid]:
+    """The remote's refs (no peeled tags, no HEAD). Raises UnavailableError, or IntegrityError for an answer that is no list of refs."""
+    done = git.run("ls-remote", "--quiet", "--refs", "--end-of-options", remote, *patterns, check=False, timeout_s=timeout_s)
+    if done.code != 0:
+        raise _unreachable("ls-remote", done, remote)
+    refs: dict[Ref, Oid] = {}
+    for line in done.stdout.split(b"\n")[:-1]:
+        found = _LISTED.fullmatch(line)
+        if found is None or not is_ref(found[2]) or found[2] in refs:
+            raise IntegrityError(f"{_name(remote)} listed something that is no ref: {printable(line)}")
+        refs[Ref(found[2])] = Oid(bytes.fromhex(found[1].decode()))
+    return refs
+
+
+def push(git: Git, remote: str, moves: Sequence[Push], *, atomic: bool = True, timeout_s: float | None = None) -> PushReport:
+    """Pushes `moves`, never by force: a move with a lease happens only from exactly that value.
+
+    A refusal is an answer, not an error. Raises UnavailableError when the remote gave none: what happened is then unknown.
+    """
+    leases = [f"--force-with-lease={move.ref.decode()}:{_lease(move.lease)}" for move in moves if move.lease is not None]
+    refspecs = [f"{'' if move.oid == ZERO_OID else move.oid.hex()}:{move.ref.decode()}" for move in moves]
+    done = git.run(
+        "push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--recurse-submodules=no", "--no-progress",
+        "--atomic" if atomic else "--no-atomic", *leases, "--end-of-options", remote, *refspecs, check=False, timeout_s=timeout_s,
+    )  # fmt: skip
+    statuses = parse_push_report(done.stdout, remote)
+    if not statuses:
+        raise _unreachable("push", done, remote)
+    missing = {move.ref: PushStatus(ERROR, complaint(done.stderr, remote)) for move in moves if move.ref not in statuses}
+    return PushReport(statuses | missing, _messages(done.stderr, remote))
+
+
+def parse_push_report(stdout: bytes, url: str = "") -> dict[Ref, PushStatus]:
+    """The ref lines of `git push --porcelain`: flag TAB from:to TAB summary; other lines are passed over."""
+    found = (_STATUS.fullmatch(line) for line in stdout.split(b"\n"))
+    return {Ref(line[2]): _status(line[1], line[3], url) for line in found if line is not None}
+
+
+def _status(flag: bytes, summary: bytes, url: str) -> PushStatus:
+    if flag == b"=":
+        return PushStatus(UP_TO_DATE)
+    if flag != b"!":
+        return PushStatus(OK)
+    text = redact(summary.decode("utf-8", "backslashreplace"), url)
+    found = _SUMMARY.fullmatch(text)
+    if found is None:
+        return PushStatus(ERROR, printable(text))
+    return PushStatus(_STATES.get(found[1], ERROR), printable(found[2] or found[1]))
+
+
+def _messages(stderr: bytes, url: str) -> tuple[str, ...]:
+    lines = [line.strip() for line in stderr.replace(b"\r", b"\n").split(b"\n") if line.startswith(b"remote:")]
+    texts = [redact(line.removeprefix(b"remote:").strip().decode("utf-8", "backslashreplace"), url) for line in lines[:MESSAGES_MAX]]
+    return tuple(_line(text) for text in texts if text)
+
+
+def _line(text: str) -> str:
+    """One whole line, printable: reasons of a gateway may be longer than what `printable` keeps."""
+    return "".join(printable(text[start : start + 50]) for start in range(0, min(len(text), 2000), 50))
+
+
+def _lease(lease: Oid | None) -> str:
+    return "" if lease is None or lease == ZERO_OID else lease.hex()
+
+
+def _fetch_failure(done: Completed, remote: str) -> ToolError | UnavailableError | IntegrityError:
+    if b"fsck error" in done.stderr or b"in packed object" in done.stderr or b"did not send all necessary objects" in done.stderr:
+        return IntegrityError(f"{_name(remote)} sent objects that git refuses: {complaint(done.stderr, remote)}")
+    if b"cannot lock ref" in done.stderr or b"[rejected]" in done.stderr:
+        return failure("fetch", done, remote)
+    return _unreachable("fetch", done, remote)
+
+
+def _unreachable(command: str, done: Completed, remote: str) -> UnavailableError:
+    reason = complaint(done.stderr, remote) or f"it ended with {done.code} and gave no reason"
+    return UnavailableError(f"git {command} {_name(remote)}: {reason}")
+
+
+def _name(remote: str) -> str:
+    return printable(redact(remote, remote))

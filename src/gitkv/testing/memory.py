@@ -1,0 +1,94 @@
+"""The stores in memory, for tests and for callers who want to try rules without a disk. They pass the contract suites of the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from gitkv.errors import ConflictError, IntegrityError
+from gitkv.model.oid import OID_BYTES, ZERO_OID, Oid, hash_object
+from gitkv.model.refs import Ref, RefUpdate
+
+
+class MemoryObjectStore:
+    """ObjectStore over a dictionary."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Oid, tuple[bytes, bytes]] = {}
+
+    def add(self, kind: bytes, body: bytes) -> Oid:
+        """Stores an object; its id."""
+        oid = hash_object(kind, body)
+        self._objects[oid] = kind, body
+        return oid
+
+    def remove(self, oid: Oid) -> None:
+        """Loses an object, as a broken disk would."""
+        del self._objects[oid]
+
+    def read(self, oid: Oid, kind: bytes) -> bytes:
+        found, body = self._object(oid)
+        if found != kind:
+            raise IntegrityError(f"object {oid.hex()}: expected a {kind.decode()}, got a {found.decode()}")
+        return body
+
+    def read_many(self, oids: Iterable[Oid], kind: bytes) -> Iterator[bytes]:
+        return (self.read(oid, kind) for oid in oids)
+
+    def sizes(self, oids: Iterable[Oid]) -> Iterator[int]:
+        return (len(self._object(oid)[1]) for oid in oids)
+
+    def kinds(self, oids: Iterable[Oid]) -> Iterator[bytes | None]:
+        return (self._objects[oid][0] if oid in self._objects else None for oid in oids)
+
+    def has(self, oid: Oid) -> bool:
+        return oid in self._objects
+
+    def _object(self, oid: Oid) -> tuple[bytes, bytes]:
+        found = self._objects.get(oid)
+        if found is None:
+            raise IntegrityError(f"object {oid.hex()} is missing")
+        return found
+
+
+class MemoryRefStore:
+    """RefStore over a dictionary."""
+
+    def __init__(self, refs: Mapping[Ref, Oid] | None = None) -> None:
+        self._refs: dict[Ref, Oid] = dict(refs or {})
+
+    def read(self, ref: Ref) -> Oid | None:
+        return self._refs.get(ref)
+
+    def read_all(self, prefix: bytes = b"refs/") -> dict[Ref, Oid]:
+        return {ref: oid for ref, oid in self._refs.items() if ref.startswith(prefix)}
+
+    def move(self, updates: Sequence[RefUpdate]) -> None:
+        after = dict(self._refs)
+        if len({update.ref for update in updates}) != len(updates):
+            raise ValueError("a ref is moved twice at once")
+        for ref, old, new in updates:
+            _check_shape(ref, old, new)
+            actual = self._refs.get(ref, ZERO_OID)
+            if actual != old:
+                raise _conflict(ref, old.hex(), actual.hex())
+            after[ref] = Oid(new)
+        self._refs = _nested_nowhere({ref: oid for ref, oid in after.items() if oid != ZERO_OID})
+
+
+def _check_shape(ref: bytes, old: bytes, new: bytes) -> None:
+    if not ref.startswith(b"refs/") or b"\n" in ref or b" " in ref or len(old) != OID_BYTES or len(new) != OID_BYTES:
+        raise ValueError(f"not a ref update: {ref[:80]!r}")
+
+
+def _nested_nowhere(refs: dict[Ref, Oid]) -> dict[Ref, Oid]:
+    for ref in refs:
+        parts = ref.split(b"/")
+        for depth in range(1, len(parts)):
+            if Ref(b"/".join(parts[:depth])) in refs:
+                raise _conflict(ref, "no ref above it", b"/".join(parts[:depth]).decode("utf-8", "backslashreplace"))
+    return refs
+
+
+def _conflict(ref: Ref, expected: str, actual: str) -> ConflictError:
+    name = ref.decode("utf-8", "backslashreplace")
+    return ConflictError(f"{name} has moved: expected {expected}, got {actual}", expected=expected, actual=actual)

@@ -1,0 +1,109 @@
+"""The cat-file child: bulk without deadlock, limits, and what happens when it or its objects break."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from gitkv.errors import IntegrityError, ToolError
+from gitkv.git.object_store import GitObjectStore
+from gitkv.git.pack import PackWriter
+from gitkv.git.process import Git
+from gitkv.model.oid import BLOB, Oid
+
+
+@pytest.fixture
+def git(bare_repo: Path) -> Git:
+    return Git(str(bare_repo), env=os.environ)
+
+
+def _stored(git: Git, bodies: list[bytes]) -> list[Oid]:
+    writer = PackWriter(git.git_dir)
+    oids = [writer.add(BLOB, body) for body in bodies]
+    git.run("index-pack", "--stdin", stdin=b"".join(writer.finish().chunks()))
+    return oids
+
+
+def test_more_requests_and_answers_than_any_pipe_holds_do_not_block(git: Git) -> None:
+    oids = _stored(git, [b"%d" % number * 50 for number in range(20_000)])
+    with GitObjectStore(git) as store:
+        assert sum(1 for _ in store.read_many(oids, BLOB)) == 20_000
+        assert sum(store.sizes(oids)) == sum(len(b"%d" % number * 50) for number in range(20_000))
+
+
+def test_large_bodies_are_fetched_a_few_at_a_time(git: Git) -> None:
+    oids = _stored(git, [bytes([number]) * 600_000 for number in range(60)])
+    with GitObjectStore(git) as store:
+        assert [body[0] for body in store.read_many(oids, BLOB)] == list(range(60))
+
+
+def test_an_object_beyond_the_limit_is_refused_before_its_body_is_read(git: Git) -> None:
+    [large, small] = _stored(git, [bytes(100_000), b"small"])
+    with GitObjectStore(git, object_bytes_max=1000) as store:
+        with pytest.raises(IntegrityError, match="100000 bytes, expected at most 1000"):
+            store.read(large, BLOB)
+        assert store.read(small, BLOB) == b"small"
+        assert list(store.sizes([large])) == [100_000]
+
+
+def test_threads_share_one_child_without_mixing_answers(git: Git) -> None:
+    oids = _stored(git, [b"value %d" % number for number in range(200)])
+    wrong: list[bytes] = []
+    with GitObjectStore(git) as store:
+
+        def look(start: int) -> None:
+            for number in range(start, 200):
+                body = store.read(oids[number], BLOB)
+                if body != b"value %d" % number:
+                    wrong.append(body)
+
+        threads = [threading.Thread(target=look, args=(start,)) for start in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+
+
+def test_a_killed_child_is_an_error_once_and_replaced(git: Git) -> None:
+    [oid] = _stored(git, [b"value"])
+    with GitObjectStore(git) as store:
+        store.read(oid, BLOB)
+        assert store._child is not None
+        os.kill(store._child.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, store._child.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(ToolError):
+            store.read(oid, BLOB)
+        assert store.read(oid, BLOB) == b"value"
+
+
+def test_a_damaged_object_is_an_integrity_error(git: Git) -> None:
+    done = git.run("hash-object", "-w", "--stdin", stdin=os.urandom(5000))
+    name = done.stdout.decode().strip()
+    path = Path(git.git_dir) / "objects" / name[:2] / name[2:]
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:100])
+    with GitObjectStore(git) as store, pytest.raises(IntegrityError, match=name):
+        store.read(Oid(bytes.fromhex(name)), BLOB)
+
+
+def test_a_replace_ref_does_not_change_what_is_read(git: Git) -> None:
+    real, other = _stored(git, [b"real", b"other"])
+    git.run("replace", real.hex(), other.hex())
+    with GitObjectStore(git) as store:
+        assert store.read(real, BLOB) == b"real"
+
+
+def test_the_child_ends_when_the_store_is_closed(git: Git) -> None:
+    store = GitObjectStore(git)
+    store.has(Oid(bytes(20)))
+    child = store._child
+    assert isinstance(child, subprocess.Popen)
+    store.close()
+    assert child.returncode is not None
+    store.close()

@@ -1,0 +1,93 @@
+"""Which addresses a mirror may have, and that no credentials are ever shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitkv.errors import PolicyError
+from gitkv.git.urls import check_mirror_url, redact
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.org/a/b.git",
+        "https://user:p%40ss@example.org:8443/a.git",
+        "https://[::1]:8443/a.git",
+        "ssh://git@example.org/a.git",
+        "ssh://example.org:2222/~me/a.git",
+        "git@example.org:a/b.git",
+        "example.org:b.git",
+        "git@example.org:~me/b.git",
+        "/srv/git/a.git",
+        "file:///srv/git/a.git",
+    ],
+)
+def test_an_honest_address_is_allowed(url: str) -> None:
+    assert check_mirror_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "-oProxyCommand=x",
+        "--upload-pack=x",
+        "ext::sh -c id",
+        "fd::7",
+        "foo::https://example.org/a",
+        "http://example.org/a.git",
+        "git://example.org/a.git",
+        "ftp://example.org/a",
+        "ssh://-oProxyCommand=x/a",
+        "ssh://user@-x/a",
+        "ssh://example.org",
+        "-x@example.org:a",
+        "git@-x:a",
+        "git@example.org:-x",
+        "relative/path",
+        "../a",
+        "file://host/a",
+        "/a b",
+        "/a\n",
+        "/a\nb",
+        "/a\x1b[31m",
+        "https://example.org/a.git\n",
+        "https://example.org/$(id)",
+        "https://example.org/`id`",
+        "https://example.org/é",
+        "https:///a",
+        "ssh:://x",
+        "/" + "a" * 3000,
+    ],
+)
+def test_an_address_that_runs_something_or_hides_something_is_refused(url: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        check_mirror_url(url)
+    assert caught.value.exit_code == 3
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:s3cret@host/r",
+        "http://s3cret@host/r",
+        "ext::https://me:s3cret@host/r",
+        "ssh://me:s3cret@host/$r",
+        "ftp://me:s3cret@x@host",
+    ],
+)
+def test_a_refused_address_keeps_its_secret(url: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        check_mirror_url(url)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_secrets_go_and_the_rest_stays() -> None:
+    assert redact("fatal: unable to access 'https://me:s3cret@host/r/': 403") == "fatal: unable to access 'https://***@host/r/': 403"
+    assert redact("password s3cret was wrong", "https://me:s3cret@host/r") == "password *** was wrong"
+    assert redact("https://token@host and https://other@host") == "https://***@host and https://***@host"
+    assert redact("ssh://git@host/r") == "ssh://git@host/r"
+    assert redact("git@host:r") == "git@host:r"
+    assert redact("nothing here") == "nothing here"

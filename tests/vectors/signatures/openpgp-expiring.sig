@@ -1,0 +1,8 @@
+-----BEGIN PGP SIGNATURE-----
+
+iJcEABYIAD8WIQTdCuhClqgMgsspX3S/UeJAqzuObwUCZVPxACEcb3BlbnBncC1l
+eHBpcmluZ0BleGFtcGxlLmludmFsaWQACgkQv1HiQKs7jm831gEAjIIgzi287lXV
+CWkgagLTekXRWTm5HgNE4Rtw2sYPOUoA/RnMbnbnyzUpHW5XXwwf0jBzvpDYlMup
+0nUWOMyuMYUD
+=l2d+
+-----END PGP SIGNATURE-----

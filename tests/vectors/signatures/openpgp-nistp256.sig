@@ -1,0 +1,8 @@
+-----BEGIN PGP SIGNATURE-----
+
+iJcEABMIAD8WIQR+I8tSPoy0Pc6XzIyXFL1gnCpMWgUCZVPxACEcb3BlbnBncC1u
+aXN0cDI1NkBleGFtcGxlLmludmFsaWQACgkQlxS9YJwqTFrGSwD/eezakqDqOPqB
+6LHznw9h0hqpIunSjunDgDEefunTldcA/0AuZzHKOxP/oFfjwk6NBFgtk3WOWICY
++E5EcWgx7j3a
+=wd8s
+-----END PGP SIGNATURE-----
