@@ -1,0 +1,1 @@
+"""Stargate as a process: sockets, configuration, workers, signals. What a push means is decided in `gateway/`."""

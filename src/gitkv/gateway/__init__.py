@@ -1,0 +1,1 @@
+"""Use cases of Stargate: receive, commit, mirror, audit in the background, recover, maintain. Transport-free."""

@@ -1,0 +1,126 @@
+"""`git kv stargate init|serve`: creating and running the gateway."""
+
+from __future__ import annotations
+
+import os
+
+from gitkv.cli.output import put_json, put_line
+from gitkv.errors import ToolError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from gitkv.cli.arguments import Parser
+    from gitkv.cli.context import Context
+
+USAGE = "stargate init|serve DIR ..."
+NOTES = """\
+init creates a bare repository with the policy, a host key and the gateway's signing key, and puts the first
+state on the mirror. serve answers git push and git fetch over SSH until it gets SIGTERM.
+'git kv stargate init -h' and 'git kv stargate serve -h' list the options."""
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 2222
+
+
+def add_arguments(parser: Parser) -> None:
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="init|serve", parser_class=type(parser))
+    init = verbs.add_parser("init", prog="git kv stargate init", usage="git kv stargate init DIR --mirror URL --admin KEY.pub [options]")
+    init.add_argument("directory", metavar="DIR", help="the repository to create")
+    init.add_argument(
+        "--mirror", required=True, metavar="URL", help="the Git repository that readers clone: empty, and reachable from here"
+    )
+    init.add_argument(
+        "--admin", required=True, metavar="[NAME=]KEY.pub", help="public key file of the first admin; the name may come from its comment"
+    )
+    init.add_argument(
+        "--writer", action="append", default=[], metavar="NAME=KEY.pub", help="a writer and their public key file; may be repeated"
+    )
+    init.add_argument(
+        "--push-url", default="", metavar="URL", help=f"where writers reach Stargate (default: ssh://git@{DEFAULT_HOST}:{DEFAULT_PORT}/DIR)"
+    )
+    serve = verbs.add_parser("serve", prog="git kv stargate serve", usage="git kv stargate serve DIR [--ssh HOST:PORT] [options]")
+    serve.add_argument("directory", metavar="DIR", help="the repository made by stargate init")
+    serve.add_argument(
+        "--ssh",
+        default=f"{DEFAULT_HOST}:{DEFAULT_PORT}",
+        metavar="HOST:PORT",
+        help="where to listen; port 0 picks a free one (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--log-format", choices=["text", "json"], default="text", help="readable lines, or one JSON object an event (default: text)"
+    )
+    serve.add_argument("--mirror-interval", type=float, default=None, metavar="SECONDS", help="least time between two pushes to the mirror")
+    serve.add_argument("--port-file", default="", metavar="FILE", help="write the port there once connections are answered")
+
+
+def run(args: Namespace, context: Context) -> int:
+    return _init(args, context) if args.action == "init" else _serve(args, context)
+
+
+def _init(args: Namespace, context: Context) -> int:
+    from gitkv.daemon.found import found
+    from gitkv.gateway.setup import Order
+    from gitkv.git.urls import check_mirror_url
+    from gitkv.model.refs import Namespace as Ns
+
+    directory = os.path.abspath(context.path(args.directory))
+    mirror = args.mirror if "://" in args.mirror or ":" in args.mirror else os.path.abspath(context.path(args.mirror))
+    check_mirror_url(mirror)
+    name = os.path.basename(directory)
+    push_url = args.push_url or f"ssh://git@{DEFAULT_HOST}:{DEFAULT_PORT}/{name}"
+    writers = [_named_key(context, word) for word in args.writer]
+    order = Order(directory, mirror, push_url, _named_key(context, args.admin, default="admin"), writers, [Ns(context.ns)])
+    host_line = found(order, context.env)
+    if context.json:
+        put_json({"directory": directory, "mirror": mirror, "push_url": push_url, "host_key": host_line, "ns": context.ns})
+        return 0
+    put_line(f"created {directory} with namespace {context.ns}; its first state is on {mirror}")
+    put_line(f"writers push to {push_url}")
+    put_line(f"host key for known_hosts: {host_line}")
+    put_line(f"start it with: git kv stargate serve {args.directory} --ssh HOST:PORT")
+    return 0
+
+
+def _serve(args: Namespace, context: Context) -> int:
+    from gitkv.daemon.serve import Service, serve
+    from gitkv.telemetry.log import EventLog
+
+    host, colon, port = args.ssh.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise UsageError(f"--ssh {args.ssh!r}: expected HOST:PORT")
+    if args.mirror_interval is not None and not args.mirror_interval >= 0:
+        raise UsageError("--mirror-interval: expected a number of seconds, 0 or more")
+    directory = os.path.abspath(context.path(args.directory))
+    service = Service(
+        directory, host.strip("[]"), int(port), context.env, args.mirror_interval, lambda bound: _tell_port(args.port_file, bound)
+    )
+    serve(service, EventLog(args.log_format))
+    return 0
+
+
+def _tell_port(path: str, port: int) -> None:
+    if path:
+        with open(path + ".draft", "w", encoding="ascii") as file:
+            file.write(f"{port}\n")
+        os.rename(path + ".draft", path)
+
+
+def _named_key(context: Context, word: str, default: str = "") -> tuple[str, str]:
+    """(name, public key line) of `NAME=FILE`, or of `FILE` when there is a default name to fall back on."""
+    name, equals, path = word.partition("=")
+    if not equals:
+        name, path = "", word
+        if not default:
+            raise UsageError(f"--writer {word!r}: expected NAME=KEY.pub")
+    try:
+        with open(context.path(path), encoding="utf-8") as file:
+            line = file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolError(f"the key file {path!r} cannot be read: {getattr(error, 'strerror', error)}") from None
+    if "PRIVATE KEY" in line:
+        raise UsageError(f"{path!r} is a private key: give the public one, usually {path}.pub")
+    if "\n" in line:
+        raise UsageError(f"{path!r} holds more than one line: expected one public key")
+    words = line.split(" ", 2)
+    comment = words[2].partition("@")[0] if len(words) == 3 else ""
+    return name or comment or default, " ".join(words[:2])

@@ -1,0 +1,150 @@
+"""The daemon: one process for one repository, from start-up recovery to a clean drain."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from gitkv.daemon.ssh_server import SshServer
+from gitkv.errors import GitKvError, ToolError, UnavailableError
+from gitkv.gateway import maintain
+from gitkv.gateway.background_audit import audit_pending
+from gitkv.gateway.mirror import Mirror
+from gitkv.gateway.recover import recover
+from gitkv.gateway.setup import MIRROR_SETTING
+from gitkv.gateway.stargate import Adapters, Report, Stargate, Step
+from gitkv.git.object_store import GitObjectStore
+from gitkv.git.process import Git
+from gitkv.git.ref_store import PackedRefStore
+from gitkv.git.repository import discover
+from gitkv.model.verdict import FormError
+from gitkv.sign.gateway_key import Ed25519Signer
+from gitkv.sign.verifier import SignatureVerifier
+from gitkv.telemetry.clock import SystemClock
+
+DRAIN_TIMEOUT_S = 30.0
+LOCAL_MIRROR_INTERVAL_S = 0.05
+REMOTE_MIRROR_INTERVAL_S = 10.0  # GitHub asks for at most six pushes a minute to one repository
+
+
+class Service(NamedTuple):
+    """How to serve. `port` 0 picks a free one; `mirror_interval_s` None suits the kind of mirror; `on_ready` gets the port."""
+
+    git_dir: str
+    host: str
+    port: int
+    env: Mapping[str, str]
+    mirror_interval_s: float | None = None
+    on_ready: Callable[[int], None] = lambda port: None
+
+
+def open_adapters(git_dir: str, env: Mapping[str, str]) -> Adapters:
+    """The adapters of a Stargate repository. Raises ToolError when it is none."""
+    try:
+        with open(os.path.join(git_dir, "kv", "gateway_key"), "rb") as file:
+            signer = Ed25519Signer(file.read())
+    except FileNotFoundError:
+        raise ToolError(f"{git_dir} is not a Stargate repository", hint="create one with: git kv stargate init") from None
+    git = Git(git_dir, env=env)
+    verifier = SignatureVerifier(os.path.join(git_dir, "kv", "gnupg"), env)
+    return Adapters(git, GitObjectStore(git), PackedRefStore(git_dir), signer, verifier, SystemClock())
+
+
+def lock_repository(git_dir: str) -> int:
+    """The daemon's own lock, held by an open file until the process ends. Raises UnavailableError when another daemon runs."""
+    fd = os.open(os.path.join(git_dir, "kv", "daemon.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise UnavailableError(f"another Stargate serves {git_dir}", hint="stop it first, or connect to it") from None
+    return fd
+
+
+def serve(service: Service, report: Report, step: Step = lambda name: None) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. Raises IntegrityError when the repository is not fit to serve."""
+    adapters = open_adapters(service.git_dir, service.env)
+    lock = lock_repository(service.git_dir)
+    try:
+        stargate = Stargate(adapters, report, step)
+        recover(stargate)
+        asyncio.run(_serve(service, stargate))
+    finally:
+        adapters.objects.close()
+        adapters.refs.close()
+        os.close(lock)
+
+
+async def _serve(service: Service, stargate: Stargate) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    with open(os.path.join(service.git_dir, "kv", "host_key"), "rb") as file:
+        host_key = file.read()
+    server = SshServer(stargate, _names(service.git_dir, stargate), host_key)
+    try:
+        port = await server.start(service.host, service.port)
+    except OSError as error:
+        raise UnavailableError(f"cannot listen on {service.host}:{service.port}: {error.strerror}") from error
+    workers = _Workers(service, stargate)
+    workers.start()
+    stargate.report("serving", {"ssh": f"{service.host}:{port}", "repository": service.git_dir, "namespaces": stargate.namespaces()})
+    service.on_ready(port)
+    await stopping.wait()
+    stargate.report("draining", {})
+    await server.drain(DRAIN_TIMEOUT_S)
+    await asyncio.get_running_loop().run_in_executor(None, workers.stop)
+    stargate.report("stopped", {})
+
+
+def _names(git_dir: str, stargate: Stargate) -> frozenset[str]:
+    """The paths a client may ask for: the directory's name, and the path of the policy's push URL."""
+    name = os.path.basename(os.path.normpath(git_dir))
+    url_path = urlsplit(stargate.policy().policy.push_url).path.strip("/")
+    return frozenset({name, name.removesuffix(".git"), url_path, url_path.removesuffix(".git")} - {""})
+
+
+class _Workers:
+    """The threads beside the server: background audit, mirror, maintenance."""
+
+    def __init__(self, service: Service, stargate: Stargate) -> None:
+        self._stargate = stargate
+        self._stopping = threading.Event()
+        url = discover(service.git_dir, service.env).config.get(MIRROR_SETTING, "")
+        interval = service.mirror_interval_s
+        if interval is None:
+            interval = LOCAL_MIRROR_INTERVAL_S if url.startswith(("/", "file://")) else REMOTE_MIRROR_INTERVAL_S
+        mirror = Mirror(stargate, url, interval)
+        self._threads = [
+            threading.Thread(target=self._audit, name="audit"),
+            threading.Thread(target=maintain.run, args=(stargate, self._stopping), name="maintain"),
+        ]
+        if url:
+            self._threads.append(threading.Thread(target=mirror.run, args=(self._stopping,), name="mirror"))
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Lets every worker finish what it is at."""
+        self._stopping.set()
+        self._stargate.announce_move()
+        for thread in self._threads:
+            thread.join(DRAIN_TIMEOUT_S)
+
+    def _audit(self) -> None:
+        seen = -1
+        while not self._stopping.is_set():
+            for ns in self._stargate.namespaces():
+                try:
+                    audit_pending(self._stargate, ns)
+                except (GitKvError, FormError) as error:  # the worker lives on; the next round tries again
+                    self._stargate.report("audit.failed", {"ns": ns, "detail": str(error)})
+            seen = self._stargate.wait_for_move(seen, timeout_s=1.0)

@@ -1,0 +1,142 @@
+"""The SSH face of Stargate: who gets in, and which two commands there are.
+
+Only public keys of the policy's principals, only `git-receive-pack` and `git-upload-pack` of this one repository; no shell, environment,
+subsystem, forwarding or terminal. A session's bytes are pumped by `receive_session` and `fetch_session`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+
+import asyncssh
+
+from gitkv.daemon.fetch_session import serve_fetch
+from gitkv.daemon.receive_session import serve_push
+from gitkv.gateway.stargate import Stargate
+from gitkv.model.identity import PublicKey
+
+LOGIN_TIMEOUT_S = 20
+CONNECTIONS_MAX = 128
+
+_COMMAND = re.compile(r"git[ -](receive-pack|upload-pack) '?/?([A-Za-z0-9._/~-]{1,255})'?")
+# Ed25519 and AES-GCM first: on one core the handshake is the larger part of a small push.
+_ENCRYPTION = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr"]
+_EXCHANGE = ["curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "diffie-hellman-group16-sha512"]
+
+Session = Callable[["asyncssh.SSHServerProcess[bytes]", Stargate, str], Awaitable[int]]
+
+
+class PolicyKeys(asyncssh.SSHServer):
+    """One connection: knows after the log-in which principal it belongs to."""
+
+    def __init__(self, stargate: Stargate, connections: set[PolicyKeys]) -> None:
+        self._stargate = stargate
+        self._connections = connections
+        self._connection: asyncssh.SSHServerConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        if len(self._connections) >= CONNECTIONS_MAX:
+            conn.abort()
+            return
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        name = principal_of(self._stargate, key.public_data)
+        if name is None or self._connection is None:
+            self._stargate.report("login.refused", {"peer": _peer(self._connection), "key": key.get_fingerprint()})
+            return False
+        self._connection.set_extra_info(principal=name)
+        return True
+
+
+def principal_of(stargate: Stargate, key_blob: bytes) -> str | None:
+    """The principal whose SSH key this is, if the key may be used now."""
+    now_s = stargate.clock.now_s()
+    for principal in stargate.policy().policy.principals:
+        if any(_opens(key, key_blob, now_s) for key in principal.keys):
+            return principal.name
+    return None
+
+
+def _opens(key: PublicKey, blob: bytes, now_s: int) -> bool:
+    return key.kind == "ssh" and key.material == blob and not key.revoked and not 0 < key.not_after_s <= now_s
+
+
+class SshServer:
+    """Listens until closed. `names`: the repository paths that are answered, without slashes at their ends."""
+
+    def __init__(self, stargate: Stargate, names: frozenset[str], host_key: bytes) -> None:
+        self._stargate = stargate
+        self._names = names
+        self._host_key = host_key
+        self._connections: set[PolicyKeys] = set()
+        self._sessions: set[asyncio.Task[object]] = set()
+        self._acceptor: asyncssh.SSHAcceptor | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """The port it listens on."""
+        self._acceptor = await asyncssh.listen(
+            host,
+            port,
+            server_factory=lambda: PolicyKeys(self._stargate, self._connections),
+            server_host_keys=[asyncssh.import_private_key(self._host_key)],
+            process_factory=self._serve,
+            encoding=None,
+            allow_pty=False,
+            agent_forwarding=False,
+            x11_forwarding=False,
+            login_timeout=LOGIN_TIMEOUT_S,
+            keepalive_interval=30,
+            encryption_algs=_ENCRYPTION,
+            kex_algs=_EXCHANGE,
+            compression_algs=None,
+            server_version="Stargate",
+            gss_host=None,
+        )
+        return self._acceptor.get_port()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Stops listening, and waits for the sessions under way."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+        if self._sessions:
+            await asyncio.wait(self._sessions, timeout=timeout_s)
+
+    async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._sessions.add(task)
+        try:
+            code = await self._run(process)
+            process.exit(code)
+        except (asyncssh.Error, ConnectionError, asyncio.IncompleteReadError):
+            process.channel.abort()
+        finally:
+            self._sessions.discard(task)
+
+    async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> int:
+        who = str(process.get_extra_info("principal"))
+        match = _COMMAND.fullmatch(process.command or "") if process.subsystem is None else None
+        if match is None or match[2].strip("/") not in self._names:
+            self._stargate.report("session.refused", {"who": who, "command": (process.command or "")[:100]})
+            process.stderr.write(b"Stargate serves git push and git fetch of one repository only\n")
+            return 128
+        session: Session = serve_push if match[1] == "receive-pack" else serve_fetch
+        return await session(process, self._stargate, who)
+
+
+def _peer(connection: asyncssh.SSHServerConnection | None) -> str:
+    peer = connection.get_extra_info("peername") if connection is not None else None
+    return f"{peer[0]}:{peer[1]}" if peer else ""

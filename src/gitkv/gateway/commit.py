@@ -1,0 +1,142 @@
+"""The durable step: a judged push becomes the state of the repository, as a whole or not at all.
+
+The order is: intent on disk, pack and watchlog entries in place, then one rename of `packed-refs`, which is the commit point for every ref.
+A crash before it leaves an intent whose files `recover` removes; a crash behind it leaves an intent that is only cleared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from gitkv.gateway.stargate import Stargate
+from gitkv.git.loose_object import remove_loose, write_loose
+from gitkv.git.quarantine import Quarantine, QuarantinedPack
+from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object, parse_oid
+from gitkv.model.refs import RefUpdate
+
+_PACK_NAME = re.compile(r"pack-[0-9a-f]{40}")
+_PACK_SUFFIXES = (".idx", ".rev", ".pack")
+
+
+class Delivery(NamedTuple):
+    """What a push brings: its quarantined pack, the gateway's own commits (watchlog entries), and the refs that move."""
+
+    quarantine: Quarantine
+    pack: QuarantinedPack
+    commits: Sequence[bytes]
+    updates: Sequence[RefUpdate]
+
+
+def commit(stargate: Stargate, delivery: Delivery) -> None:
+    """Makes the delivery the repository's state, durably; to be called with `stargate.moving` held.
+
+    Raises ConflictError, with nothing changed, when a ref is not where the delivery says.
+    """
+    path = _intent_path(stargate)
+    _write_intent(path, _intent_of(stargate, delivery))
+    stargate.step("intent-written")
+    try:
+        delivery.quarantine.adopt(delivery.pack)
+        stargate.step("pack-adopted")
+        for body in delivery.commits:
+            write_loose(stargate.git_dir, COMMIT, body)
+        stargate.step("entries-written")
+        stargate.refs.move(delivery.updates)
+    except Exception:
+        recover_intent(stargate)
+        raise
+    stargate.step("refs-moved")
+    _clear(path)
+    stargate.step("intent-cleared")
+    stargate.announce_move()
+
+
+def recover_intent(stargate: Stargate) -> str:
+    """Ends what a killed gateway had begun: "" nothing to do, "forward" its refs had moved, "back" its files are removed."""
+    path = _intent_path(stargate)
+    with suppress(FileNotFoundError):
+        os.unlink(path + ".draft")
+    intent = _read_intent(path)
+    if intent is None:
+        _clear(path)
+        return ""
+    # Only refs that still stand at the old values prove that nothing came of it; a stale intent may come back after a power cut.
+    unmoved = all((stargate.refs.read(update.ref) or ZERO_OID) == update.old for update in intent.updates)
+    if unmoved:
+        for name in intent.packs:
+            for suffix in _PACK_SUFFIXES:
+                with suppress(FileNotFoundError):
+                    os.unlink(os.path.join(_pack_dir(stargate), name + suffix))
+        for oid in intent.commits:
+            remove_loose(stargate.git_dir, oid)
+    _clear(path)
+    return "back" if unmoved else "forward"
+
+
+class _Intent(NamedTuple):
+    packs: list[str]
+    commits: list[Oid]
+    updates: list[RefUpdate]
+
+
+def _intent_of(stargate: Stargate, delivery: Delivery) -> _Intent:
+    name = os.path.basename(delivery.pack.pack_path).removesuffix(".pack")
+    is_new = bool(name) and not os.path.exists(os.path.join(_pack_dir(stargate), name + ".idx"))
+    oids = [hash_object(COMMIT, body) for body in delivery.commits]
+    return _Intent([name] if is_new else [], oids, list(delivery.updates))
+
+
+def _intent_path(stargate: Stargate) -> str:
+    return os.path.join(stargate.git_dir, "kv", "intent.json")
+
+
+def _pack_dir(stargate: Stargate) -> str:
+    return os.path.join(stargate.git_dir, "objects", "pack")
+
+
+def _write_intent(path: str, intent: _Intent) -> None:
+    text = json.dumps(
+        {
+            "packs": intent.packs,
+            "commits": [oid.hex() for oid in intent.commits],
+            "updates": [[update.ref.decode(), update.old.hex(), update.new.hex()] for update in intent.updates],
+        }
+    )
+    with open(path + ".draft", "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(path + ".draft", path)
+    _sync_directory(os.path.dirname(path))
+
+
+def _read_intent(path: str) -> _Intent | None:
+    """The intent, or None when there is none or a failing disk tore it: then the refs alone are the truth, and they are whole."""
+    try:
+        with open(path, "rb") as file:
+            said = json.loads(file.read())
+        updates = [RefUpdate(ref.encode(), bytes.fromhex(old), bytes.fromhex(new)) for ref, old, new in said["updates"]]
+        packs = [name for name in said["packs"] if _PACK_NAME.fullmatch(name)]
+        return _Intent(packs, [parse_oid(oid.encode()) for oid in said["commits"]], updates)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _clear(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _sync_directory(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

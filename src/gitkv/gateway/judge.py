@@ -1,0 +1,185 @@
+"""Judging a transaction push: every ledger commit in it, oldest first, by the policy as it stood before the push.
+
+Returns values only. The objects are read from quarantine; nothing here moves a ref or keeps a file.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gitkv.errors import IntegrityError
+from gitkv.gateway.stargate import JudgedPolicy, Stargate
+from gitkv.git.audit_loader import AuditLoader
+from gitkv.ledger.admit import Candidate, Situation, admit
+from gitkv.ledger.audit import AuditRules, Roots, StepAudit, StepFacts, audit_step
+from gitkv.ledger.compose import Tip, index_facts
+from gitkv.ledger.policy_rules import allowed_ranges
+from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
+from gitkv.model.commit import index_commit
+from gitkv.model.oid import EMPTY_TREE, Oid
+from gitkv.model.policy import VERIFY_BEFORE_ACK, Principal
+from gitkv.model.refs import RefUpdate, ledger_ref
+from gitkv.model.verdict import CONFLICT, INTEGRITY, POLICY, FormError, Reason, Verdict, reason, refuse
+from gitkv.ports import ObjectStore
+from gitkv.wire.push_grammar import TransactionPush
+
+COMMITS_MAX = 256  # ledger commits in one push
+
+
+class Pushed(NamedTuple):
+    """A transaction push with its objects: `objects` sees quarantine and repository, `sent` is what the pack holds."""
+
+    push: TransactionPush
+    objects: ObjectStore
+    sent: tuple[Oid, ...]
+
+
+class JudgedPush(NamedTuple):
+    """The outcome. When the verdict accepts, `tips` are the new states in order and `principals` who signed each."""
+
+    verdict: Verdict
+    tips: tuple[Tip, ...] = ()
+    principals: tuple[str, ...] = ()
+
+
+def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolicy) -> JudgedPush:
+    """Admission of every commit and, where the policy says before-ack, the deep audit."""
+    push, objects = pushed.push, pushed.objects
+    tip = stargate.tip(push.ns)
+    rules = judged_by.policy.namespace(push.ns)
+    if tip is None or rules is None:
+        hint = "an admin adds it to .kv/policy.yaml, an operator creates it with: git kv stargate init --ns"
+        return _refused([reason(POLICY, "namespace.unknown", push.ledger_move.ref, "a namespace of this Stargate", push.ns, hint)])
+    stale = _judge_old_values(push, tip)
+    if stale:
+        return _refused(stale)
+    try:
+        chain = read_chain(push.ledger_move.new, tip, pushed)
+    except FormError as error:
+        return _refused([error.reason])
+    steps = _judge_chain(stargate, pushed, judged_by, tip, chain)
+    if isinstance(steps, Verdict):
+        return JudgedPush(steps)
+    stargate.step("admitted")
+    if rules.verify == VERIFY_BEFORE_ACK:
+        verdict = _audit_chain(stargate, pushed, judged_by, (tip, steps))
+        if not verdict.accepted:
+            return JudgedPush(verdict)
+        stargate.step("audited")
+    return JudgedPush(Verdict(), tuple(step.tip for step in steps), tuple(step.signer for step in steps))
+
+
+class _Admitted(NamedTuple):
+    tip: Tip
+    principal: Principal | None
+
+    @property
+    def signer(self) -> str:
+        return self.principal.name if self.principal else ""
+
+
+def _judge_old_values(push: TransactionPush, tip: Tip) -> list[Reason]:
+    """The refs must stand where the client says they do, or it has not seen the newest state."""
+    hint = "fetch, rebuild the transaction on the new tip, and push again"
+    places: tuple[tuple[RefUpdate, Oid], ...] = ((push.ledger_move, tip.ledger.oid), (push.index_move, tip.index_oid))
+    return [
+        reason(CONFLICT, "base.stale", update.ref, actual.hex(), bytes(update.old).hex(), hint) for update, actual in places if update.old != actual
+    ]
+
+
+def read_chain(new: bytes, tip: Tip, pushed: Pushed) -> list[LedgerCommit]:
+    """The pushed ledger commits, oldest first. Raises FormError when they are malformed, too many, or do not follow the tip in one line."""
+    chain: list[LedgerCommit] = []
+    sent, oid = set(pushed.sent), Oid(new)
+    ref = ledger_ref(tip.ns)
+    while oid != tip.ledger.oid:
+        if oid not in sent:
+            raise FormError(reason(POLICY, "push.not-fast-forward", ref, f"commits that follow {tip.ledger.oid.hex()}", f"a line through {oid.hex()}"))
+        if len(chain) == COMMITS_MAX:
+            raise FormError(reason(POLICY, "push.commits", ref, f"at most {COMMITS_MAX} commits in one push", "more"))
+        chain.append(_read_commit(oid, pushed.objects, ref))
+        oid = _only_parent(chain[-1], ref)
+    return chain[::-1]
+
+
+def _read_commit(oid: Oid, objects: ObjectStore, ref: bytes) -> LedgerCommit:
+    try:
+        return read_ledger_commit(oid, objects.read)
+    except IntegrityError as error:
+        raise FormError(reason(POLICY, "push.not-a-commit", ref, "a commit", str(error))) from error
+
+
+def _only_parent(ledger: LedgerCommit, ref: bytes) -> Oid:
+    parents = ledger.commit.parents
+    if len(parents) > 1:
+        raise FormError(reason(POLICY, "commit.parents", ref, "exactly one parent", f"a merge of {len(parents)}", "rebuild the change on the tip"))
+    if not parents:
+        raise FormError(reason(INTEGRITY, "history.foreign", ref, "commits that follow the tip", f"another ledger, begun by {ledger.oid.hex()}"))
+    return parents[0]
+
+
+def _judge_chain(
+    stargate: Stargate, pushed: Pushed, judged_by: JudgedPolicy, tip: Tip, chain: list[LedgerCommit]
+) -> list[_Admitted] | Verdict:
+    steps: list[_Admitted] = []
+    in_push: set[str] = set()
+    for ledger in chain:
+        derived, _ = index_commit(index_facts(ledger, tip.index_oid))
+        index_oid = Oid(pushed.push.index_move.new) if ledger is chain[-1] else derived
+        signature = stargate.verifier.verify(ledger.commit.payload, ledger.commit.armour, judged_by.keys, stargate.clock.now_s())
+
+        def txn_known(txn: str) -> bool:
+            return txn in in_push or stargate.knows_transaction(txn)
+
+        situation = Situation(pushed.push.ns, tip, judged_by.policy, stargate.clock.now_s(), txn_known)
+        admission = admit(Candidate(ledger, index_oid, signature), situation, pushed.objects.read)
+        if admission.reasons:
+            return refuse(admission.reasons)
+        principal = admission.principal
+        if principal is not None and stargate.is_suspended(principal.name, judged_by.commit):
+            hint = "an admin looks at what happened and commits a policy change; that lifts the suspension"
+            return refuse([reason(POLICY, "writer.suspended", ledger_ref(tip.ns), "a writer in good standing", principal.name, hint)])
+        tip = Tip(ledger, derived)
+        in_push.add(ledger.attestation.txn)
+        steps.append(_Admitted(tip, principal))
+    return steps
+
+
+def _audit_chain(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolicy, way: tuple[Tip, list[_Admitted]]) -> Verdict:
+    tip, steps = way
+    expected: set[Oid] = {EMPTY_TREE}
+    for step in steps:
+        audit = audit_transaction(pushed.objects, judged_by, (tip, step.tip), step.principal)
+        if audit.reasons:
+            return refuse(audit.reasons)
+        expected |= audit.objects
+        expected |= {step.tip.ledger.oid, step.tip.index_oid}
+        tip = step.tip
+    return _judge_strays(stargate, [oid for oid in pushed.sent if oid not in expected], ledger_ref(tip.ns))
+
+
+def audit_transaction(objects: ObjectStore, judged_by: JudgedPolicy, step: tuple[Tip, Tip], principal: Principal | None) -> StepAudit:
+    """The deep audit of one transaction under a policy, in the name of a principal."""
+    before, after = step
+    rules = judged_by.policy.namespace(after.ns)
+    assert rules is not None  # its transactions were admitted
+    ranges = allowed_ranges(judged_by.policy, after.ns, principal.name if principal else None)
+    limits = AuditRules(ranges, rules.value_bytes_max, rules.total_bytes_max, rules.keys_max, rules.lfs_forbidden)
+    said = after.ledger.attestation
+    facts = StepFacts(said.seq, said.keys_set, said.keys_del)
+    return audit_step(Roots(*before.trees), Roots(*after.trees), facts, limits, AuditLoader(objects))
+
+
+def _judge_strays(stargate: Stargate, unexpected: list[Oid], where: bytes) -> Verdict:
+    """Nothing new may come along that the transaction does not reach. Stock git may resend what the repository has: its reachability
+    walk is sparse."""
+    kinds = stargate.objects.kinds(unexpected)
+    strays = [oid for oid, kind in zip(unexpected, kinds, strict=True) if kind is None]
+    if not strays:
+        return Verdict()
+    got = f"{len(strays)} more, such as {strays[0].hex()}"
+    return refuse([reason(INTEGRITY, "pack.stray", where, "only objects of the transaction", got)])
+
+
+def _refused(reasons: list[Reason]) -> JudgedPush:
+    return JudgedPush(refuse(reasons))

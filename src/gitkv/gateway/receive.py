@@ -1,0 +1,125 @@
+"""Receiving a push whose pack is in quarantine: load, decide, apply, report.
+
+The decision is made without a lock, on the tip of its time; moving the refs compares with that tip again, so of two racing pushes one wins
+and the other is told the new tip. What a refused push leaves is nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gitkv.errors import ConflictError
+from gitkv.gateway.commit import Delivery, commit
+from gitkv.gateway.judge import JudgedPush, Pushed, judge_transaction
+from gitkv.gateway.policy_push import judge_policy_push
+from gitkv.gateway.stargate import JudgedPolicy, Stargate
+from gitkv.gateway.watchlog import entry_of, write_entry
+from gitkv.git.object_store import GitObjectStore
+from gitkv.git.quarantine import Quarantine, QuarantinedPack
+from gitkv.ledger.compose import Tip
+from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object
+from gitkv.model.policy import VERIFY_BEFORE_ACK
+from gitkv.model.refs import POLICY_REF, RefUpdate, audited_ref, index_ref, ledger_ref, watchlog_ref
+from gitkv.model.verdict import ACCEPTED, CONFLICT, INTEGRITY, Verdict, reason, refuse
+from gitkv.wire.push_grammar import PolicyPush, TransactionPush
+
+
+class Receipt(NamedTuple):
+    """Where a transaction was accepted, and the watchlog entry that says so."""
+
+    tip: Tip
+    watchlog: Oid
+
+
+class Answer(NamedTuple):
+    """What the pusher is told. `receipt` is None for refusals and policy changes; `signers` for the log."""
+
+    verdict: Verdict
+    receipt: Receipt | None = None
+    signers: tuple[str, ...] = ()
+
+
+def receive(stargate: Stargate, push: TransactionPush | PolicyPush, quarantine: Quarantine, pack: QuarantinedPack) -> Answer:
+    """Judges the push and, when it is accepted, makes it durable. The quarantine is empty afterwards, whatever happens."""
+    try:
+        with GitObjectStore(stargate.git, quarantine_dir=quarantine.objects_dir) as objects:
+            if isinstance(push, PolicyPush):
+                return _receive_policy(stargate, push.policy_move, objects, (quarantine, pack))
+            return _receive_transaction(stargate, Pushed(push, objects, pack.oids), (quarantine, pack))
+    finally:
+        quarantine.discard()
+
+
+def _receive_policy(stargate: Stargate, move: RefUpdate, objects: GitObjectStore, parcel: tuple[Quarantine, QuarantinedPack]) -> Answer:
+    judged_by = stargate.policy()
+    verdict = judge_policy_push(stargate, move, objects, judged_by)
+    if not verdict.accepted:
+        return Answer(verdict)
+    with stargate.moving:
+        try:
+            commit(stargate, Delivery(*parcel, (), [move]))
+        except ConflictError as error:
+            return Answer(_lost_race(POLICY_REF, error))
+    return Answer(ACCEPTED)
+
+
+def _receive_transaction(stargate: Stargate, pushed: Pushed, parcel: tuple[Quarantine, QuarantinedPack]) -> Answer:
+    judged_by = stargate.policy()
+    judged = judge_transaction(stargate, pushed, judged_by)
+    if not judged.verdict.accepted:
+        return Answer(judged.verdict)
+    with stargate.moving:
+        if stargate.policy().commit != judged_by.commit:
+            return Answer(_policy_moved(judged_by, stargate.policy()))
+        replayed = [tip for tip in judged.tips if stargate.knows_transaction(tip.ledger.attestation.txn)]
+        if replayed:
+            return Answer(refuse([reason(INTEGRITY, "transaction.replayed", ledger_ref(pushed.push.ns), "a new transaction id", "a used one")]))
+        try:
+            receipt = apply_tips(stargate, judged, judged_by, parcel)
+        except ConflictError as error:
+            return Answer(_lost_race(ledger_ref(pushed.push.ns), error))
+    return Answer(ACCEPTED, receipt, judged.principals)
+
+
+def apply_tips(stargate: Stargate, judged: JudgedPush, judged_by: JudgedPolicy, parcel: tuple[Quarantine, QuarantinedPack]) -> Receipt:
+    """Commits judged tips with a watchlog entry each; to be called with `stargate.moving` held. Raises ConflictError."""
+    last = judged.tips[-1]
+    ns, epoch = last.ns, last.ledger.attestation.epoch
+    first = judged.tips[0].ledger.commit.parents[0]
+    log_before = stargate.watchlog_tip(last)
+    entries, log = [], log_before
+    for tip in judged.tips:
+        log, body = write_entry(entry_of(tip, judged_by.commit), log, stargate.clock.now_s(), stargate.signer)
+        entries.append(body)
+    updates = [
+        RefUpdate(ledger_ref(ns), first, last.ledger.oid),
+        RefUpdate(index_ref(ns), _index_before(stargate, last), last.index_oid),
+        RefUpdate(watchlog_ref(ns, epoch), log_before, hash_object(COMMIT, entries[-1])),
+    ]
+    updates += _audited_move(stargate, judged_by, last, log)
+    commit(stargate, Delivery(*parcel, entries, updates))
+    for tip in judged.tips:
+        stargate.learn_transaction(tip.ledger.attestation.txn)
+    return Receipt(last, log)
+
+
+def _index_before(stargate: Stargate, tip: Tip) -> Oid:
+    return stargate.refs.read(index_ref(tip.ns)) or ZERO_OID
+
+
+def _audited_move(stargate: Stargate, judged_by: JudgedPolicy, tip: Tip, log: Oid) -> list[RefUpdate]:
+    """Audited before the answer: the mark moves along. Otherwise the background audit moves it."""
+    rules, ref = judged_by.policy.namespace(tip.ns), audited_ref(tip.ns)
+    before = stargate.refs.read(ref)
+    everything_before_is = before == stargate.watchlog_tip(tip)
+    if rules is None or rules.verify != VERIFY_BEFORE_ACK or not everything_before_is:
+        return []
+    return [RefUpdate(ref, before or ZERO_OID, log)]
+
+
+def _lost_race(ref: bytes, error: ConflictError) -> Verdict:
+    return refuse([reason(CONFLICT, "base.stale", ref, error.actual, error.expected, "fetch, rebuild on the new tip, and push again")])
+
+
+def _policy_moved(judged_by: JudgedPolicy, now: JudgedPolicy) -> Verdict:
+    return refuse([reason(CONFLICT, "policy.moved", POLICY_REF, now.commit.hex(), judged_by.commit.hex(), "push again")])

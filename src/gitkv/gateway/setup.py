@@ -1,0 +1,128 @@
+"""Creating a Stargate: bare repository, keys, policy, the first state of each namespace, and that state on the mirror."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from gitkv.errors import PolicyError, UsageError
+from gitkv.gateway.author import deliver, gateway_stamp, quarantined, spool
+from gitkv.gateway.commit import Delivery, commit
+from gitkv.gateway.stargate import Adapters, Stargate
+from gitkv.git import transport
+from gitkv.git.process import Git
+from gitkv.git.repository import set_config
+from gitkv.ledger.compose import compose_first
+from gitkv.ledger.ordered_tree import Emit
+from gitkv.ledger.policy_template import format_policy
+from gitkv.model.commit import commit_payload, sign_payload
+from gitkv.model.oid import BLOB, COMMIT, TREE, ZERO_OID, Oid
+from gitkv.model.refs import LEDGER, POLICY_REF, EpochLabel, Namespace, RefUpdate
+
+FIRST_EPOCH = EpochLabel("e1")
+MIRROR_SETTING = "stargate.mirror"
+
+_README = """\
+# A git-kv store
+
+This repository is a key-value database, kept by [git-kv](https://pypi.org/project/git-kv/). Reads come from here, writes go through Stargate.
+
+    git clone {mirror} store && cd store
+    git kv remote setup
+    git kv list
+    git kv get KEY
+
+Without git-kv: `git fetch origin 'refs/kv/*:refs/kv/*' && git ls-tree -r refs/kv/main`. Who may write what: `.kv/policy.yaml`.
+"""
+
+
+class Order(NamedTuple):
+    """What to create. `admin` and `writers` are (name, OpenSSH public key line); `mirror` and `push_url` are URLs."""
+
+    git_dir: str
+    mirror: str
+    push_url: str
+    admin: tuple[str, str]
+    writers: Sequence[tuple[str, str]]
+    namespaces: Sequence[Namespace]
+
+
+class Keys(NamedTuple):
+    """The gateway's signing key and the SSH host key, as OpenSSH private key files, and the signing key's public line."""
+
+    gateway: bytes
+    host: bytes
+    gateway_public: bytes
+
+
+def check_mirror(url: str, env: Mapping[str, str]) -> None:
+    """Raises PolicyError when the mirror already holds a store, UnavailableError when it cannot be read."""
+    refs = transport.ls_remote(Git(env=env), url)
+    taken = sorted(ref.decode() for ref in refs if ref.startswith(LEDGER) or ref == POLICY_REF)
+    if taken:
+        raise PolicyError(f"the mirror is not empty: it has {', '.join(taken[:5])}", hint="give an empty repository as the mirror")
+
+
+def create_repository(order: Order, keys: Keys, env: Mapping[str, str]) -> Git:
+    """The bare repository with its settings and key files, still without refs. Raises UsageError when the directory is in use."""
+    if os.path.isdir(order.git_dir) and os.listdir(order.git_dir):
+        raise UsageError(f"{order.git_dir} is not empty: expected a new or an empty directory")
+    Git(env=env).run("init", "--quiet", "--bare", "--object-format=sha1", "--initial-branch=main", "--end-of-options", order.git_dir)
+    git = Git(order.git_dir, env=env)
+    for key, value in (
+        ("core.fsync", "all"),
+        ("core.logAllRefUpdates", "false"),
+        ("gc.auto", "0"),
+        ("repack.writeBitmaps", "false"),
+        ("receive.denyNonFastForwards", "true"),
+        ("transfer.hideRefs", "refs/kv-audited"),
+        ("uploadpack.allowFilter", "true"),
+        (MIRROR_SETTING, order.mirror),
+    ):
+        set_config(git, key, value)
+    os.mkdir(os.path.join(order.git_dir, "kv"), 0o700)
+    for name, key_bytes in (("gateway_key", keys.gateway), ("host_key", keys.host)):
+        _write_secret(os.path.join(order.git_dir, "kv", name), key_bytes)
+    return git
+
+
+def write_first_state(stargate: Stargate, order: Order, gateway_public: bytes) -> None:
+    """The policy commit, and the empty first transaction of every namespace with its watchlog entry."""
+    gateway_line = gateway_public.decode().strip()
+    policy = format_policy(order.push_url, order.admin, order.writers, gateway_line, list(order.namespaces))
+    writer = spool(stargate)
+    oid = _policy_commit(stargate, policy, _README.format(mirror=order.mirror).encode(), writer.add)
+    with stargate.moving:
+        commit(stargate, Delivery(*quarantined(stargate, writer), (), [RefUpdate(POLICY_REF, ZERO_OID, oid)]))
+        for ns in order.namespaces:
+            add_namespace(stargate, ns)
+
+
+def add_namespace(stargate: Stargate, ns: Namespace) -> None:
+    """Begins the ledger of a namespace; to be called with `stargate.moving` held."""
+    writer = spool(stargate)
+    stamp = gateway_stamp(stargate, f"begin {ns}")
+    transaction = compose_first(ns, FIRST_EPOCH, stamp, stargate.signer.sign, writer.add)
+    commit(stargate, deliver(stargate, transaction, writer, None))
+
+
+def open_stargate(adapters: Adapters) -> Stargate:
+    """A Stargate that reports nothing: for set-up."""
+    return Stargate(adapters, lambda event, fields: None)
+
+
+def _policy_commit(stargate: Stargate, policy: bytes, readme: bytes, emit: Emit) -> Oid:
+    folder = emit(TREE, b"100644 policy.yaml\0" + emit(BLOB, policy))
+    tree = emit(TREE, b"40000 .kv\0%b100644 README.md\0%b" % (folder, emit(BLOB, readme)))
+    stamp = gateway_stamp(stargate, "")
+    payload = commit_payload(tree, (), stamp.identity.line(), b"policy: first version\n")
+    return emit(COMMIT, sign_payload(payload, stargate.signer.sign(payload)))
+
+
+def _write_secret(path: str, content: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

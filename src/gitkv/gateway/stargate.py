@@ -1,0 +1,150 @@
+"""One Stargate repository as its use cases see it: adapters, current policy, tips, known transactions.
+
+Holds what several use cases share and nothing they decide. One lock guards every move of refs; reading needs none.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from gitkv.errors import IntegrityError
+from gitkv.gateway.watchlog import Entry, parse_entry, transaction_ids
+from gitkv.git.object_store import GitObjectStore
+from gitkv.git.process import Git
+from gitkv.git.ref_store import PackedRefStore
+from gitkv.ledger.compose import Tip, read_tip
+from gitkv.ledger.policy_text import parse_policy
+from gitkv.ledger.policy_tree import policy_text
+from gitkv.model.identity import PublicKey
+from gitkv.model.oid import COMMIT, Oid
+from gitkv.model.policy import Policy
+from gitkv.model.refs import LEDGER, POLICY_REF, WATCHLOG, Namespace, index_ref, ledger_ref, parse_namespace, watchlog_ref
+from gitkv.ports import Clock, Signer, Verifier
+
+Report = Callable[[str, Mapping[str, object]], None]  # (event, fields): to log and metrics
+Step = Callable[[str], None]  # reached a named step of the pipeline
+
+
+class Adapters(NamedTuple):
+    """The world as Stargate uses it. `git` runs in the bare repository."""
+
+    git: Git
+    objects: GitObjectStore
+    refs: PackedRefStore
+    signer: Signer
+    verifier: Verifier
+    clock: Clock
+
+
+class JudgedPolicy(NamedTuple):
+    """A policy and the commit it comes from."""
+
+    commit: Oid
+    policy: Policy
+
+    @property
+    def keys(self) -> list[PublicKey]:
+        """Every principal's keys."""
+        return [key for principal in self.policy.principals for key in principal.keys]
+
+
+class Stargate:
+    """Shared state of the use cases of one repository. `moving` is held while refs move."""
+
+    def __init__(self, adapters: Adapters, report: Report, step: Step = lambda name: None) -> None:
+        self.git, self.objects, self.refs, self.signer, self.verifier, self.clock = adapters
+        self.report = report
+        self.step = step
+        self.moving = threading.RLock()
+        self._moves = 0  # how often refs have moved: workers wait for more than they have seen
+        self._moved = threading.Condition()
+        self._policy: JudgedPolicy | None = None
+        self._txns: set[bytes] = set()
+
+    @property
+    def git_dir(self) -> str:
+        return self.git.git_dir
+
+    def announce_move(self) -> None:
+        """Wakes the workers that wait for moved refs."""
+        with self._moved:
+            self._moves += 1
+            self._moved.notify_all()
+
+    def wait_for_move(self, seen: int, timeout_s: float) -> int:
+        """Blocks until there were more moves than `seen`, or the time is over; returns how many there were."""
+        with self._moved:
+            self._moved.wait_for(lambda: self._moves > seen, timeout_s)
+            return self._moves
+
+    def policy(self) -> JudgedPolicy:
+        """The policy in force. Raises IntegrityError when there is none, PolicyTextError when it does not parse."""
+        commit = self.refs.read(POLICY_REF)
+        if commit is None:
+            raise IntegrityError("this Stargate has no policy: refs/heads/main is missing")
+        known = self._policy
+        if known is None or known.commit != commit:
+            known = self._policy = self.policy_at(commit)
+        return known
+
+    def policy_at(self, commit: Oid) -> JudgedPolicy:
+        """The policy as of a policy commit."""
+        return JudgedPolicy(commit, parse_policy(policy_text(commit, self.objects.read)))
+
+    def namespaces(self) -> list[Namespace]:
+        """Namespaces that have a ledger."""
+        return [parse_namespace(ref.removeprefix(LEDGER)) for ref in sorted(self.refs.read_all(LEDGER))]
+
+    def tip(self, ns: Namespace) -> Tip | None:
+        """Where a namespace stands, None when it has no ledger; ledger and index come from one state of the refs."""
+        refs = self.refs.read_all()
+        ledger, index = refs.get(ledger_ref(ns)), refs.get(index_ref(ns))
+        if ledger is None or index is None:
+            return None
+        return read_tip(ledger, index, self.objects.read)
+
+    def watchlog_tip(self, tip: Tip) -> Oid:
+        """The newest watchlog entry of the tip's epoch. Raises IntegrityError when there is none."""
+        ref = watchlog_ref(tip.ns, tip.ledger.attestation.epoch)
+        oid = self.refs.read(ref)
+        if oid is None:
+            raise IntegrityError(f"{ref.decode()} is missing")
+        return oid
+
+    def entry(self, oid: Oid) -> Entry:
+        """A watchlog entry. Raises FormError when the commit is not one."""
+        return parse_entry(self.objects.read(oid, COMMIT))
+
+    def load_transaction_ids(self) -> None:
+        """Learns the ids of all accepted transactions from the watchlogs: once, at start."""
+        for oid in self.refs.read_all(WATCHLOG).values():
+            log = self.git.run("log", "--format=%B", "--end-of-options", oid.hex()).stdout
+            self._txns |= transaction_ids(log)
+
+    def knows_transaction(self, txn: str) -> bool:
+        return bytes.fromhex(txn.replace("-", "")) in self._txns
+
+    def suspend(self, principal: str, policy: Oid) -> None:
+        """Refuses the principal's transactions until an admin moves the policy on from this commit; survives a restart."""
+        folder = os.path.join(self.git_dir, "kv", "suspended")
+        os.makedirs(folder, exist_ok=True)
+        draft = os.path.join(folder, f".{principal}.draft")
+        with open(draft, "wb") as file:
+            file.write(policy.hex().encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(draft, os.path.join(folder, principal))
+
+    def is_suspended(self, principal: str, policy: Oid) -> bool:
+        """Whether the principal was suspended under this very policy commit."""
+        try:
+            with open(os.path.join(self.git_dir, "kv", "suspended", principal), "rb") as file:
+                return file.read() == policy.hex().encode()
+        except FileNotFoundError:
+            return False
+
+    def learn_transaction(self, txn: str) -> None:
+        self._txns.add(bytes.fromhex(txn.replace("-", "")))

@@ -1,0 +1,67 @@
+"""The watchlog: one gateway-signed entry for each accepted ledger commit, which is also its receipt (spec/attestation 6)."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from gitkv.ledger.compose import Tip
+from gitkv.model.commit import Identity, commit_payload, parse_commit, sign_payload
+from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid, hash_object, parse_oid
+from gitkv.model.refs import EpochLabel, Namespace, parse_epoch, parse_namespace
+from gitkv.model.verdict import INTEGRITY, FormError, reason
+from gitkv.ports import Signer
+
+GATEWAY_NAME = "Stargate"
+GATEWAY_EMAIL = "stargate@git-kv.invalid"
+
+_MESSAGE = re.compile(
+    rb"accept [^\n]+\n\nKV-Version: 1\nKV-NS: ([^\n]+)\nKV-Epoch: ([^\n]+)\nKV-Seq: (0|[1-9][0-9]{0,14})\nKV-Txn: ([0-9a-f-]{36})\n"
+    rb"KV-Ledger: ([0-9a-f]{40})\nKV-Index: ([0-9a-f]{40})\nKV-Policy: ([0-9a-f]{40})\n"
+)
+
+
+class Entry(NamedTuple):
+    """What an entry says: this ledger commit was accepted here, judged by this policy commit."""
+
+    ns: Namespace
+    epoch: EpochLabel
+    seq: int
+    txn: str
+    ledger: Oid
+    index_oid: Oid
+    policy: Oid
+
+
+def entry_of(tip: Tip, policy: Oid) -> Entry:
+    """The entry for a tip that has just been accepted."""
+    said = tip.ledger.attestation
+    return Entry(said.ns, said.epoch, said.seq, said.txn, tip.ledger.oid, tip.index_oid, policy)
+
+
+def write_entry(entry: Entry, previous: Oid | None, now_s: int, signer: Signer) -> tuple[Oid, bytes]:
+    """Id and bytes of the signed entry commit."""
+    message = (
+        f"accept {entry.ns}@{entry.seq}\n\nKV-Version: 1\nKV-NS: {entry.ns}\nKV-Epoch: {entry.epoch}\nKV-Seq: {entry.seq}\nKV-Txn: {entry.txn}\n"
+        f"KV-Ledger: {entry.ledger.hex()}\nKV-Index: {entry.index_oid.hex()}\nKV-Policy: {entry.policy.hex()}\n"
+    ).encode()
+    identity = Identity(GATEWAY_NAME, GATEWAY_EMAIL, now_s)
+    payload = commit_payload(EMPTY_TREE, () if previous is None else (previous,), identity.line(), message)
+    body = sign_payload(payload, signer.sign(payload))
+    return hash_object(COMMIT, body), body
+
+
+def parse_entry(body: bytes) -> Entry:
+    """What a watchlog commit says. Raises FormError when it is not an entry."""
+    match = _MESSAGE.fullmatch(parse_commit(body).message)
+    if match is None:
+        raise FormError(reason(INTEGRITY, "watchlog.form", "watchlog", "an entry", body[-200:]))
+    ns, epoch, seq, txn, ledger, index, policy = match.groups()
+    return Entry(
+        parse_namespace(ns), parse_epoch(epoch), int(seq), txn.decode(), parse_oid(ledger), parse_oid(index), parse_oid(policy)
+    )  # fmt: skip
+
+
+def transaction_ids(log: bytes) -> set[bytes]:
+    """Transaction ids, as 16 raw bytes each, in the concatenated messages of watchlog entries."""
+    return {bytes.fromhex(txn.replace(b"-", b"").decode()) for txn in re.findall(rb"(?m)^KV-Txn: ([0-9a-f-]{36})$", log)}

@@ -1,0 +1,307 @@
+"""The second opinion on one transaction: are ledger and index after it what the specification makes of them before it?
+
+Written from `docs/spec` alone and sharing no rule code with the writer (`audit_tree.py` reads and compares trees, `audit_lines.py`
+reads index lines and metadata). The state before is trusted, the state after is hostile; cost is O(changed keys · height), and a
+hostile state costs no more than an honest one with the same counts. Commits and trailers are not looked at here: admission does
+that for a push, `audit_history.py` for a whole ledger.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+from gitkv.ledger.audit_lines import META_BYTES_MAX, gone_line, live_line, only_expiry_is_wrong, parse_live, parse_meta
+from gitkv.ledger.audit_tree import Loader, MalformedError, MapDiff, Root, TreeWalk, malformed, read_blobs
+from gitkv.model.oid import EMPTY_TREE, Oid
+from gitkv.model.verdict import INTEGRITY, POLICY, REASONS_MAX, Reason, reason
+
+__all__ = ["AuditRules", "Loader", "Roots", "StepAudit", "StepFacts", "audit_step"]
+
+EXPIRES_MAX = 253402300799
+_T = TypeVar("_T")
+
+# A changed key alters its node, at times the two beside it, in both trees and on each of 16 levels at most.
+_NODES_PER_KEY = 64
+_NODES_SPARE = 16
+
+# git-lfs takes these for pointers: three spellings of the version, after any white space, in files below 1024 bytes.
+_LFS_SIZES = range(100, 1024)
+_LFS = re.compile(
+    rb"(?:[\t\n\v\f\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)*"
+    rb"version (?:https://git-lfs\.github\.com/spec/|https://hawser\.github\.com/spec/|http://git-media\.io/v/)"
+)
+
+
+_LEDGER_MAPS = ("data", "meta")
+_INDEX_MAPS = ("gone", "live")
+
+
+class Roots(NamedTuple):
+    """The trees of a ledger commit and of its index commit; EMPTY_TREE when empty."""
+
+    ledger_tree: Oid
+    index_tree: Oid
+
+
+class StepFacts(NamedTuple):
+    """What the transaction's trailers say: sequence number and counts of keys set and deleted."""
+
+    seq: int
+    keys_set: int
+    keys_del: int
+
+
+class AuditRules(NamedTuple):
+    """What the policy lets the signer do. Sizes in bytes, expiry in seconds since 1970.
+
+    `ranges`: sorted, disjoint, half-open ranges of names, `None` meaning no end.
+    """
+
+    ranges: tuple[tuple[bytes, bytes | None], ...]
+    value_bytes_max: int
+    total_bytes_max: int
+    keys_max: int
+    lfs_forbidden: bool
+    expires_max: int = EXPIRES_MAX
+
+
+class StepAudit(NamedTuple):
+    """`reasons`: the breaches found, at most REASONS_MAX; none means the step is right. The rest is complete only without reasons.
+
+    `changes`: name and value after (None when deleted) of each changed key, sorted by name.
+    `objects`: what the new state has and the old one lacks: tree nodes, pages, values, metadata (and the empty tree where a root is empty).
+    """
+
+    reasons: list[Reason]
+    changes: tuple[tuple[bytes, Oid | None], ...]
+    objects: set[Oid]
+
+
+def audit_step(before: Roots, after: Roots, facts: StepFacts, rules: AuditRules, load: Loader) -> StepAudit:
+    """Judges one transaction (`spec/format` 3–5, `spec/attestation` 2.4). Never raises for what `after` holds."""
+    step = _Step(facts, rules, load)
+    changes: tuple[tuple[bytes, Oid | None], ...] = ()
+    try:
+        step.judge_counts_claimed()
+        changes = step.judge(before, after)
+    except MalformedError as stop:
+        step.reasons.append(stop.reason)
+    return StepAudit(step.reasons[:REASONS_MAX], changes, step.objects)
+
+
+class _Step:
+    """One run of the audit: collects reasons, and stops by MalformedError where reading on makes no sense."""
+
+    def __init__(self, facts: StepFacts, rules: AuditRules, load: Loader) -> None:
+        self._facts = facts
+        self._rules = rules
+        self._load = load
+        keys = min(facts.keys_set + facts.keys_del, rules.keys_max)
+        self._walk = TreeWalk(load, _NODES_PER_KEY * (keys + _NODES_SPARE))
+        self.reasons: list[Reason] = []
+        self.objects: set[Oid] = set()
+
+    def judge_counts_claimed(self) -> None:
+        claimed = self._facts.keys_set + self._facts.keys_del
+        if claimed > self._rules.keys_max:
+            raise malformed(POLICY, "transaction.keys", "transaction", f"at most {self._rules.keys_max} keys", str(claimed))
+        if claimed == 0 and self._facts.seq > 0:
+            raise malformed(POLICY, "transaction.empty", "transaction", "at least one changed key", "none")
+
+    def judge(self, before: Roots, after: Roots) -> tuple[tuple[bytes, Oid | None], ...]:
+        """The ledger first; the index only when the ledger is right, since the one is judged by the other."""
+        ledger = self._judge_ledger(before.ledger_tree, after.ledger_tree)
+        if ledger is None or self.reasons:
+            return ()
+        old_gone, old_live = self._walk.roots(before.index_tree, _INDEX_MAPS)
+        new_gone, new_live = self._new_roots(before.index_tree, after.index_tree, _INDEX_MAPS)
+        live, gone = self._diff(old_live, new_live), self._diff(old_gone, new_gone)
+        if live is None or gone is None:
+            return ()
+        changed = sorted(ledger.data.changed | ledger.meta.changed)
+        self._judge_live([name for name in changed if name not in ledger.deleted], ledger, live)
+        self._judge_gone(ledger.deleted, live, gone)
+        self._judge_silence(ledger.data.changed | ledger.meta.changed, live, gone)
+        self._judge_not_gone([name for name in ledger.data.changed if name not in ledger.data.old], old_gone, gone)
+        return tuple((name, _value_after(name, ledger.data, live)) for name in changed)
+
+    def _judge_ledger(self, before: Oid, after: Oid) -> _Ledger | None:
+        old_data, old_meta = self._walk.roots(before, _LEDGER_MAPS)
+        new_data, new_meta = self._new_roots(before, after, _LEDGER_MAPS)
+        data, meta = self._diff(old_data, new_data), self._diff(old_meta, new_meta)
+        if data is None or meta is None:
+            return None
+        deleted = {name for name in data.changed if name not in data.new}
+        changed = sorted(data.changed | meta.changed)
+        self._judge_counts(len(changed) - len(deleted), len(deleted))
+        self._judge_owned(changed)
+        values = sorted(data.changed - deleted)
+        metas = sorted(name for name in meta.changed if name in meta.new)
+        self.objects.update(Oid(data.new[name]) for name in values)
+        self.objects.update(Oid(meta.new[name]) for name in metas)
+        ledger = _Ledger(data, meta, deleted, self._judge_values(values, data), self._judge_metas(metas, meta))
+        self._judge_meta_keys(ledger, old_data, old_meta)
+        return ledger
+
+    def _new_roots(self, old: Oid, new: Oid, map_names: tuple[str, str]) -> tuple[Root, Root]:
+        if new != old or new == EMPTY_TREE:
+            self.objects.add(new)
+        return self._walk.roots(new, map_names)
+
+    def _diff(self, before: Root, after: Root) -> MapDiff | None:
+        try:
+            found = self._walk.diff(before, after)
+        except MalformedError as stop:
+            self._add(stop.reason)
+            return None
+        self.objects |= found.fresh
+        return found
+
+    def _add(self, found: Reason) -> None:
+        if len(self.reasons) >= REASONS_MAX - 1:
+            raise MalformedError(found)
+        self.reasons.append(found)
+
+    def _refuse(self, code: int, rule: str, name: bytes, expected: str | bytes, got: str | bytes) -> None:
+        self._add(reason(code, rule, b"key " + name, expected, got))
+
+    def _ask(self, read: Callable[[Sequence[Oid]], Iterable[_T]], oids: Sequence[Oid]) -> list[_T]:
+        try:
+            return list(read(oids)) if oids else []
+        except LookupError as lost:
+            raise malformed(INTEGRITY, "object.missing", "blobs the transaction adds", "to be there", str(lost) or "nothing") from None
+
+    def _judge_counts(self, keys_set: int, keys_del: int) -> None:
+        claimed = (self._facts.keys_set, self._facts.keys_del)
+        if (keys_set, keys_del) == claimed:
+            return
+        found = malformed(
+            INTEGRITY, "attestation.counts", "trailers", f"{keys_set} set, {keys_del} deleted", f"{claimed[0]} set, {claimed[1]} deleted"
+        )
+        if keys_set + keys_del > sum(claimed):
+            raise found  # a small claim must not buy the reading of many values
+        self._add(found.reason)
+
+    def _judge_owned(self, changed: Iterable[bytes]) -> None:
+        ranges = self._rules.ranges
+        if ranges == ((b"", None),):
+            return
+        starts = [low for low, _ in ranges]
+        for name in changed:
+            at = bisect_right(starts, name) - 1
+            high = ranges[at][1] if at >= 0 else b""
+            if high is not None and name >= high:
+                self._refuse(POLICY, "prefix.not-owned", name, "a key the signer may change", "one outside its prefixes")
+
+    def _judge_values(self, names: Sequence[bytes], data: MapDiff) -> dict[bytes, int]:
+        """Sizes by name of the values set; limits and LFS pointers are judged on the way."""
+        oids = [Oid(data.new[name]) for name in names]
+        sizes = self._ask(self._load.sizes, oids)
+        total = sum(sizes)
+        if total > self._rules.total_bytes_max:
+            self._add(
+                reason(POLICY, "value.total", "transaction", f"at most {self._rules.total_bytes_max} bytes in all values", str(total))
+            )
+        if sizes and max(sizes) > self._rules.value_bytes_max:
+            for name, size in zip(names, sizes, strict=True):
+                if size > self._rules.value_bytes_max:
+                    self._refuse(POLICY, "value.size", name, f"at most {self._rules.value_bytes_max} bytes", str(size))
+        if self._rules.lfs_forbidden:
+            self._judge_pointers({oid: name for name, oid, size in zip(names, oids, sizes, strict=True) if size in _LFS_SIZES})
+        return dict(zip(names, sizes, strict=True))
+
+    def _judge_pointers(self, suspects: dict[Oid, bytes]) -> None:
+        for name, body in zip(suspects.values(), read_blobs(self._load, list(suspects)), strict=True):
+            if _LFS.match(body) is not None:
+                self._refuse(POLICY, "value.lfs", name, "the value itself", "a Git LFS pointer")
+
+    def _judge_metas(self, names: Sequence[bytes], meta: MapDiff) -> dict[bytes, bytes]:
+        """The members a live line repeats, by name."""
+        uses = {Oid(meta.new[name]): name for name in reversed(names)}
+        oids = list(uses)
+        for oid, size in zip(oids, self._ask(self._load.sizes, oids), strict=True):
+            if size > META_BYTES_MAX:
+                raise malformed(
+                    INTEGRITY, "meta.form", "key " + uses[oid].decode(), f"metadata of at most {META_BYTES_MAX} bytes", str(size)
+                )
+        members: dict[Oid, bytes] = {}
+        for oid, body in zip(oids, read_blobs(self._load, oids), strict=True):
+            parsed = parse_meta(body)
+            if (parsed is None and only_expiry_is_wrong(body)) or (parsed is not None and parsed[1] > self._rules.expires_max):
+                self._refuse(POLICY, "meta.expires", uses[oid], f"1 to {self._rules.expires_max}", body)
+            elif parsed is None:
+                self._refuse(INTEGRITY, "meta.form", uses[oid], "canonical metadata (spec/format 4.3)", body)
+            else:
+                members[oid] = parsed[0]
+        return {name: members.get(Oid(meta.new[name]), b"") for name in names}
+
+    def _judge_meta_keys(self, ledger: _Ledger, old_data: Root, old_meta: Root) -> None:
+        """4.3: only names in `data` have metadata. Asks the old trees about names that one diff shows and the other does not."""
+        data, meta = ledger.data, ledger.meta
+        unsure = [name for name in meta.changed if name in meta.new and name not in data.changed]
+        known = self._walk.find(old_data, unsure)
+        stray = {name for name in unsure if name not in known}
+        stray |= {name for name in ledger.deleted if name in meta.new}
+        stray |= self._walk.find(old_meta, [name for name in ledger.deleted if name not in meta.changed]).keys()
+        for name in sorted(stray):
+            self._refuse(INTEGRITY, "meta.form", name, "metadata only for keys that exist", "metadata without a value")
+
+    def _judge_live(self, kept: Iterable[bytes], ledger: _Ledger, live: MapDiff) -> None:
+        for name in kept:
+            expected = ledger.live_line(name, self._facts.seq, live.old.get(name))
+            got = live.new.get(name)
+            if expected is None or got != expected:
+                self._refuse(INTEGRITY, "index.lie", name, expected or "a changed live line", got or "no change")
+
+    def _judge_gone(self, deleted: Iterable[bytes], live: MapDiff, gone: MapDiff) -> None:
+        for name in sorted(deleted):
+            if name in live.new or name not in live.old:
+                self._refuse(INTEGRITY, "index.lie", name, "no live line of a deleted key", "one")
+            expected, got = gone_line(name, self._facts.seq), gone.new.get(name)
+            if got != expected:
+                self._refuse(INTEGRITY, "index.lie", name, expected, got or "no gone line")
+
+    def _judge_silence(self, changed: Collection[bytes], live: MapDiff, gone: MapDiff) -> None:
+        for name in sorted((live.changed | gone.changed).difference(changed)):
+            got = live.new.get(name) or gone.new.get(name)
+            self._refuse(INTEGRITY, "index.lie", name, "an unchanged index line, since the key did not change", got or "no line")
+
+    def _judge_not_gone(self, created: Collection[bytes], old_gone: Root, gone: MapDiff) -> None:
+        left = {name for name in created if name in gone.new}
+        left |= self._walk.find(old_gone, [name for name in created if name not in gone.changed]).keys()
+        for name in sorted(left):
+            self._refuse(INTEGRITY, "index.lie", name, "no gone line of a live key", "one")
+
+
+class _Ledger(NamedTuple):
+    """The ledger's side of a step: what index lines have to say."""
+
+    data: MapDiff
+    meta: MapDiff
+    deleted: set[bytes]
+    sizes: dict[bytes, int]
+    metas: dict[bytes, bytes]
+
+    def live_line(self, name: bytes, seq: int, old_line: bytes | None) -> bytes | None:
+        """The line 5.4 makes for a key that exists after the step; None when the index shows no old line of a key that was live."""
+        is_set = name in self.data.changed
+        created = is_set and name not in self.data.old
+        old = None if created or old_line is None else parse_live(old_line)
+        if old is None:
+            if not created:
+                return None
+            return live_line(name, seq, (self.data.new[name].hex().encode(), self.sizes[name]), None, self.metas.get(name, b""))
+        members = self.metas.get(name, b"") if name in self.meta.changed else old.meta
+        value = (self.data.new[name].hex().encode(), self.sizes[name]) if is_set else (old.oid, old.size)
+        return live_line(name, seq, value, old, members)
+
+
+def _value_after(name: bytes, data: MapDiff, live: MapDiff) -> Oid | None:
+    if name in data.changed:
+        value = data.new.get(name)
+        return None if value is None else Oid(value)
+    line = parse_live(live.new.get(name, b""))  # only its metadata changed: the value is in the line that was just judged
+    return None if line is None else Oid(bytes.fromhex(line.oid.decode()))

@@ -1,0 +1,111 @@
+"""Composing the commits of a transaction: ledger commit, signature, derived index commit (spec/attestation 1 to 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gitkv.ledger.ordered_tree import Emit
+from gitkv.ledger.plan import Plan
+from gitkv.ledger.seek import LedgerCommit, Load, jump_target, read_ledger_commit
+from gitkv.model.attestation import Attestation, format_message
+from gitkv.model.commit import Identity, IndexFacts, commit_payload, index_commit, parse_commit, sign_payload
+from gitkv.model.oid import COMMIT, EMPTY_TREE, ZERO_OID, Oid
+from gitkv.model.refs import EpochLabel, Namespace, RefUpdate, index_ref, ledger_ref
+from gitkv.model.verdict import INTEGRITY, FormError, reason
+
+Sign = Callable[[bytes], bytes]  # payload -> armour; empty armour leaves the commit unsigned
+
+
+class Tip(NamedTuple):
+    """Where a namespace stands: its last ledger commit and the index commit that belongs to it."""
+
+    ledger: LedgerCommit
+    index_oid: Oid
+
+    @property
+    def ns(self) -> Namespace:
+        return self.ledger.attestation.ns
+
+    @property
+    def seq(self) -> int:
+        return self.ledger.seq
+
+    @property
+    def trees(self) -> tuple[Oid, Oid]:
+        """Trees of the ledger and the index commit."""
+        return self.ledger.commit.tree, self.ledger.attestation.index_tree
+
+
+class Stamp(NamedTuple):
+    """Who makes a transaction, when, under which id (UUID version 7), and what they say of it."""
+
+    identity: Identity
+    txn: str
+    text: str
+
+
+class Transaction(NamedTuple):
+    """A composed transaction: the new tip and the refs that move to it."""
+
+    tip: Tip
+    updates: tuple[RefUpdate, RefUpdate]
+
+
+def read_tip(ledger: Oid, index: Oid, load: Load) -> Tip:
+    """Raises FormError when the index commit is not the one that belongs to the ledger commit (spec/attestation 4.2)."""
+    commit = read_ledger_commit(ledger, load)
+    parents = parse_commit(load(index, COMMIT)).parents
+    expected, _ = index_commit(index_facts(commit, parents[0] if parents else None))
+    if expected != index:
+        raise FormError(reason(INTEGRITY, "index.commit", index_ref(commit.attestation.ns), expected.hex(), index.hex()))
+    return Tip(commit, index)
+
+
+def index_facts(ledger: LedgerCommit, previous: Oid | None) -> IndexFacts:
+    """What the index commit of `ledger` is derived from."""
+    said = ledger.attestation
+    return IndexFacts(said.ns, said.seq, ledger.oid, ledger.commit.identity().seconds, said.index_tree, previous)
+
+
+def compose(base: Tip, plan: Plan, stamp: Stamp, sign: Sign, load: Load, emit: Emit) -> Transaction:
+    """The transaction of `plan` on `base`; its commits go to `emit`. The time is never before the base's (spec/attestation 1.3)."""
+    parent = base.ledger
+    said = Attestation(
+        ns=base.ns,
+        txn=stamp.txn,
+        seq=base.seq + 1,
+        base=parent.oid,
+        base_tree=parent.commit.tree,
+        jump=jump_target(parent, load),
+        index_tree=plan.index_tree,
+        epoch=parent.attestation.epoch,
+        keys_set=plan.keys_set,
+        keys_del=plan.keys_del,
+    )
+    seconds = max(stamp.identity.seconds, parent.commit.identity().seconds)
+    identity = stamp.identity._replace(seconds=seconds)
+    return _finish(said, plan.ledger_tree, (parent.oid, base.index_oid), (identity, stamp.text), sign, emit)
+
+
+def compose_first(ns: Namespace, epoch: EpochLabel, stamp: Stamp, sign: Sign, emit: Emit) -> Transaction:
+    """The empty first transaction of a new ledger (sequence number 0)."""
+    said = Attestation(ns, stamp.txn, 0, None, None, None, EMPTY_TREE, epoch, 0, 0)
+    emit(b"tree", b"")
+    return _finish(said, EMPTY_TREE, None, (stamp.identity, stamp.text), sign, emit)
+
+
+def _finish(
+    said: Attestation, tree: Oid, before: tuple[Oid, Oid] | None, words: tuple[Identity, str], sign: Sign, emit: Emit
+) -> Transaction:
+    identity, text = words
+    payload = commit_payload(tree, () if before is None else before[:1], identity.line(), format_message(text, said))
+    armour = sign(payload)
+    body = sign_payload(payload, armour) if armour else payload
+    oid = emit(COMMIT, body)
+    ledger = LedgerCommit(oid, parse_commit(body), text.encode(), said)
+    index_oid, index_body = index_commit(index_facts(ledger, before[1] if before else None))
+    emit(COMMIT, index_body)
+    old_ledger, old_index = before or (ZERO_OID, ZERO_OID)
+    updates = (RefUpdate(ledger_ref(said.ns), old_ledger, oid), RefUpdate(index_ref(said.ns), old_index, index_oid))
+    return Transaction(Tip(ledger, index_oid), updates)

@@ -1,0 +1,108 @@
+"""The nodes of an ordered tree as bytes, and where they are cut (spec/format 3).
+
+An *item* is a pair (name, payload). On a leaf of entries and on every inner level the payload is an object id; on a leaf of lines (a page)
+it is the whole line. Each `decode_*` proves the form of what it returns and raises FormError otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from typing import NamedTuple
+
+from gitkv.model.oid import BLOB, OID_BYTES, TREE
+from gitkv.model.verdict import INTEGRITY, FormError, reason
+
+Item = tuple[bytes, bytes]
+
+ITEMS_MIN = 8
+ITEMS_MAX = 512
+LEVELS_MAX = 16
+
+_LOW_FIRST_BYTE = 4  # the 16-bit hash is below 1024 exactly when its first byte is below 4
+
+_ENTRY = re.compile(rb"100644 ([^/!\x00]+)\x00([\x00-\xff]{20})")
+_INNER_TREE = re.compile(rb"40000 ([^/!\x00]+)!\x00([\x00-\xff]{20})")
+_INNER_PAGE = re.compile(rb"100644 ([^/!\x00]+)!\x00([\x00-\xff]{20})")
+
+
+class Leaves(NamedTuple):
+    """How level 0 is written. `lowest_root`: 1 when a leaf is a blob, which no commit could point to."""
+
+    kind: bytes
+    decode: Callable[[bytes], list[Item]]
+    encode: Callable[[list[Item]], bytes]
+    lowest_root: int
+
+
+def is_low(level: int, name: bytes) -> bool:
+    """Whether the name's hash asks for a cut before it on this level (spec/format 3.2)."""
+    return sha256(bytes((level,)) + name).digest()[0] < _LOW_FIRST_BYTE
+
+
+def starts_node(level: int, name: bytes, count: int) -> bool:
+    """Whether `name` starts a new node when the node before it holds `count` items (spec/format 3.3)."""
+    return count >= ITEMS_MAX or (count >= ITEMS_MIN and is_low(level, name))
+
+
+def decode_entries(body: bytes) -> list[Item]:
+    """Items of a leaf of entries."""
+    return _items(_ENTRY, body, len("100644 ") + 1)
+
+
+def encode_entries(items: list[Item]) -> bytes:
+    return b"".join([b"100644 %b\0%b" % item for item in items])
+
+
+def is_bottom(body: bytes) -> bool:
+    """True for a tree whose first entry is a blob: a leaf of entries, or the lowest inner level above pages."""
+    return body.startswith(b"100644 ")
+
+
+def decode_inner(body: bytes, *, points_to_pages: bool) -> list[Item]:
+    """Items of a node above level 0."""
+    if points_to_pages:
+        return _items(_INNER_PAGE, body, len("100644 !") + 1)
+    return _items(_INNER_TREE, body, len("40000 !") + 1)
+
+
+def encode_inner(items: list[Item], *, points_to_pages: bool) -> bytes:
+    mode = b"100644" if points_to_pages else b"40000"
+    return b"".join([b"%b %b!\0%b" % (mode, name, oid) for name, oid in items])
+
+
+def _items(pattern: re.Pattern[bytes], body: bytes, overhead: int) -> list[Item]:
+    items: list[Item] = pattern.findall(body)
+    covered = len(items) * (overhead + OID_BYTES) + sum([len(name) for name, _ in items])
+    if not items or covered != len(body):
+        raise FormError(reason(INTEGRITY, "tree.shape", "ordered tree", "a node of one kind of entry", body[:60]))
+    check_sorted(items)
+    return items
+
+
+def check_sorted(items: list[Item]) -> None:
+    """Raises FormError unless the names strictly ascend."""
+    names = [name for name, _ in items]
+    if any(map(bytes.__ge__, names, names[1:])):
+        raise FormError(reason(INTEGRITY, "tree.order", "ordered tree", "names in ascending order, each once", names[0]))
+
+
+ENTRIES = Leaves(TREE, decode_entries, encode_entries, lowest_root=0)
+
+
+def line_leaves(pattern: re.Pattern[bytes]) -> Leaves:
+    """Pages whose every line matches `pattern`; its group 1 is the whole line, group 2 the name."""
+
+    def decode(body: bytes) -> list[Item]:
+        items = [(match[1], match[0]) for match in pattern.findall(body)]
+        if not items or sum([len(line) for _, line in items]) != len(body):
+            raise FormError(reason(INTEGRITY, "index.form", "index page", "canonical lines", body[:60]))
+        check_sorted(items)
+        return items
+
+    return Leaves(BLOB, decode, _join_lines, lowest_root=1)
+
+
+def _join_lines(items: list[Item]) -> bytes:
+    return b"".join([line for _, line in items])

@@ -1,0 +1,1 @@
+"""Adapters to time, and to whoever watches: the system clock and the daemon's log lines."""

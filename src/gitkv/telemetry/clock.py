@@ -1,0 +1,12 @@
+"""The system's clock as a port."""
+
+from __future__ import annotations
+
+import time
+
+
+class SystemClock:
+    """ports.Clock on the operating system's real time."""
+
+    def now_s(self) -> int:
+        return int(time.time())
