@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -133,7 +134,9 @@ class Ledger:
         return line
 
     def live_lines(self) -> Payloads:
-        return {name: json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() for name, line in self.live.items()}
+        return {
+            name: json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() for name, line in self.live.items()
+        }
 
     def gone_lines(self) -> Payloads:
         return {name: b'{"key":"' + name + b'","mod":' + str(seq).encode() + b"}" for name, seq in self.gone.items()}
@@ -164,6 +167,7 @@ def reachable(store: ObjectsInMemory, oid: bytes) -> set[bytes]:
     return found
 
 
+@cache
 def jump(seq: int) -> int:
     """spec/attestation 3.1, for seq > 0."""
     if seq == 1:
@@ -192,7 +196,12 @@ def tell(steps: list[tuple[Roots, StepFacts]], *, ns: bytes = b"main", start_s: 
         base_tree = trees[seq - 1].hex().encode() if seq else b"-"
         far = told.commits[jump(seq)][0].hex().encode() if seq else b"-"
         fields = [b"KV-Version: 1", b"KV-NS: " + ns, b"KV-Txn: 018f0000-0000-7000-8000-%012x" % seq, b"KV-Seq: %d" % seq]
-        fields += [b"KV-Base: " + parent, b"KV-Base-Tree: " + base_tree, b"KV-Jump: " + far, b"KV-Index-Tree: " + roots.index_tree.hex().encode()]
+        fields += [
+            b"KV-Base: " + parent,
+            b"KV-Base-Tree: " + base_tree,
+            b"KV-Jump: " + far,
+            b"KV-Index-Tree: " + roots.index_tree.hex().encode(),
+        ]
         fields += [b"KV-Chunks-Tree: -", b"KV-Epoch: e1", b"KV-Keys-Set: %d" % facts.keys_set, b"KV-Keys-Del: %d" % facts.keys_del]
         person = _PERSON % (start_s + seq)
         head = b"tree " + roots.ledger_tree.hex().encode() + b"\n" + (b"parent " + parent + b"\n" if seq else b"")

@@ -36,7 +36,9 @@ class History:
         body = body.replace(old, new)
         lied = hash_object(COMMIT, body)
         index = self.told.index_commits[-1][1].replace(oid.hex().encode(), lied.hex().encode())
-        return self.audit(Told([*self.told.commits[:-1], (lied, body)], [*self.told.index_commits[:-1], (hash_object(COMMIT, index), index)]))
+        return self.audit(
+            Told([*self.told.commits[:-1], (lied, body)], [*self.told.index_commits[:-1], (hash_object(COMMIT, index), index)])
+        )
 
 
 @pytest.fixture(scope="module")

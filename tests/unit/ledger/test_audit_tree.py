@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support.naive_store import Ledger, Roots, Value, build_root, cut, is_low, tree_body
+from support.naive_store import Ledger, Value, build_root, cut, is_low, tree_body
 
-from gitkv.ledger.audit import AuditRules, StepFacts, audit_step
+from gitkv.ledger.audit import AuditRules, Roots, StepFacts, audit_step
 from gitkv.model.key import encode_key
-from gitkv.model.oid import BLOB, EMPTY_TREE, TREE, Oid
+from gitkv.model.oid import EMPTY_TREE, TREE, Oid
 
 RULES = AuditRules(ranges=((b"", None),), value_bytes_max=1 << 20, total_bytes_max=64 << 20, keys_max=200_000, lfs_forbidden=True)
 Entry = tuple[bytes, bytes, bytes]
@@ -61,7 +63,7 @@ def test_the_right_nodes_put_together_by_hand_pass(loaded: Loaded) -> None:
 def test_any_other_cut_is_refused(cuts: list[int]) -> None:
     loaded = Loaded()
     edges = [0, *sorted(cuts), 300]
-    nodes = [loaded.items[low:high] for low, high in zip(edges, edges[1:], strict=False)]
+    nodes = [loaded.items[low:high] for low, high in pairwise(edges)]
     assume(nodes != cut(0, loaded.items))
     assert loaded.rules_with(loaded.parent([loaded.leaf(node) for node in nodes])[1]) == {(8, "tree.shape")}
 
@@ -110,10 +112,24 @@ def test_modes_other_than_100644_are_refused_in_a_leaf(mode: bytes, at: int) -> 
 
 @pytest.mark.parametrize(
     ("name", "rule"),
-    [(b"a/b", (4, "key.name")), (b"a\nb", (4, "key.name")), (b"\x1b[2J", (4, "key.name")), (b"a" * 65536, (4, "key.name")), (b"..", (4, "key.name")), (b"%41", (4, "key.name")),
-     (b"a%2f", (4, "key.name")), (b"%", (4, "key.name")), (b"a" * 241, (4, "key.name")), (b"e%CC%81", (4, "key.name")), (b"a%0A", (4, "key.name")), (b"a!", (4, "key.name")),
-     (b".gitmodules", (3, "tree.entry")), (b".GIT", (3, "tree.entry")), (b".gitattributes", (3, "tree.entry"))],
-)  # fmt: skip
+    [
+        (b"a/b", (4, "key.name")),
+        (b"a\nb", (4, "key.name")),
+        (b"\x1b[2J", (4, "key.name")),
+        (b"a" * 65536, (4, "key.name")),
+        (b"..", (4, "key.name")),
+        (b"%41", (4, "key.name")),
+        (b"a%2f", (4, "key.name")),
+        (b"%", (4, "key.name")),
+        (b"a" * 241, (4, "key.name")),
+        (b"e%CC%81", (4, "key.name")),
+        (b"a%0A", (4, "key.name")),
+        (b"a!", (4, "key.name")),
+        (b".gitmodules", (3, "tree.entry")),
+        (b".GIT", (3, "tree.entry")),
+        (b".gitattributes", (3, "tree.entry")),
+    ],
+)
 def test_names_that_no_key_has_are_refused(name: bytes, rule: tuple[int, str]) -> None:
     loaded = Loaded(7)
     entries = sorted([*loaded.items, (name, loaded.items[0][1])])
@@ -133,7 +149,17 @@ def test_name_beyond_the_next_node_is_refused(loaded: Loaded) -> None:
     assert loaded.rules_with(loaded.parent([loaded.leaf(node) for node in nodes])[1]) <= {(3, "tree.entry"), (8, "tree.shape")} != set()
 
 
-@pytest.mark.parametrize("stray", [(b"40000", b"extra"), (b"100644", b"README"), (b"40000", b"manifests"), (b"160000", b"sub"), (b"120000", b"link"), (b"100644", b".gitmodules")])
+@pytest.mark.parametrize(
+    "stray",
+    [
+        (b"40000", b"extra"),
+        (b"100644", b"README"),
+        (b"40000", b"manifests"),
+        (b"160000", b"sub"),
+        (b"120000", b"link"),
+        (b"100644", b".gitmodules"),
+    ],
+)
 @pytest.mark.parametrize("side", ["ledger_tree", "index_tree"])
 def test_stray_entries_beside_the_maps_are_refused(stray: tuple[bytes, bytes], side: str) -> None:
     loaded = Loaded(7)
@@ -183,7 +209,9 @@ def test_more_nodes_than_the_counts_can_alter_are_not_read() -> None:
     loaded.items = [(named(number), loaded.items[0][1]) for number in range(90_000)]
     leaves, level = [loaded.leaf(node) for node in cut(0, loaded.items)], 1
     while len(leaves) > 1:
-        leaves = [loaded.parent([(name, Oid(oid)) for name, oid in node]) for node in cut(level, [(name, bytes(oid)) for name, oid in leaves])]
+        leaves = [
+            loaded.parent([(name, Oid(oid)) for name, oid in node]) for node in cut(level, [(name, bytes(oid)) for name, oid in leaves])
+        ]
         level += 1
     loaded.store.reads = 0
     assert loaded.rules_with(leaves[0][1]) == {(3, "tree.size")}
@@ -203,7 +231,9 @@ def test_moving_a_boundary_beside_an_unchanged_node_is_seen() -> None:
     nodes[at] = nodes[at][1:]
     leaves, level = [loaded.leaf(node) for node in nodes], 1
     while len(leaves) > 1:
-        leaves = [loaded.parent([(name, Oid(oid)) for name, oid in node]) for node in cut(level, [(name, bytes(oid)) for name, oid in leaves])]
+        leaves = [
+            loaded.parent([(name, Oid(oid)) for name, oid in node]) for node in cut(level, [(name, bytes(oid)) for name, oid in leaves])
+        ]
         level += 1
     assert loaded.rules_with(leaves[0][1]) == {(8, "tree.shape")}
 
