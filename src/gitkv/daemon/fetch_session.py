@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from typing import IO
 
 import asyncssh
 
 from gitkv.gateway.stargate import Stargate
-from gitkv.git.process import end_process
+from gitkv.git.process import end_process, scratch_file
 
 CHUNK_BYTES = 1 << 16
 IDLE_TIMEOUT_S = 300
@@ -21,7 +20,8 @@ async def serve_fetch(process: asyncssh.SSHServerProcess[bytes], stargate: Starg
     """Exit code for the client's session."""
     asked = process.env.get("GIT_PROTOCOL", "")
     git = stargate.git.with_extra({"GIT_PROTOCOL": asked} if asked in _PROTOCOLS else {})
-    child = git.popen("upload-pack", "--strict", f"--timeout={IDLE_TIMEOUT_S}", stargate.git_dir, stderr=subprocess.DEVNULL)
+    complaints = scratch_file()
+    child = git.popen("upload-pack", "--strict", f"--timeout={IDLE_TIMEOUT_S}", stargate.git_dir, stderr=complaints)
     assert child.stdin is not None and child.stdout is not None
     feeding = asyncio.create_task(_feed(process, child.stdin))
     try:
@@ -30,6 +30,7 @@ async def serve_fetch(process: asyncssh.SSHServerProcess[bytes], stargate: Starg
     finally:
         feeding.cancel()
         end_process(child)
+        complaints.close()
 
 
 async def _feed(process: asyncssh.SSHServerProcess[bytes], pipe: IO[bytes]) -> None:

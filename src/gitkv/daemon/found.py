@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import asyncssh
-
 from gitkv.daemon.serve import open_adapters
 from gitkv.errors import UnavailableError
 from gitkv.gateway.mirror import Mirror
@@ -14,11 +12,13 @@ from gitkv.sign.gateway_key import generate
 
 
 def found(order: Order, env: Mapping[str, str]) -> str:
-    """The host key's public line. Raises PolicyError, UsageError, UnavailableError; before the mirror is known to be fit nothing is created."""
+    """The host key's public line. Nothing is created before the mirror is known to be fit.
+
+    Raises PolicyError, UsageError, UnavailableError.
+    """
     check_mirror(order.mirror, env)
-    host_key = asyncssh.generate_private_key("ssh-ed25519")
-    gateway, gateway_public = generate()
-    create_repository(order, Keys(gateway, host_key.export_private_key(), gateway_public), env)
+    (gateway, gateway_public), (host, host_public) = generate(), generate()
+    create_repository(order, Keys(gateway, host), env)
     adapters = open_adapters(order.git_dir, env)
     try:
         stargate = open_stargate(adapters)
@@ -30,5 +30,4 @@ def found(order: Order, env: Mapping[str, str]) -> str:
     if outcome.state != "pushed":
         hint = "the repository is created; its daemon goes on trying to mirror it"
         raise UnavailableError(f"the mirror did not take the first state: {outcome.detail}", hint=hint)
-    line: str = host_key.export_public_key().decode("ascii").strip()
-    return line
+    return host_public.decode("ascii").strip()

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import asyncssh
 
 from gitkv.errors import GitKvError, UnavailableError
+from gitkv.gateway.commit import OutcomeUnknownError
 from gitkv.gateway.policy_push import PACK_BYTES_MAX
 from gitkv.gateway.receive import Answer, receive
 from gitkv.gateway.stargate import Stargate
@@ -26,6 +27,7 @@ from gitkv.wire.receive_pack import KV_REPORT, SIDE_BAND_64K, CommandReader, Pro
 
 CHUNK_BYTES = 1 << 16
 IDLE_TIMEOUT_S = 60.0
+UPLOAD_TIMEOUT_S = 600.0
 REFUSED_DRAIN_BYTES_MAX = 64 << 20  # read past, so that a refused client gets to read its answer
 REFUSED_DRAIN_S = 10.0
 
@@ -95,7 +97,9 @@ async def _receive(
         return Answer(refuse([reason(BROKEN, "pack.refused", "pack", "a complete and well-formed pack within the limits", str(error))]))
     except UnavailableError as error:
         return Answer(refuse([reason(BROKEN, "stargate.unavailable", "stargate", "a moment of quiet", str(error), "try again")]))
-    except GitKvError as error:
+    except OutcomeUnknownError:
+        raise ConnectionAbortedError("no answer is better than a wrong one") from None
+    except (GitKvError, OSError) as error:
         stargate.report("push.failed", {"error": str(error)})
         return Answer(refuse([reason(BROKEN, "stargate.failed", "stargate", "its own state in order", str(error), "tell the operator")]))
     finally:
@@ -105,7 +109,10 @@ async def _receive(
 async def _read_pack(process: asyncssh.SSHServerProcess[bytes], quarantine: Quarantine, rest: bytes) -> QuarantinedPack:
     """Feeds git until it has the whole pack. It ends by itself: the client keeps its side open for our answer."""
     data, ending = rest, None
+    deadline = time.monotonic() + UPLOAD_TIMEOUT_S
     while True:
+        if time.monotonic() > deadline:
+            raise PackRefused(f"pack: it did not arrive within {UPLOAD_TIMEOUT_S:g} s")
         if data:
             await _in_thread(lambda chunk=data: quarantine.feed(chunk))  # type: ignore[misc]
         if ending is None and quarantine.is_started:
@@ -162,7 +169,13 @@ def _log(stargate: Stargate, who: str, push: object, answer: Answer, seconds: fl
     if answer.receipt is not None:
         tip = answer.receipt.tip
         said = tip.ledger.attestation
-        fields |= {"seq": tip.seq, "set": said.keys_set, "del": said.keys_del, "ledger": tip.ledger.oid.hex(), "signers": list(answer.signers)}
+        fields |= {
+            "seq": tip.seq,
+            "set": said.keys_set,
+            "del": said.keys_del,
+            "ledger": tip.ledger.oid.hex(),
+            "signers": list(answer.signers),
+        }
     if answer.verdict.accepted:
         stargate.report("push.accepted" if answer.receipt else "policy.accepted", fields)
     else:

@@ -8,10 +8,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from gitkv.daemon.ssh_server import SshServer
+from gitkv.daemon.ssh_server import CONNECTIONS_MAX, SshServer
 from gitkv.errors import GitKvError, ToolError, UnavailableError
 from gitkv.gateway import maintain
 from gitkv.gateway.background_audit import audit_pending
@@ -83,6 +84,8 @@ def serve(service: Service, report: Report, step: Step = lambda name: None) -> N
 
 async def _serve(service: Service, stargate: Stargate) -> None:
     stopping = asyncio.Event()
+    # A slow client's push holds two threads that only wait: enough for every connection, so that none waits for another.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2 * CONNECTIONS_MAX, thread_name_prefix="session"))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     with open(os.path.join(service.git_dir, "kv", "host_key"), "rb") as file:

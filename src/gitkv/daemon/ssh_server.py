@@ -19,6 +19,7 @@ from gitkv.model.identity import PublicKey
 
 LOGIN_TIMEOUT_S = 20
 CONNECTIONS_MAX = 128
+SESSIONS_MAX = 16  # at once, of one principal
 
 _COMMAND = re.compile(r"git[ -](receive-pack|upload-pack) '?/?([A-Za-z0-9._/~-]{1,255})'?")
 # Ed25519 and AES-GCM first: on one core the handshake is the larger part of a small push.
@@ -82,7 +83,7 @@ class SshServer:
         self._names = names
         self._host_key = host_key
         self._connections: set[PolicyKeys] = set()
-        self._sessions: set[asyncio.Task[object]] = set()
+        self._sessions: dict[asyncio.Task[object], str] = {}
         self._acceptor: asyncssh.SSHAcceptor | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -117,17 +118,20 @@ class SshServer:
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._sessions.add(task)
+        who = str(process.get_extra_info("principal"))
+        self._sessions[task] = who
         try:
-            code = await self._run(process)
+            code = await self._run(process, who)
             process.exit(code)
         except (asyncssh.Error, ConnectionError, asyncio.IncompleteReadError):
             process.channel.abort()
         finally:
-            self._sessions.discard(task)
+            del self._sessions[task]
 
-    async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> int:
-        who = str(process.get_extra_info("principal"))
+    async def _run(self, process: asyncssh.SSHServerProcess[bytes], who: str) -> int:
+        if list(self._sessions.values()).count(who) > SESSIONS_MAX:
+            process.stderr.write(b"too many sessions at once: expected at most %d\n" % SESSIONS_MAX)
+            return 128
         match = _COMMAND.fullmatch(process.command or "") if process.subsystem is None else None
         if match is None or match[2].strip("/") not in self._names:
             self._stargate.report("session.refused", {"who": who, "command": (process.command or "")[:100]})

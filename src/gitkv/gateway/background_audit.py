@@ -130,7 +130,8 @@ def _apply_again(stargate: Stargate, pending: Pending, suspended: Principal | No
         writer = spool(stargate)
         plan = plan_changes(current.trees, current.seq + 1, changes, stargate.objects.read, writer.add)
         if plan.keys_set + plan.keys_del:
-            text = f"apply {pending.entry.ns}@{pending.entry.seq} of {signer.name} again\n\nIts state was restored away with a violation before it."
+            of = f"{pending.entry.ns}@{pending.entry.seq} of {signer.name}"
+            text = f"apply {of} again\n\nIt was undone together with a violation before it."
             _author(stargate, current, plan, writer, text)
         stargate.report("audit.reapplied", fields)
     except (FormError, GitKvError) as error:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from gitkv.errors import GitKvError
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.loose_object import remove_loose, write_loose
 from gitkv.git.quarantine import Quarantine, QuarantinedPack
@@ -21,6 +22,10 @@ from gitkv.model.refs import RefUpdate
 
 _PACK_NAME = re.compile(r"pack-[0-9a-f]{40}")
 _PACK_SUFFIXES = (".idx", ".rev", ".pack")
+
+
+class OutcomeUnknownError(GitKvError):
+    """Neither acceptance nor refusal can be promised: the client must look for its transaction."""
 
 
 class Delivery(NamedTuple):
@@ -35,20 +40,22 @@ class Delivery(NamedTuple):
 def commit(stargate: Stargate, delivery: Delivery) -> None:
     """Makes the delivery the repository's state, durably; to be called with `stargate.moving` held.
 
-    Raises ConflictError, with nothing changed, when a ref is not where the delivery says.
+    Raises ConflictError, with nothing changed, when a ref is not where the delivery says; OSError, with nothing changed, when the disk
+    fails before the commit point, OutcomeUnknownError when it fails behind it.
     """
     path = _intent_path(stargate)
-    _write_intent(path, _intent_of(stargate, delivery))
-    stargate.step("intent-written")
     try:
+        _write_intent(path, _intent_of(stargate, delivery))
+        stargate.step("intent-written")
         delivery.quarantine.adopt(delivery.pack)
         stargate.step("pack-adopted")
         for body in delivery.commits:
             write_loose(stargate.git_dir, COMMIT, body)
         stargate.step("entries-written")
         stargate.refs.move(delivery.updates)
-    except Exception:
-        recover_intent(stargate)
+    except Exception as error:
+        if recover_intent(stargate) == "forward":  # the refs moved, but the disk would not confirm it
+            raise OutcomeUnknownError(f"the refs moved, but are perhaps not durable: {error}") from error
         raise
     stargate.step("refs-moved")
     _clear(path)

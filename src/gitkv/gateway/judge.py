@@ -44,7 +44,7 @@ class JudgedPush(NamedTuple):
 
 def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolicy) -> JudgedPush:
     """Admission of every commit and, where the policy says before-ack, the deep audit."""
-    push, objects = pushed.push, pushed.objects
+    push = pushed.push
     tip = stargate.tip(push.ns)
     rules = judged_by.policy.namespace(push.ns)
     if tip is None or rules is None:
@@ -83,7 +83,9 @@ def _judge_old_values(push: TransactionPush, tip: Tip) -> list[Reason]:
     hint = "fetch, rebuild the transaction on the new tip, and push again"
     places: tuple[tuple[RefUpdate, Oid], ...] = ((push.ledger_move, tip.ledger.oid), (push.index_move, tip.index_oid))
     return [
-        reason(CONFLICT, "base.stale", update.ref, actual.hex(), bytes(update.old).hex(), hint) for update, actual in places if update.old != actual
+        reason(CONFLICT, "base.stale", update.ref, actual.hex(), bytes(update.old).hex(), hint)
+        for update, actual in places
+        if update.old != actual
     ]
 
 
@@ -94,7 +96,9 @@ def read_chain(new: bytes, tip: Tip, pushed: Pushed) -> list[LedgerCommit]:
     ref = ledger_ref(tip.ns)
     while oid != tip.ledger.oid:
         if oid not in sent:
-            raise FormError(reason(POLICY, "push.not-fast-forward", ref, f"commits that follow {tip.ledger.oid.hex()}", f"a line through {oid.hex()}"))
+            raise FormError(
+                reason(POLICY, "push.not-fast-forward", ref, f"commits that follow {tip.ledger.oid.hex()}", f"a line through {oid.hex()}")
+            )
         if len(chain) == COMMITS_MAX:
             raise FormError(reason(POLICY, "push.commits", ref, f"at most {COMMITS_MAX} commits in one push", "more"))
         chain.append(_read_commit(oid, pushed.objects, ref))
@@ -112,9 +116,13 @@ def _read_commit(oid: Oid, objects: ObjectStore, ref: bytes) -> LedgerCommit:
 def _only_parent(ledger: LedgerCommit, ref: bytes) -> Oid:
     parents = ledger.commit.parents
     if len(parents) > 1:
-        raise FormError(reason(POLICY, "commit.parents", ref, "exactly one parent", f"a merge of {len(parents)}", "rebuild the change on the tip"))
+        raise FormError(
+            reason(POLICY, "commit.parents", ref, "exactly one parent", f"a merge of {len(parents)}", "rebuild the change on the tip")
+        )
     if not parents:
-        raise FormError(reason(INTEGRITY, "history.foreign", ref, "commits that follow the tip", f"another ledger, begun by {ledger.oid.hex()}"))
+        raise FormError(
+            reason(INTEGRITY, "history.foreign", ref, "commits that follow the tip", f"another ledger, begun by {ledger.oid.hex()}")
+        )
     return parents[0]
 
 

@@ -1,6 +1,7 @@
 """Keeps the object store quick: every accepted transaction adds a pack, and git slows down with their number.
 
-Geometric repacking rolls up the small packs only, so its cost is spread over the transactions that made them, and reading and writing go on.
+Geometric repacking rolls up the small packs only: its cost is spread over the transactions that made them, and reading and writing
+go on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Judging a push to the policy branch: admins only, one line of commits, never into a state that nobody could change again (spec/policy)."""
+"""Judging a push to the policy branch: admins only, one line of commits, never into a state that nobody could change (spec/policy)."""
 
 from __future__ import annotations
 
@@ -52,9 +52,13 @@ def _read_chain(new: Oid, tip: Oid, objects: ObjectStore) -> list[tuple[Oid, Com
     oid, commit = new, _read(new, objects)
     while oid != tip:
         if len(commit.parents) != 1:
-            raise FormError(reason(POLICY, "commit.parents", POLICY_REF, "one line of commits that follows the tip", f"{len(commit.parents)} parents"))
+            raise FormError(
+                reason(POLICY, "commit.parents", POLICY_REF, "one line of commits that follows the tip", f"{len(commit.parents)} parents")
+            )
         if len(chain) == COMMITS_MAX:
-            raise FormError(reason(POLICY, "push.not-fast-forward", POLICY_REF, f"at most {COMMITS_MAX} commits that follow {tip.hex()}", "others"))
+            raise FormError(
+                reason(POLICY, "push.not-fast-forward", POLICY_REF, f"at most {COMMITS_MAX} commits that follow {tip.hex()}", "others")
+            )
         parent = _read(commit.parents[0], objects)
         chain.append((oid, commit, parent))
         oid, commit = commit.parents[0], parent

@@ -73,7 +73,9 @@ def _receive_transaction(stargate: Stargate, pushed: Pushed, parcel: tuple[Quara
             return Answer(_policy_moved(judged_by, stargate.policy()))
         replayed = [tip for tip in judged.tips if stargate.knows_transaction(tip.ledger.attestation.txn)]
         if replayed:
-            return Answer(refuse([reason(INTEGRITY, "transaction.replayed", ledger_ref(pushed.push.ns), "a new transaction id", "a used one")]))
+            return Answer(
+                refuse([reason(INTEGRITY, "transaction.replayed", ledger_ref(pushed.push.ns), "a new transaction id", "a used one")])
+            )
         try:
             receipt = apply_tips(stargate, judged, judged_by, parcel)
         except ConflictError as error:

@@ -14,7 +14,10 @@ from gitkv.model.verdict import FormError
 
 
 def recover(stargate: Stargate) -> None:
-    """To be called once, as the repository's only daemon, before anything is served. Raises IntegrityError when the state contradicts itself."""
+    """To be called once, as the repository's only daemon, before anything is served.
+
+    Raises IntegrityError when the state contradicts itself.
+    """
     unlocked = stargate.refs.recover()
     outcome = recover_intent(stargate)
     swept = sweep(stargate.git_dir) + _sweep_drafts(stargate.git_dir)

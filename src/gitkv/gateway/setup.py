@@ -26,7 +26,7 @@ MIRROR_SETTING = "stargate.mirror"
 _README = """\
 # A git-kv store
 
-This repository is a key-value database, kept by [git-kv](https://pypi.org/project/git-kv/). Reads come from here, writes go through Stargate.
+This repository is a key-value database, kept by git-kv. Reads come from here, writes go through Stargate.
 
     git clone {mirror} store && cd store
     git kv remote setup
@@ -49,11 +49,10 @@ class Order(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """The gateway's signing key and the SSH host key, as OpenSSH private key files, and the signing key's public line."""
+    """The gateway's signing key and the SSH host key, as OpenSSH private key files."""
 
     gateway: bytes
     host: bytes
-    gateway_public: bytes
 
 
 def check_mirror(url: str, env: Mapping[str, str]) -> None:

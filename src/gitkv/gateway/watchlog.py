@@ -42,7 +42,8 @@ def entry_of(tip: Tip, policy: Oid) -> Entry:
 def write_entry(entry: Entry, previous: Oid | None, now_s: int, signer: Signer) -> tuple[Oid, bytes]:
     """Id and bytes of the signed entry commit."""
     message = (
-        f"accept {entry.ns}@{entry.seq}\n\nKV-Version: 1\nKV-NS: {entry.ns}\nKV-Epoch: {entry.epoch}\nKV-Seq: {entry.seq}\nKV-Txn: {entry.txn}\n"
+        f"accept {entry.ns}@{entry.seq}\n\nKV-Version: 1\nKV-NS: {entry.ns}\nKV-Epoch: {entry.epoch}\n"
+        f"KV-Seq: {entry.seq}\nKV-Txn: {entry.txn}\n"
         f"KV-Ledger: {entry.ledger.hex()}\nKV-Index: {entry.index_oid.hex()}\nKV-Policy: {entry.policy.hex()}\n"
     ).encode()
     identity = Identity(GATEWAY_NAME, GATEWAY_EMAIL, now_s)

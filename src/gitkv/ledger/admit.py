@@ -1,7 +1,7 @@
 """Admission: may this ledger commit follow that tip? Constant time in the number of keys (O(height) where prefixes are limited).
 
-Everything a signature covers is compared with what was pushed: position, roots, epoch, derived index commit. Whether the trees hold what the
-rules allow is the deep audit's question (`audit`), except for prefixes: equal ids outside the writer's ranges prove those at once.
+Everything a signature covers is compared with what was pushed: position, roots, epoch, derived index commit. Whether the trees hold
+what the rules allow is the deep audit's question (`audit`), except for prefixes: equal ids outside the writer's ranges prove those.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def admit(candidate: Candidate, situation: Situation, load: Load) -> Admission:
     reasons += judge_identity(policy, principal, ledger.commit.identity().email)
     reasons += _judge_position(ledger, tip, ns)
     if situation.txn_known(ledger.attestation.txn):
-        reasons.append(reason(INTEGRITY, "transaction.replayed", _where(ns, ledger.oid), "a transaction id not used before", ledger.attestation.txn))
+        reasons.append(
+            reason(INTEGRITY, "transaction.replayed", _where(ns, ledger.oid), "a transaction id not used before", ledger.attestation.txn)
+        )
     if reasons:
         return Admission(reasons, principal)
     reasons += _judge_attestation(candidate, tip, load)
@@ -76,7 +78,9 @@ def judge_commit(commit: Commit, parent: Commit, now_s: int) -> list[Reason]:
     if len(commit.parents) != 1:
         reasons.append(reason(POLICY, "commit.parents", "ledger", "exactly one parent", f"{len(commit.parents)}"))
     if commit.author != commit.committer:
-        reasons.append(reason(POLICY, "commit.identity", "author", commit.committer, commit.author, "author and committer must be the same line"))
+        reasons.append(
+            reason(POLICY, "commit.identity", "author", commit.committer, commit.author, "author and committer must be the same line")
+        )
     try:
         seconds, earliest = commit.identity().seconds, parent.identity().seconds - CLOCK_SKEW_MAX_S
     except FormError as error:
@@ -128,7 +132,11 @@ def _judge_reach(candidate: Candidate, situation: Situation, principal: Principa
     spans = allowed_ranges(situation.policy, situation.ns, principal.name if principal else None)
     if not spans:
         who = principal.name if principal else "an unsigned commit"
-        return [reason(POLICY, "writer.unknown", index_ref(tip.ns), "a writer of this namespace", who, "ask an admin to add you to .kv/policy.yaml")]
+        return [
+            reason(
+                POLICY, "writer.unknown", index_ref(tip.ns), "a writer of this namespace", who, "ask an admin to add you to .kv/policy.yaml"
+            )
+        ]
     if spans == ((b"", None),):
         return []
     try:
@@ -148,7 +156,10 @@ def _outside(before: OrderedTree, after: OrderedTree, spans: tuple[Span, ...]) -
     except WorkLimitError:
         return [reason(INTEGRITY, "tree.shape", "ordered tree", "the same nodes outside the writer's prefixes", "too many other ones")]
     owned = ", ".join(span[0].decode("ascii") for span in spans[:8])
-    return [reason(POLICY, "prefix.not-owned", _key(found_one.name), f"a key that starts with one of: {owned}", _key(found_one.name)) for found_one in found]
+    return [
+        reason(POLICY, "prefix.not-owned", _key(found_one.name), f"a key that starts with one of: {owned}", _key(found_one.name))
+        for found_one in found
+    ]
 
 
 def _key(name: bytes) -> str:

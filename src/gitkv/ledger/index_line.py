@@ -33,7 +33,10 @@ GONE_LEAVES = line_leaves(_GONE_LINE)
 
 
 class LiveLine(NamedTuple):
-    """What the index says of a key. `created`, `mod`: sequence numbers; `size` in bytes; `expires` seconds since 1970, 0 for never; `ctype` may be empty."""
+    """What the index says of a key.
+
+    `created`, `mod`: sequence numbers; `size` in bytes; `expires` seconds since 1970, 0 for never; `ctype` may be empty.
+    """
 
     name: bytes
     created: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gitkv.model.oid import COMMIT, EMPTY_TREE, OID_HEX, Oid, hash_object, parse_oid
+from gitkv.model.oid import COMMIT, OID_HEX, Oid, hash_object, parse_oid
 from gitkv.model.refs import Namespace
 from gitkv.model.verdict import INTEGRITY, POLICY, FormError, reason
 
@@ -54,7 +54,9 @@ def parse_commit(body: bytes) -> Commit:
     match = _HEADERS.match(body)
     if match is None:
         raise FormError(
-            reason(INTEGRITY, "commit.headers", "commit", "exactly tree, parents, author, committer, at most one gpgsig", _first_lines(body))
+            reason(
+                INTEGRITY, "commit.headers", "commit", "exactly tree, parents, author, committer, at most one gpgsig", _first_lines(body)
+            )
         )
     tree, parents, author, committer, signature = match.groups()
     message = body[match.end() :]
@@ -111,6 +113,3 @@ def index_commit(facts: IndexFacts) -> tuple[Oid, bytes]:
 def _first_lines(body: bytes) -> bytes:
     lines = body[:400].split(b"\n\n")[0].split(b"\n")
     return b" / ".join([line[: OID_HEX // 2] for line in lines[:8]])
-
-
-__all__ = ["COMMIT_BYTES_MAX", "EMPTY_TREE", "Commit", "Identity", "IndexFacts", "commit_payload", "index_commit", "parse_commit", "parse_identity", "sign_payload"]  # fmt: skip

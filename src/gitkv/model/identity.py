@@ -23,7 +23,8 @@ class PublicKey(NamedTuple):
 class Signature(NamedTuple):
     """The outcome of checking a signature's form and mathematics; whether the key may write is the policy's business.
 
-    `status`: "good", "unsigned", "malformed" (not the one accepted spelling), "bad" (does not verify), "unknown-key", "expired-key", "revoked-key".
+    `status`: "good", "unsigned", "malformed" (not the one accepted spelling), "bad" (does not verify), "unknown-key", "expired-key",
+    "revoked-key".
     `fingerprint`: of the signing key where it could be read, else "". `detail`: one line for the log and the reason.
     """
 

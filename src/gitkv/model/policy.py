@@ -1,4 +1,4 @@
-"""The policy as proved values. `ledger/policy_text.py` makes one from the YAML of `.kv/policy.yaml`; `ledger/policy_rules.py` applies it."""
+"""The policy as proved values: `ledger/policy_text.py` reads the YAML of `.kv/policy.yaml`, `ledger/policy_rules.py` applies it."""
 
 from __future__ import annotations
 

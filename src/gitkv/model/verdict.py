@@ -23,7 +23,9 @@ def printable(value: str | bytes) -> str:
     """`value` as one line of printable ASCII, at most PART_CHARS_MAX characters."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
-    text = "".join(char if " " <= char <= "~" else char.encode("unicode_escape", "backslashreplace").decode() for char in value[: PART_CHARS_MAX + 1])
+    text = "".join(
+        char if " " <= char <= "~" else char.encode("unicode_escape", "backslashreplace").decode() for char in value[: PART_CHARS_MAX + 1]
+    )
     return text if len(text) <= PART_CHARS_MAX else text[: PART_CHARS_MAX - 3] + "..."
 
 
