@@ -1,0 +1,9 @@
+"""`python -m gitkv`: the same program as the `git-kv` script."""
+
+from __future__ import annotations
+
+import sys
+
+from gitkv.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,111 @@
+"""The parser of one verb's arguments, and the forms its values take: durations, object ids, counts.
+
+`argparse` is kept, but told to fail as an error of ours, to take options behind operands as git does, and not to load `shutil`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+
+from gitkv.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
+TTL_S_MAX = 36525 * 86400  # a hundred years: every sum with the present stays within spec/format 4.3
+_DURATION = re.compile(r"([0-9]{1,10})(s|m|h|d|w)")
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_OID = re.compile(r"[0-9a-f]{40}")
+_COUNT = re.compile(r"[0-9]{1,9}")
+_CTYPE = re.compile(r"[ -~]{1,127}")
+
+
+class Parser(argparse.ArgumentParser):
+    """Options may stand anywhere before `--`, their values may begin with a dash; errors are UsageErrors."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("formatter_class", _formatter)
+        settings.setdefault("allow_abbrev", False)  # an abbreviation in a script breaks when an option is added
+        super().__init__(**settings)
+        self._groups_verbs = False
+
+    def add_subparsers(self, **settings: Any) -> Any:
+        self._groups_verbs = True
+        return super().add_subparsers(**settings)
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Operands go last: before Python 3.13 `KEY --option VALUE` with an optional VALUE does not parse."""
+        words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(words if self._groups_verbs else self._operands_last(words), namespace)
+
+    def error(self, message: str) -> NoReturn:
+        usage = " ".join(self.format_usage().split()).removeprefix("usage: ")
+        raise UsageError(f"{self.prog}: {message}", hint=f"usage: {usage}")
+
+    def _operands_last(self, words: list[str]) -> list[str]:
+        options: list[str] = []
+        operands: list[str] = []
+        queue = iter(words)
+        for word in queue:
+            if word == "--":
+                operands += queue
+            elif not word.startswith("-") or word == "-" or word[1].isdigit():
+                operands.append(word)
+            else:
+                options += self._option(word, queue)
+        return [*options, "--", *operands] if operands else options
+
+    def _option(self, word: str, queue: Any) -> list[str]:
+        """The option with its value tied to it, so that the value may begin with a dash."""
+        action = self._option_string_actions.get(word)
+        if action is None or action.nargs == 0:
+            return [word]
+        value = next(queue, None)
+        long = next((name for name in action.option_strings if name.startswith("--")), "")
+        if value is None:
+            return [word]
+        return [f"{long}={value}"] if long else [word, value]
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    columns = os.environ.get("COLUMNS", "")
+    return argparse.RawDescriptionHelpFormatter(prog, width=min(max(int(columns), 60), 140) if _COUNT.fullmatch(columns) else 100)
+
+
+def duration(text: str) -> int:
+    """Seconds of `90s`, `45m`, `12h`, `30d` or `2w`."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected a number and a unit, like 90s, 45m, 12h, 30d or 2w, got {text[:60]!r}")
+    return int(match[1]) * _UNITS_S[match[2]]
+
+
+def ttl(text: str) -> int:
+    """A time to live in seconds."""
+    seconds = duration(text)
+    if not 1 <= seconds <= TTL_S_MAX:
+        raise argparse.ArgumentTypeError(f"expected 1s to {TTL_S_MAX // 86400}d, got {text[:60]!r}")
+    return seconds
+
+
+def oid(text: str) -> str:
+    if _OID.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(f"expected an object id, 40 lower-case hex digits, got {text[:60]!r}")
+    return text
+
+
+def count(text: str) -> int:
+    if _COUNT.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text[:60]!r}")
+    return int(text)
+
+
+def content_type(text: str) -> str:
+    if _CTYPE.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(f"expected 1 to 127 printable ASCII characters, got {text[:60]!r}")
+    return text

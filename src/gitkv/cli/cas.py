@@ -1,0 +1,42 @@
+"""`git kv cas set`: compare and swap."""
+
+from __future__ import annotations
+
+from gitkv.cli.arguments import content_type, oid, ttl
+from gitkv.cli.source import read_value
+from gitkv.cli.written import put_written
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from gitkv.cli.arguments import Parser
+    from gitkv.cli.context import Context
+
+USAGE = "cas set KEY FILE --expect-blob OID [--expect-tree OID] [--ctype TYPE] [--ttl 30d] [-m MSG]"
+NOTES = """\
+Sets the key to the contents of FILE ('-': standard input) only if its value now is the blob OID, the
+etag that 'get --json' shows; 40 zeros stand for a key that does not exist. Exit code 2: it is not."""
+_ABSENT = "0" * 40
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("action", choices=["set"], help="the only one so far")
+    parser.add_argument("key", metavar="KEY")
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--expect-blob", required=True, type=oid, metavar="OID", help="the value's blob as you saw it")
+    parser.add_argument("--expect-tree", type=oid, metavar="OID", help="the ledger's tree as you saw it")
+    parser.add_argument("--ctype", type=content_type, metavar="TYPE", help="content type to keep with the value")
+    parser.add_argument("--ttl", default=0, type=ttl, metavar="TIME", help="time to live: 90s, 45m, 12h, 30d, 2w")
+    parser.add_argument("-m", "--message", default="", metavar="MSG", help="message of the commit")
+
+
+def run(args: Namespace, context: Context) -> int:
+    from gitkv.client.values import Expect
+
+    absent = args.expect_blob == _ABSENT
+    expect = Expect(if_absent=absent, if_match=None if absent else args.expect_blob, tree=args.expect_tree)
+    value = read_value(args.file, context)
+    with context.open_store() as store:
+        written = store.set(args.key, value, ctype=args.ctype or "", ttl_s=args.ttl, expect=expect, message=args.message)
+    return put_written(written, context)

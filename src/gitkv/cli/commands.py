@@ -1,0 +1,79 @@
+"""The verbs of the command line: where each lives, and the line `git kv help` says of it.
+
+A verb's module has `add_arguments(parser)` and `run(args, context) -> int`; it may have USAGE, the words behind `git kv`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from gitkv.cli.arguments import Parser
+
+COMMANDS = {
+    "init": ("gitkv.cli.init", "make a store in this repository"),
+    "remote": ("gitkv.cli.remote", "connect this clone to its Stargate: remote setup"),
+    "get": ("gitkv.cli.get", "print a key's value, bit for bit"),
+    "set": ("gitkv.cli.set", "set one key"),
+    "del": ("gitkv.cli.delete", "delete keys, all or none"),
+    "mset": ("gitkv.cli.mset", "set and delete many keys in one transaction"),
+    "cas": ("gitkv.cli.cas", "set a key only if it is as you saw it: cas set"),
+    "list": ("gitkv.cli.list", "list keys in order"),
+    "history": ("gitkv.cli.history", "show the versions of a key, newest first"),
+    "diff": ("gitkv.cli.diff", "show the keys in which two states differ"),
+    "log": ("gitkv.cli.log", "show the transactions, newest first"),
+    "wait": ("gitkv.cli.wait", "wait until a transaction can be read"),
+    "stargate": ("gitkv.cli.stargate", "run the gateway: stargate init, stargate serve"),
+}
+
+GLOBAL_OPTIONS = """\
+Options of every command, before or after its name:
+  --ns NAME    the namespace (default: main)
+  --json       answers and errors in JSON, for programs
+  -C DIR       work as if started in DIR
+  --debug      show where an error came from
+  --version    print the version
+  -h, --help   help; behind a command's name, its own
+"""
+
+
+def load_parser(name: str) -> tuple[Parser, ModuleType]:
+    """The parser and the module of one verb. Raises UsageError for a word that is none."""
+    if name not in COMMANDS:
+        raise _unknown(name)
+    from importlib import import_module
+
+    from gitkv.cli.arguments import Parser
+
+    path, summary = COMMANDS[name]
+    module = import_module(path)
+    usage = f"git kv {getattr(module, 'USAGE', name + ' ...')}"
+    parser = Parser(
+        prog=f"git kv {name}", usage=usage, description=summary[0].upper() + summary[1:] + ".", epilog=getattr(module, "NOTES", None)
+    )
+    module.add_arguments(parser)
+    return parser, module
+
+
+def overview() -> str:
+    """What `git kv help` prints."""
+    lines = [f"  {name:<12} {summary}\n" for name, (_, summary) in COMMANDS.items()]
+    return (
+        "usage: git kv [--ns NAME] [--json] [-C DIR] [--debug] COMMAND ...\n\nCommands:\n"
+        + "".join(lines)
+        + f"\n{GLOBAL_OPTIONS}\n'git kv help COMMAND' explains one command.\n"
+    )
+
+
+def _unknown(name: str) -> Exception:
+    from difflib import get_close_matches
+
+    from gitkv.errors import UsageError
+
+    if name.startswith("-"):
+        return UsageError(f"unknown option {name!r}", hint="'git kv help' lists options and commands")
+    near = get_close_matches(name, COMMANDS, n=1)
+    return UsageError(
+        f"{name!r} is not a git kv command", hint=f"did you mean 'git kv {near[0]}'?" if near else "'git kv help' lists the commands"
+    )

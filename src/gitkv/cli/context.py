@@ -1,0 +1,76 @@
+"""What a verb is told besides its own arguments: namespace, output form, and where it works."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gitkv.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from gitkv.client.store import Store
+
+
+class Context:
+    """`directory` is where relative file names start; `repository` is where the store is looked for."""
+
+    __slots__ = ("debug", "directory", "env", "json", "ns", "repository")
+
+    def __init__(self, ns: str, flags: AbstractSet[str], directory: str, env: Mapping[str, str]) -> None:
+        self.ns = ns
+        self.json = "--json" in flags
+        self.debug = "--debug" in flags
+        self.directory = directory
+        self.env = env
+        # `git --git-dir=X kv …` reaches us as GIT_DIR; children never see it, so it must not be lost here.
+        self.repository = os.path.join(directory, env.get("GIT_DIR", "")) or "."
+
+    def open_store(self) -> Store:
+        """The store of the namespace. Raises what `Store.open` raises."""
+        from gitkv.client.store import Store
+
+        return Store.open(self.repository, ns=self.ns, env=self.env, warn=self.warn)
+
+    def warn(self, text: str) -> None:
+        """The store's way to speak without failing: a line on stderr, or a JSON object there."""
+        if self.json:
+            from json import dumps
+
+            say(dumps({"warning": text}))
+        else:
+            from gitkv.cli.output import safe
+
+            say(f"warning: {safe(text)}")
+
+    def path(self, name: str) -> str:
+        """Where the file that the user calls `name` is."""
+        return os.path.join(self.directory, name)
+
+    def note(self, text: str) -> None:
+        """Says something to a person, on stderr; programs that asked for JSON are left in peace."""
+        if not self.json:
+            say(text)
+
+
+def make_context(ns: str | None, flags: AbstractSet[str], directories: Sequence[str]) -> Context:
+    """Raises UsageError for a namespace that breaks the grammar or a directory that is none."""
+    from gitkv.model.refs import parse_namespace
+
+    try:
+        valid_ns = parse_namespace((ns if ns is not None else "main").encode())
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    directory = os.path.join(*directories) if directories else ""  # each -C counts from the one before, as in git
+    if directory and not os.path.isdir(directory):
+        raise UsageError(f"-C {directory!r} is not a directory")
+    return Context(valid_ns, flags, directory, os.environ)
+
+
+def say(text: str) -> None:
+    """One line on stderr, which a program may have closed."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")

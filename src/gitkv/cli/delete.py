@@ -1,0 +1,27 @@
+"""`git kv del`: delete keys, all or none."""
+
+from __future__ import annotations
+
+from gitkv.cli.written import put_written
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from gitkv.cli.arguments import Parser
+    from gitkv.cli.context import Context
+
+USAGE = "del [--missing-ok] [-m MSG] KEY..."
+NOTES = "Prints the ledger commit. Exit code 1: a key does not exist, and nothing was deleted."
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("keys", nargs="+", metavar="KEY")
+    parser.add_argument("--missing-ok", action="store_true", help="a key that does not exist is no error")
+    parser.add_argument("-m", "--message", default="", metavar="MSG", help="message of the commit")
+
+
+def run(args: Namespace, context: Context) -> int:
+    with context.open_store() as store:
+        written = store.delete(args.keys, message=args.message, missing_ok=args.missing_ok)
+    return put_written(written, context)

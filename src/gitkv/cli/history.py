@@ -1,0 +1,60 @@
+"""`git kv history`: the versions of one key: when, what, and who signed."""
+
+from __future__ import annotations
+
+from gitkv.cli.arguments import count
+from gitkv.cli.output import put_json_lines, put_lines, safe, subject
+from gitkv.errors import KeyNotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+
+    from gitkv.cli.arguments import Parser
+    from gitkv.cli.context import Context
+    from gitkv.client.values import Logged, Revision
+
+USAGE = "history KEY [-n N]"
+NOTES = (
+    "One line a version, newest first: sequence number, time, what happened, size, etag, who, message.\nExit code 1: the key never existed."
+)
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("key", metavar="KEY")
+    parser.add_argument("-n", "--limit", type=count, metavar="N", help="at most N versions")
+
+
+def run(args: Namespace, context: Context) -> int:
+    with context.open_store() as store:
+        revisions = _at_least_one(store.history(args.key, limit=args.limit), args)
+        if context.json:
+            put_json_lines(revision._asdict() for revision in revisions)
+        else:
+            put_lines(map(_line, revisions))
+    return 0
+
+
+def _at_least_one(revisions: Iterator[Revision], args: Namespace) -> Iterator[Revision]:
+    """The store answers a key that never was with nothing; a script needs to be told by the exit code."""
+    first = next(revisions, None)
+    if first is not None:
+        yield first
+        yield from revisions
+    elif args.limit != 0:
+        raise KeyNotFoundError(f"key {args.key!r} never existed")
+
+
+def who(entry: Revision | Logged) -> str:
+    """The author, with the principal whose key signed, when that is known."""
+    signed = entry.principal or entry.signer
+    return safe(f"{entry.author} ({signed})" if signed else entry.author)
+
+
+def _line(revision: Revision) -> str:
+    from gitkv.cli.moments import utc
+
+    etag, size = (revision.etag[:10], revision.size) if revision.etag else ("-", "-")
+    what = f"{revision.op:<6}  {size:>10}  {etag:<10}"
+    return f"{f'@{revision.seq}':<8}  {utc(revision.time)}  {what}  {who(revision)}  {subject(revision.text)}"

@@ -1,0 +1,50 @@
+"""`git kv mset`: a batch of sets and deletions, in one transaction. The batch's form is `batch`'s matter."""
+
+from __future__ import annotations
+
+from gitkv.cli.source import stdin
+from gitkv.cli.written import put_written
+from gitkv.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from gitkv.cli.arguments import Parser
+    from gitkv.cli.context import Context
+    from gitkv.ledger.plan import Put
+
+USAGE = "mset (--file FILE | -) [-m MSG]"
+NOTES = """\
+The batch is JSON Lines, one operation a line:
+  {"op":"set","key":K, "value":TEXT or "value_b64":BASE64 or "file":NAME, "ctype":TYPE, "ttl":"30d"}
+  {"op":"del","key":K}
+Either all operations land, or none. Prints the ledger commit. An empty batch is success without a commit."""
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("stdin", nargs="?", metavar="-", help="read the batch from standard input")
+    parser.add_argument("--file", metavar="FILE", help="read the batch from FILE; '-' is standard input")
+    parser.add_argument("-m", "--message", default="", metavar="MSG", help="message of the commit")
+
+
+def run(args: Namespace, context: Context) -> int:
+    changes = _changes(args, context)
+    with context.open_store() as store:
+        written = store.write(changes, message=args.message)
+    return put_written(written, context)
+
+
+def _changes(args: Namespace, context: Context) -> dict[str, Put | None]:
+    from time import time
+
+    from gitkv.cli.batch import read_batch
+
+    sources = [name for name in (args.file, args.stdin) if name is not None]
+    if len(sources) != 1 or args.stdin not in (None, "-"):
+        raise UsageError("expected one batch", hint="give --file FILE, or - for standard input")
+    now_s = int(time())
+    if sources[0] == "-":
+        return read_batch(stdin(), "standard input", now_s, context.path)
+    with open(context.path(sources[0]), "rb") as stream:
+        return read_batch(stream, sources[0], now_s, context.path)

@@ -1,0 +1,101 @@
+"""Writing answers: exact bytes, lines and JSON to stdout, files as a whole or not at all.
+
+Text is UTF-8 whatever the locale says. What outsiders wrote (messages, names) is made printable first; `safe` says how.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gitkv.errors import ToolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, BinaryIO
+
+
+def stdout() -> BinaryIO:
+    """Standard output in bytes. Raises ToolError when the caller has closed it."""
+    if sys.stdout is None:
+        raise ToolError("standard output is closed")
+    return sys.stdout.buffer
+
+
+def is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def put_line(text: str) -> None:
+    stdout().write(f"{text}\n".encode(errors="backslashreplace"))
+
+
+def put_lines(lines: Iterable[str]) -> None:
+    """Writes each line when it comes: the first of 100,000 does not wait for the last."""
+    write = stdout().write
+    for line in lines:
+        write(f"{line}\n".encode(errors="backslashreplace"))
+
+
+def put_json(value: dict[str, Any]) -> None:
+    put_line(_json_encoder()(value))
+
+
+def put_json_lines(values: Iterable[dict[str, Any]]) -> None:
+    """JSON Lines: one object a line."""
+    encode = _json_encoder()
+    put_lines(encode(value) for value in values)
+
+
+def _json_encoder() -> Callable[[Any], str]:
+    from json import JSONEncoder
+
+    return JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def safe(text: str) -> str:
+    """`text` on one line, with what could steer a terminal or turn the reading direction escaped."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def subject(text: str) -> str:
+    """The first line of a message."""
+    return safe(text.partition("\n")[0])
+
+
+def value_field(value: bytes) -> dict[str, str]:
+    """A value as JSON: itself when it is UTF-8 text without NUL, else in base64."""
+    try:
+        if b"\0" not in value:
+            return {"value": value.decode("utf-8")}
+    except UnicodeDecodeError:
+        pass
+    from binascii import b2a_base64
+
+    return {"value_b64": b2a_base64(value, newline=False).decode("ascii")}
+
+
+def write_file(path: str, data: bytes) -> None:
+    """The file then holds `data`, or what it held before; its mode stays. Pipes and devices are written to as they are."""
+    target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        with open(target, "wb") as stream:
+            stream.write(data)
+        return
+    folder, name = os.path.split(target)
+    draft = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}.tmp")
+    try:
+        with open(draft, "xb") as stream:
+            if os.path.exists(target):
+                os.fchmod(stream.fileno(), os.stat(target).st_mode & 0o777)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(draft, target)
+    except BaseException:
+        if os.path.exists(draft):
+            os.unlink(draft)
+        raise

@@ -1,0 +1,55 @@
+"""`git kv set`: one value, from the command line, a file or standard input."""
+
+from __future__ import annotations
+
+from gitkv.cli.arguments import content_type, oid, ttl
+from gitkv.cli.source import read_value
+from gitkv.cli.written import put_written
+from gitkv.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from gitkv.cli.arguments import Parser
+    from gitkv.cli.context import Context
+
+USAGE = "set KEY (VALUE | - | --file FILE) [--ctype TYPE] [--ttl 30d] [--if-absent | --if-match ETAG] [--expect-tree OID] [-m MSG]"
+NOTES = """\
+Prints the ledger commit. A VALUE that begins with a dash goes behind '--'. Exit code 2: a condition does not hold."""
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("key", metavar="KEY")
+    parser.add_argument("value", nargs="?", metavar="VALUE", help="the value itself; '-' reads standard input")
+    parser.add_argument("--file", metavar="FILE", help="the file that holds the value; '-' reads standard input")
+    parser.add_argument("--ctype", type=content_type, metavar="TYPE", help="content type to keep with the value")
+    parser.add_argument("--ttl", default=0, type=ttl, metavar="TIME", help="time to live: 90s, 45m, 12h, 30d, 2w")
+    parser.add_argument("--if-absent", action="store_true", help="only if the key does not exist")
+    parser.add_argument("--if-match", type=oid, metavar="ETAG", help="only if the key has this value now")
+    parser.add_argument("--expect-tree", type=oid, metavar="OID", help="only if the ledger's tree is this one")
+    parser.add_argument("-m", "--message", default="", metavar="MSG", help="message of the commit")
+
+
+def run(args: Namespace, context: Context) -> int:
+    if args.if_absent and args.if_match is not None:
+        raise UsageError("--if-absent and --if-match contradict each other")
+    value = _value(args, context)
+    from gitkv.client.values import Expect
+
+    expect = Expect(if_absent=args.if_absent, if_match=args.if_match, tree=args.expect_tree)
+    with context.open_store() as store:
+        written = store.set(args.key, value, ctype=args.ctype or "", ttl_s=args.ttl, expect=expect, message=args.message)
+    return put_written(written, context)
+
+
+def _value(args: Namespace, context: Context) -> bytes:
+    from os import fsencode
+
+    if args.value is not None and args.file is not None:
+        raise UsageError("the value is given twice: as VALUE and with --file")
+    if args.file is not None:
+        return read_value(args.file, context)
+    if args.value is None:
+        raise UsageError("no value", hint="give VALUE, '-' for standard input, or --file FILE")
+    return read_value("-", context) if args.value == "-" else fsencode(args.value)
