@@ -78,9 +78,10 @@ class GitObjectStore:
         """Body sizes in bytes in the order asked. Raises IntegrityError when an object is missing."""
         source = iter(oids)
         while group := list(islice(source, _GROUP_MAX)):
-            for oid, answer in zip(group, self._ask(b"info", group), strict=True):
-                _proved(answer, oid, answer.kind)
-                yield answer.size
+            for oid, (kind, size, _) in zip(group, self._ask(b"info", group), strict=True):
+                if not kind:
+                    raise _missing(oid)
+                yield size
 
     def kinds(self, oids: Iterable[Oid]) -> Iterator[bytes | None]:
         """The objects' kinds in the order asked, None for a missing one."""
@@ -202,10 +203,14 @@ def quarantine_environment(git_dir: str, quarantine_dir: str) -> dict[str, str]:
 
 def _proved(answer: _Answer, oid: Oid, kind: bytes) -> bytes:
     if not answer.kind:
-        raise IntegrityError(f"object {oid.hex()} is missing")
+        raise _missing(oid)
     if answer.kind != kind:
         raise IntegrityError(f"object {oid.hex()}: expected a {kind.decode()}, got a {answer.kind.decode()}")
     return answer.body
+
+
+def _missing(oid: Oid) -> IntegrityError:
+    return IntegrityError(f"object {oid.hex()} is missing")
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from struct import unpack_from
+from typing import NamedTuple, cast
 
 from gitkv.errors import IntegrityError
 from gitkv.model.oid import BLOB, COMMIT, OID_BYTES, TREE, Oid
@@ -26,6 +26,7 @@ _SAMPLE_FROM = 4096
 _SAMPLE_BYTES = 2048
 _READ_BYTES = 1 << 20
 _COUNT_MAX = (1 << 32) - 1
+_WIDE = 1 << 31  # an offset from here on stands for a place in the index's table of 64-bit offsets
 
 
 def _entry_header(kind: int, size: int) -> bytes:
@@ -214,28 +215,25 @@ def _unlinked_file(directory: str) -> int:
     return file
 
 
-class IndexEntry(NamedTuple):
-    """One object of a pack and where it starts in it, in bytes."""
+class PackIndex(NamedTuple):
+    """The objects of a pack, ascending, and where each starts in it, in bytes: columns, for a pair an object would cost more than git."""
 
-    oid: Oid
-    offset: int
+    oids: list[Oid]
+    offsets: Sequence[int]
 
 
-def read_index(index: bytes) -> list[IndexEntry]:
-    """The objects of a version 2 pack index, in order of their ids. Raises IntegrityError on any byte out of place."""
+def read_index(index: bytes) -> PackIndex:
+    """The objects in a version 2 pack index. Raises IntegrityError on any byte out of place."""
     count = _index_count(index)
     names = 8 + 1024
     offsets, wide = names + 24 * count, names + 28 * count
-    oids = [Oid(index[at : at + OID_BYTES]) for at in range(names, names + OID_BYTES * count, OID_BYTES)]
-    if any(left >= right for left, right in pairwise(oids)):
+    oids = cast("list[Oid]", [index[at : at + OID_BYTES] for at in range(names, names + OID_BYTES * count, OID_BYTES)])
+    if any(map(bytes.__ge__, oids, oids[1:])):
         raise IntegrityError("pack index: object ids are not in strictly rising order")
-    places = [int.from_bytes(index[at : at + 4], "big") for at in range(offsets, wide, 4)]
-    return [IndexEntry(oid, _place(index, wide, place)) for oid, place in zip(oids, places, strict=True)]
-
-
-def read_index_oids(index: bytes) -> list[Oid]:
-    """The ids in a version 2 pack index, rising. Raises IntegrityError."""
-    return [entry.oid for entry in read_index(index)]
+    places = unpack_from(f">{count}I", index, offsets)
+    if places and max(places) >= _WIDE:
+        places = tuple([_place(index, wide, place) for place in places])
+    return PackIndex(oids, places)
 
 
 def _index_count(index: bytes) -> int:
@@ -253,7 +251,7 @@ def _index_count(index: bytes) -> int:
 
 
 def _place(index: bytes, wide: int, place: int) -> int:
-    if place < 1 << 31:
+    if place < _WIDE:
         return place
     at = wide + 8 * (place & 0x7FFFFFFF)
     if at + 8 > len(index) - 40:

@@ -51,7 +51,10 @@ class Limits(NamedTuple):
 
 
 class QuarantinedPack(NamedTuple):
-    """A checked pack. `oids`: the objects that were sent; `bases`: objects of ours that complete a thin pack. Paths are "" when empty."""
+    """A checked pack. `oids`: the objects that were sent; `bases`: objects of ours that complete a thin pack, both in ascending order.
+
+    Paths are "" when it is empty.
+    """
 
     pack_path: str
     idx_path: str
@@ -204,15 +207,16 @@ class Quarantine:
             return QuarantinedPack("", "", (), (), self.objects_dir)
         try:
             with open(f"{stem}.idx", "rb") as file:
-                entries = sorted(read_index(file.read()), key=lambda entry: entry.offset)
+                oids, offsets = read_index(file.read())
         except IntegrityError as error:  # such as one object twice
             raise PackRefused(str(error)) from None
-        if len(entries) < self._count:
-            raise PackRefused(f"pack: expected {self._count} different objects, got {len(entries)}")
-        sent, bases = entries[: self._count], entries[self._count :]
-        self._check_length(bases[0].offset + _TRAILER_BYTES if bases else os.path.getsize(f"{stem}.pack"))
-        oids, base_oids = tuple(entry.oid for entry in sent), tuple(entry.oid for entry in bases)
-        return QuarantinedPack(f"{stem}.pack", f"{stem}.idx", oids, base_oids, self.objects_dir)
+        if len(oids) < self._count:
+            raise PackRefused(f"pack: expected {self._count} different objects, got {len(oids)}")
+        end = sorted(offsets)[self._count] if len(oids) > self._count else os.path.getsize(f"{stem}.pack") - _TRAILER_BYTES
+        self._check_length(end + _TRAILER_BYTES)
+        sent = tuple([oid for oid, at in zip(oids, offsets, strict=True) if at < end])
+        bases = tuple([oid for oid, at in zip(oids, offsets, strict=True) if at >= end])
+        return QuarantinedPack(f"{stem}.pack", f"{stem}.idx", sent, bases, self.objects_dir)
 
     def _check_length(self, pack_bytes: int) -> None:
         if self._fed_bytes != pack_bytes:

@@ -1,0 +1,71 @@
+"""From a draft and a tip to a transaction that could be sent: planned, composed, signed, packed. Nothing is stored or moved yet."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gitkv.client.author import Author
+from gitkv.client.draft import Draft, check_expectations
+from gitkv.client.replica import Replica
+from gitkv.client.values import Written
+from gitkv.errors import IntegrityError
+from gitkv.git.pack import Pack, PackWriter
+from gitkv.ledger.compose import Tip, Transaction, compose
+from gitkv.ledger.plan import Plan, plan_changes
+from gitkv.model.oid import Oid
+from gitkv.model.verdict import FormError
+
+NewObjects = dict[Oid, tuple[bytes, bytes]]  # id -> kind, body
+
+
+class Built(NamedTuple):
+    """A transaction on `base`, its objects as a pack (to be closed) and, where asked for, one by one."""
+
+    base: Tip
+    plan: Plan
+    transaction: Transaction
+    pack: Pack
+    new_objects: NewObjects
+
+    @property
+    def tip(self) -> Tip:
+        return self.transaction.tip
+
+    def written(self, receipt: str = "") -> Written:
+        said = self.tip.ledger.attestation
+        return Written(self.tip.ledger.oid.hex(), said.seq, said.txn, True, said.keys_set, said.keys_del, receipt)
+
+
+def build(replica: Replica, base: Tip, draft: Draft, author: Author, *, keep_objects: bool = False) -> Built | None:
+    """The transaction of `draft` on `base`; None when nothing would change.
+
+    Raises ConflictError or KeyNotFoundError when the draft expects another state, IntegrityError when the base is malformed.
+    """
+    writer = PackWriter(replica.repository.common_dir)
+    new_objects: NewObjects = {}
+
+    def emit(kind: bytes, body: bytes) -> Oid:
+        oid = writer.add(kind, body)
+        if keep_objects:
+            new_objects[oid] = kind, body
+        return oid
+
+    try:
+        check_expectations(draft, base, replica.load, replica.edge.now_s())
+        plan = plan_changes(base.trees, base.seq + 1, draft.changes, replica.load, emit)
+        if plan.keys_set + plan.keys_del == 0:
+            writer.close()
+            return None
+        transaction = compose(base, plan, author.stamp(), author.sign, replica.load, emit)
+        return Built(base, plan, transaction, writer.finish(), new_objects)
+    except FormError as error:
+        writer.close()
+        raise IntegrityError(f"the store at {base.ledger.oid.hex()} is malformed: {error}") from None
+    except BaseException:
+        writer.close()
+        raise
+
+
+def unchanged(tip: Tip) -> Written:
+    """The outcome of a write that changes nothing."""
+    return Written(tip.ledger.oid.hex(), tip.seq, "", False, 0, 0, "")

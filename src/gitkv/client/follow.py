@@ -1,0 +1,134 @@
+"""Following others: fetching their tips into tracking refs, and trusting them only forward (design: "Reading, and trusting").
+
+A mirror may lag. It may not go back behind what it showed before, and nobody may show a history that leaves the one we trust.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from gitkv.client.freshness import mark_fresh
+from gitkv.client.replica import Heads, Replica
+from gitkv.errors import GitKvError, IntegrityError, ToolError, UnavailableError, UsageError
+from gitkv.git import transport
+from gitkv.git.ancestry import is_ancestor
+from gitkv.ledger.compose import Tip
+from gitkv.model.oid import Oid
+from gitkv.model.refs import Ref, index_ref, ledger_ref, tracking_ref
+
+_MOVES_MAX = 20
+
+
+class Source(NamedTuple):
+    """Where tips come from. `address`: what git fetches from; `tracking`: the remote's name in tracking refs; `name`: for messages.
+
+    An authority is never behind what we trust; a mirror may be.
+    """
+
+    name: str
+    address: str
+    tracking: str
+    is_authority: bool
+
+
+def mirror_of(replica: Replica) -> Source:
+    return Source(f"the mirror {replica.remote}", replica.remote, replica.remote, False)
+
+
+def stargate_of(replica: Replica) -> Source:
+    """Raises UsageError when no Stargate is set up."""
+    if not replica.remote or not replica.push_url:
+        raise UsageError("this repository has no Stargate", hint="run: git kv remote setup")
+    return Source("Stargate", replica.push_url, f"{replica.remote}-stargate", True)
+
+
+def follow(replica: Replica, source: Source) -> Heads:
+    """Fetches a source's tip and adopts it if it leads forward; what the source showed.
+
+    Raises IntegrityError for a rewound or forked history, UnavailableError when the source cannot be reached.
+    """
+    heads = fetch_heads(replica, source)
+    adopt(replica, heads, source)
+    mark_fresh(replica)
+    return heads
+
+
+def fetch_heads(replica: Replica, source: Source) -> Heads:
+    """Fetches the namespace's refs into the source's tracking refs; the heads among them. Raises UnavailableError, IntegrityError."""
+    refs = [ledger_ref(replica.ns), index_ref(replica.ns)]
+    ours = [tracking_ref(source.tracking, ref) for ref in refs]
+    refspecs = [f"{os.fsdecode(ref)}:{os.fsdecode(own)}" for ref, own in zip(refs, ours, strict=True)]
+    for kind, tail in (("kv-mirror", "*"), ("kv-watchlog", "@*")):  # patterns: an ordinary mirror may lack them
+        refspecs.append(f"refs/{kind}/{replica.ns}{tail}:refs/remotes/{source.tracking}/{kind}/{replica.ns}{tail}")
+    before = replica.read_heads(ours[0], ours[1])
+    try:
+        transport.fetch(replica.git, source.address, refspecs)
+    except (ToolError, UnavailableError) as error:
+        _explain(replica, source, before, error)
+        raise
+    heads = replica.read_heads(ours[0], ours[1])
+    if heads is None:
+        raise IntegrityError(f"{source.name} was fetched, and yet {os.fsdecode(ours[0])} is not there")
+    return heads
+
+
+def adopt(replica: Replica, heads: Heads, source: Source) -> Tip:
+    """The trusted tip after what `source` showed was taken into account: moved forward, or kept when the source lags.
+
+    Raises IntegrityError when its history leaves ours, or an authority is behind us.
+    """
+    for _ in range(_MOVES_MAX):
+        trusted = replica.heads()
+        if trusted == heads:
+            return replica.read_pair(heads)
+        if trusted is not None and not leads_on(replica, trusted[0], heads[0], source):
+            return replica.tip()
+        tip = replica.read_pair(heads)
+        if trusted is not None and not is_ancestor(replica.git, trusted[1], heads[1]):
+            raise _forked(source, "index", trusted[1], heads[1])
+        if replica.move(trusted, heads):
+            return tip
+        replica.edge.sleep(0.01)  # another process moves the same refs
+    raise UnavailableError(f"the refs of {replica.ns} are busy", hint="try again")
+
+
+def leads_on(replica: Replica, trusted: Oid, shown: Oid, source: Source) -> bool:
+    """Whether `shown` comes after `trusted`; False when a mirror lags. Raises IntegrityError for anything else."""
+    if is_ancestor(replica.git, trusted, shown):
+        return True
+    if not is_ancestor(replica.git, shown, trusted):
+        raise _forked(source, "ledger", trusted, shown)
+    if source.is_authority:
+        raise IntegrityError(
+            f"{source.name} has gone back: it shows {shown.hex()}, expected {trusted.hex()} or a commit after it",
+            hint="tell the operator: an old backup may have been restored; nothing was adopted",
+        )
+    return False
+
+
+def _explain(replica: Replica, source: Source, before: Heads | None, error: GitKvError) -> None:
+    """git refuses to move a tracking ref back and says so in no stable words: what the source shows now tells.
+
+    Raises IntegrityError when it left its own history; returns when the failure was another one.
+    """
+    if before is None:
+        return
+    refs = [os.fsdecode(ledger_ref(replica.ns)), os.fsdecode(index_ref(replica.ns))]
+    shown = transport.ls_remote(replica.git, source.address, refs)
+    if ledger_ref(replica.ns) not in shown:
+        raise IntegrityError(f"{source.name} no longer has {refs[0]}, which was {before[0].hex()}") from error
+    transport.fetch(replica.git, source.address, [ref for ref in refs if ref.encode() in shown])  # objects only, no tracking ref
+    for what, old, new in zip(("ledger", "index"), before, [shown.get(Ref(ref.encode())) for ref in refs], strict=True):
+        if new is None or not replica.has_commit(new) or is_ancestor(replica.git, old, new):
+            continue
+        how = "was rewound" if is_ancestor(replica.git, new, old) else "has another history than before"
+        hint = "nothing was adopted; compare with Stargate: git kv get --read-from=stargate"
+        raise IntegrityError(f"{source.name} {how}: its {what} was {old.hex()}, now it shows {new.hex()}", hint=hint) from error
+
+
+def _forked(source: Source, what: str, trusted: Oid, shown: Oid) -> IntegrityError:
+    return IntegrityError(
+        f"{source.name} shows another history: its {what} {shown.hex()} does not descend from the trusted {trusted.hex()}",
+        hint="nothing was adopted; compare with Stargate: git kv get --read-from=stargate",
+    )

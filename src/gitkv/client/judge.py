@@ -1,0 +1,89 @@
+"""A standalone store judges its own transactions by the code that Stargate judges a push by: only the transport is missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from gitkv.client.build import Built, NewObjects
+from gitkv.client.policy import open_policy, read_policy
+from gitkv.client.replica import Replica
+from gitkv.errors import IntegrityError, RejectedError
+from gitkv.git.object_store import GitObjectStore
+from gitkv.ledger.admit import Candidate, Situation, admit
+from gitkv.ledger.audit import AuditRules, Roots, StepFacts, audit_step
+from gitkv.ledger.policy_rules import allowed_ranges
+from gitkv.model.identity import Signature
+from gitkv.model.oid import BLOB, TREE, Oid
+from gitkv.model.policy import Policy, Principal
+from gitkv.model.verdict import Reason, refuse
+
+
+class _WithNewObjects:
+    """The repository and, above it, objects that are not stored yet. The Loader of the audit and the Load of the rules."""
+
+    def __init__(self, objects: GitObjectStore, new_objects: NewObjects) -> None:
+        self._objects = objects
+        self._new = new_objects
+
+    def load(self, oid: Oid, kind: bytes) -> bytes:
+        new = self._new.get(oid)
+        return self._objects.read(oid, kind) if new is None or new[0] != kind else new[1]
+
+    def tree(self, oid: Oid) -> bytes:
+        return self._found(oid, TREE)
+
+    def blob(self, oid: Oid) -> bytes:
+        return self._found(oid, BLOB)
+
+    def sizes(self, oids: Sequence[Oid]) -> Sequence[int]:
+        stored = iter(self._objects.sizes([oid for oid in oids if oid not in self._new]))
+        try:
+            return [len(self._new[oid][1]) if oid in self._new else next(stored) for oid in oids]
+        except IntegrityError as error:
+            raise LookupError(str(error)) from None
+
+    def blobs(self, oids: Sequence[Oid]) -> Iterator[bytes]:
+        return (self._found(oid, BLOB) for oid in oids)
+
+    def _found(self, oid: Oid, kind: bytes) -> bytes:
+        try:
+            return self.load(oid, kind)
+        except IntegrityError as error:
+            raise LookupError(str(error)) from None
+
+
+def judge(replica: Replica, built: Built) -> None:
+    """Raises RejectedError with every reason when the policy, or the format, does not let this transaction follow its base."""
+    written = read_policy(replica)
+    policy = written or open_policy(replica.ns)
+    objects = _WithNewObjects(replica.objects, built.new_objects)
+    signature = Signature("unsigned") if written is None else _verified(replica, built, policy)
+    candidate = Candidate(built.tip.ledger, built.tip.index_oid, signature)
+    situation = Situation(replica.ns, built.base, policy, replica.edge.now_s(), _never_seen)
+    admission = admit(candidate, situation, objects.load)
+    reasons = admission.reasons or _audited(built, policy, admission.principal, objects)
+    if reasons:
+        raise RejectedError(refuse(reasons))
+
+
+def _verified(replica: Replica, built: Built, policy: Policy) -> Signature:
+    from gitkv.sign.verifier import SignatureVerifier
+
+    commit = built.tip.ledger.commit
+    keys = [key for principal in policy.principals for key in principal.keys]
+    verifier = SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.edge.env)
+    return verifier.verify(commit.payload, commit.armour, keys, replica.edge.now_s())
+
+
+def _audited(built: Built, policy: Policy, principal: Principal | None, objects: _WithNewObjects) -> list[Reason]:
+    said, rules = built.tip.ledger.attestation, policy.namespace(built.tip.ns)
+    assert rules is not None  # admission found the writer in it
+    ranges = allowed_ranges(policy, built.tip.ns, principal.name if principal else None)
+    limits = AuditRules(ranges, rules.value_bytes_max, rules.total_bytes_max, rules.keys_max, rules.lfs_forbidden)
+    facts = StepFacts(said.seq, said.keys_set, said.keys_del)
+    return audit_step(Roots(*built.base.trees), Roots(*built.tip.trees), facts, limits, objects).reasons
+
+
+def _never_seen(txn: str) -> bool:
+    return False  # its id was drawn a moment ago

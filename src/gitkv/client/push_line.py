@@ -1,0 +1,140 @@
+"""One connection to Stargate's receiving side: what it advertises, what we send, what it answers.
+
+ssh starts when the line is made, so its handshake passes while a transaction is built. What an answer means is left to `team.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import NamedTuple
+
+from gitkv.errors import ToolError, UnavailableError
+from gitkv.git.pack import Pack
+from gitkv.git.ssh_pipe import SshPipe
+from gitkv.model.oid import Oid
+from gitkv.model.refs import Ref, RefUpdate
+from gitkv.model.verdict import BROKEN, CONFLICT, Reason, Verdict, reason, refuse
+from gitkv.version import __version__
+from gitkv.wire.answer_lines import Receipt, parse_line
+from gitkv.wire.pkt_line import FLUSH_PKT, Mark, WireError
+from gitkv.wire.receive_pack import ATOMIC, KV_REPORT, REPORT_STATUS, SIDE_BAND_64K
+from gitkv.wire.send_pack import AdvertisementReader, Answer, AnswerReader, RemoteRefusal, TruncatedAnswer, commands
+
+_READ_BYTES = 1 << 16
+_NEEDED = (REPORT_STATUS, ATOMIC)
+_LIKED = (REPORT_STATUS, SIDE_BAND_64K, ATOMIC, KV_REPORT, b"object-format=sha1")
+_OK = b"ok"
+# What stock git says to the loser of a race; it has no machine-readable reasons.
+_RACE_WORDS = (b"failed to update ref", b"failed to lock", b"incorrect old value", b"fetch first", b"non-fast-forward", b"atomic ",
+               b"reference already exists", b"cannot lock ref")  # fmt: skip
+
+
+class LostAnswerError(UnavailableError):
+    """The transaction was sent and no whole answer came back: it may or may not have been accepted."""
+
+
+class Outcome(NamedTuple):
+    """A definite answer: refused with reasons, or accepted, with a receipt from a Stargate."""
+
+    verdict: Verdict
+    receipt: Receipt | None
+
+
+class PushLine:
+    """Use it as a context; `heads` first, then either `leave` or `send` and `answer`."""
+
+    def __init__(self, url: str, env: Mapping[str, str], config: Mapping[str, str]) -> None:
+        """Starts ssh and does not wait for it. Raises PolicyError for an address that is not ssh://, ToolError without an ssh client."""
+        self._pipe = SshPipe()
+        self._pipe.start(url, env, config)
+        self._capabilities: frozenset[bytes] = frozenset()
+        self._broken: UnavailableError | None = None
+
+    def heads(self) -> dict[Ref, Oid]:
+        """The refs that Stargate has. Raises UnavailableError when it cannot be reached, ToolError when it is no server for us."""
+        reader = AdvertisementReader()
+        try:
+            while isinstance(said := reader.feed(self._some()), Mark):
+                pass
+        except RemoteRefusal as refusal:
+            raise UnavailableError(f"Stargate refused the connection: {refusal}") from None
+        except WireError as error:
+            raise ToolError(f"Stargate's greeting is not git's protocol: {error}", hint="check remote.<name>.pushurl") from None
+        self._capabilities = said.capabilities
+        missing = [word.decode() for word in _NEEDED if word not in said.capabilities]
+        if missing:
+            raise ToolError(f"the server cannot take a transaction: it does not offer {', '.join(missing)}")
+        return said.refs
+
+    def leave(self) -> None:
+        """Says that nothing will be pushed."""
+        try:
+            self._pipe.write(FLUSH_PKT)
+            self._pipe.close_write()
+        except UnavailableError:
+            pass  # it left first
+
+    def send(self, updates: Sequence[RefUpdate], pack: Pack) -> None:
+        """Sends the whole transaction. A connection that breaks is told by `answer`: the server may have said why before."""
+        wanted = [word for word in _LIKED if word in self._capabilities]
+        wanted.append(b"agent=git-kv/" + __version__.encode())
+        try:
+            self._pipe.write(commands(updates, wanted))
+            for chunk in pack.chunks():
+                self._pipe.write(chunk)
+            self._pipe.close_write()
+        except UnavailableError as error:
+            self._broken = error
+
+    def answer(self) -> Outcome:
+        """Waits for the answer. Raises LostAnswerError when it did not arrive as a whole."""
+        reader = AnswerReader(SIDE_BAND_64K in self._capabilities)
+        lines: list[bytes] = []
+        try:
+            while True:
+                data = self._pipe.read(_READ_BYTES)
+                if not data:
+                    return _outcome(reader.finish(), lines)
+                lines += reader.feed(data)
+        except TruncatedAnswer as error:
+            why = str(self._broken or error)
+        except (WireError, UnavailableError) as error:
+            why = str(error)
+        raise LostAnswerError(f"Stargate's answer was lost: {why}")
+
+    def close(self) -> None:
+        self._pipe.close()
+
+    def __enter__(self) -> PushLine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _some(self) -> bytes:
+        return self._pipe.read(_READ_BYTES) or self._pipe.read_exactly(1)  # the latter knows how to say why nothing came
+
+
+def _outcome(answer: Answer, lines: list[bytes]) -> Outcome:
+    """Raises WireError when the machine lines are malformed."""
+    said = [parse_line(line) for line in lines]
+    receipts = [entry for entry in said if isinstance(entry, Receipt)]
+    if answer.unpack == _OK and answer.results and all(why is None for why in answer.results.values()):
+        return Outcome(Verdict(), receipts[-1] if receipts else None)
+    reasons = [entry for entry in said if isinstance(entry, Reason)]
+    return Outcome(refuse(reasons or _plain_reasons(answer)), None)
+
+
+def _plain_reasons(answer: Answer) -> list[Reason]:
+    """The reasons of a server that gives them for people only."""
+    if answer.unpack != _OK:
+        return [reason(BROKEN, "push.unpack", "pack", "ok", answer.unpack)]
+    refused = [(ref, why) for ref, why in answer.results.items() if why is not None]
+    if not refused:
+        return [reason(BROKEN, "push.report", "answer", "a result for each ref", "none")]
+    return [reason(CONFLICT if _is_race(why) else BROKEN, "push.refused", ref, "ok", why) for ref, why in refused]
+
+
+def _is_race(why: bytes) -> bool:
+    return any(word in why for word in _RACE_WORDS)

@@ -1,0 +1,145 @@
+"""The repository on this machine: its trusted tip, its objects, its settings.
+
+Trusted refs move here and nowhere else, and only forward. Where new tips come from is left to `follow.py` and the writers.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gitkv.client.edge import Edge
+from gitkv.errors import ConflictError, GitKvError, IntegrityError, ToolError
+from gitkv.git.object_store import GitObjectStore
+from gitkv.git.process import Git
+from gitkv.git.repository import Repository, discover
+from gitkv.ledger.compose import Tip, read_tip
+from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
+from gitkv.model.oid import COMMIT, ZERO_OID, Oid
+from gitkv.model.refs import Namespace, Ref, RefUpdate, index_ref, ledger_ref
+from gitkv.model.verdict import FormError
+
+_TORN_READS_MAX = 100
+_TORN_PAUSE_S = 0.005
+
+Heads = tuple[Oid, Oid]  # commits of a ledger and of its index
+
+
+class Replica:
+    """One namespace in one repository. Close it: a git process waits behind it."""
+
+    def __init__(self, repository: Repository, ns: Namespace, edge: Edge) -> None:
+        self.repository = repository
+        self.ns = ns
+        self.edge = edge
+        self.git = Git(repository.git_dir, env=edge.env)
+        self.objects = GitObjectStore(self.git)
+
+    @property
+    def config(self) -> dict[str, str]:
+        return self.repository.config
+
+    @property
+    def config_all(self) -> dict[str, tuple[str, ...]]:
+        return self.repository.config_all
+
+    @property
+    def remote(self) -> str:
+        """The remote behind which a Stargate stands; "" in a standalone store. `git kv remote setup` writes it."""
+        return self.config.get("kv.remote", "")
+
+    @property
+    def push_url(self) -> str:
+        return self.config.get(f"remote.{self.remote}.pushurl", "")
+
+    @property
+    def directory(self) -> str:
+        """Where files of ours live beside git's."""
+        return os.path.join(self.repository.common_dir, "kv")
+
+    def load(self, oid: Oid, kind: bytes) -> bytes:
+        """A Load of the rules."""
+        return self.objects.read(oid, kind)
+
+    def heads(self) -> Heads | None:
+        """The trusted heads as the refs say, None when there is no ledger. Raises IntegrityError when one stands without the other."""
+        return self.read_heads(ledger_ref(self.ns), index_ref(self.ns))
+
+    def read_heads(self, ledger: Ref, index: Ref) -> Heads | None:
+        """The two refs. Raises IntegrityError when one stands without the other."""
+        found = self.objects.resolve([os.fsdecode(ledger), os.fsdecode(index)])
+        if found[0] is None and found[1] is None:
+            return None
+        if found[0] is None or found[1] is None:
+            there, missing = (index, ledger) if found[0] is None else (ledger, index)
+            raise IntegrityError(f"{os.fsdecode(there)} is there, {os.fsdecode(missing)} is not: expected both or none")
+        return found[0], found[1]
+
+    def ledger(self) -> LedgerCommit:
+        """The trusted ledger commit, for readers: it names the index tree, so the index ref is not needed. Raises ToolError without one."""
+        [oid] = self.objects.resolve([os.fsdecode(ledger_ref(self.ns))])
+        if oid is None:
+            raise self.no_ledger()
+        try:
+            return read_ledger_commit(oid, self.load)
+        except FormError as error:
+            raise IntegrityError(f"the tip of {self.ns} is no ledger commit: {error}") from None
+
+    def tip(self) -> Tip:
+        """The trusted tip. Raises ToolError when there is no ledger, IntegrityError when ledger and index do not belong together."""
+        heads = self.heads()
+        for _ in range(_TORN_READS_MAX):
+            if heads is None:
+                raise self.no_ledger()
+            try:
+                return self.read_pair(heads)
+            except IntegrityError:
+                # git moves one ref file after the other: a reader may come between. Only a pair that stays is wrong.
+                self.edge.sleep(_TORN_PAUSE_S)
+                before, heads = heads, self.heads()
+                if heads == before:
+                    raise
+        raise IntegrityError(f"the refs of {self.ns} never came to rest")
+
+    def read_pair(self, heads: Heads) -> Tip:
+        """The tip these heads make. Raises IntegrityError when the index is not the ledger's, or the namespace is another."""
+        try:
+            tip = read_tip(heads[0], heads[1], self.load)
+        except FormError as error:
+            raise IntegrityError(f"ledger {heads[0].hex()} and index {heads[1].hex()} do not belong together: {error}") from None
+        if tip.ns != self.ns:
+            raise IntegrityError(f"ledger {heads[0].hex()} belongs to namespace {tip.ns}, expected {self.ns}")
+        return tip
+
+    def move(self, before: Heads | None, after: Heads) -> bool:
+        """Moves both trusted refs as one; False when they are no longer at `before`, or another process is moving them."""
+        from gitkv.git.ref_store import GitRefStore
+
+        old = before or (ZERO_OID, ZERO_OID)
+        updates = [RefUpdate(ledger_ref(self.ns), old[0], after[0]), RefUpdate(index_ref(self.ns), old[1], after[1])]
+        try:
+            GitRefStore(self.git).move(updates)
+        except ConflictError:
+            return False
+        except ToolError as error:
+            if "lock" in str(error):  # someone else's transaction is in flight: it wins
+                return False
+            raise
+        return True
+
+    def has_commit(self, oid: Oid) -> bool:
+        return list(self.objects.kinds([oid])) == [COMMIT]
+
+    def no_ledger(self) -> GitKvError:
+        cloned = any(name.startswith("remote.") for name in self.config)
+        hint = "run: git kv remote setup" if self.remote else "create one with: git kv init"
+        if cloned and not self.remote:
+            hint = "in a clone of a store run: git kv remote setup; to start a store of your own: git kv init"
+        return ToolError(f"namespace {self.ns} has no ledger in this repository", hint=hint)
+
+    def close(self) -> None:
+        self.objects.close()
+
+
+def open_replica(path: str, ns: Namespace, edge: Edge) -> Replica:
+    """Raises ToolError when there is no repository around `path`."""
+    return Replica(discover(path, edge.env), ns, edge)

@@ -1,0 +1,125 @@
+"""Finding the key to sign with: the configured one if the policy knows it, else an SSH key of this person that it does.
+
+Only public halves are looked at. Which keys the policy knows decides; a key it does not know would only be refused later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gitkv.client.replica import Replica
+from gitkv.errors import PolicyError
+from gitkv.model.identity import PublicKey
+from gitkv.model.policy import Policy, Principal
+from gitkv.model.public_key import openpgp_keys, parse_ssh_key
+
+_SSH_DIR = ".ssh"
+_FILE_BYTES_MAX = 16 * 1024
+
+
+class SigningKey(NamedTuple):
+    """`format`: "ssh" or "openpgp"; `settings`: what git's configuration must say for it, empty when it says so already."""
+
+    format: str
+    principal: str
+    settings: dict[str, str]
+
+
+class _Offer(NamedTuple):
+    """A public key line found at `place` (for messages), and what user.signingkey must be to use it."""
+
+    place: str
+    line: str
+    setting: str
+
+
+def find_signing_key(replica: Replica, policy: Policy) -> SigningKey:
+    """Raises PolicyError naming what was tried when no key of this person is in the policy."""
+    tried: list[str] = []
+    configured = replica.config.get("user.signingkey", "")
+    style = replica.config.get("gpg.format", "openpgp")
+    if configured:
+        principal = _configured(replica, policy, style, configured)
+        if principal is not None:
+            return SigningKey(style, principal, {})
+        tried.append(f"user.signingkey {configured[:80]} ({style})")
+    for offer in _offers(replica):
+        found = _owner(policy, offer.line)
+        if found is not None:
+            return SigningKey("ssh", found.name, {"gpg.format": "ssh", "user.signingkey": offer.setting})
+        tried.append(offer.place)
+    looked = ", ".join(tried) if tried else "user.signingkey is not set, and there are no ~/.ssh/*.pub and no agent keys"
+    hint = "ask an admin to add your public key to .kv/policy.yaml; make one with: ssh-keygen -t ed25519"
+    raise PolicyError(f"none of your keys may write here: tried {looked}", hint=hint)
+
+
+def _configured(replica: Replica, policy: Policy, style: str, setting: str) -> str | None:
+    """The principal whose key the configuration names."""
+    if style == "ssh":
+        line = _public_half(replica, setting)
+        principal = _owner(policy, line) if line else None
+        return principal.name if principal else None
+    if style != "openpgp":
+        return None
+    wanted = setting.removeprefix("0x").rstrip("!").replace(" ", "").upper()
+    for principal in policy.principals:
+        for key in principal.keys:
+            if key.kind == "openpgp" and not key.revoked and _is_named(key, principal, wanted):
+                return principal.name
+    return None
+
+
+def _is_named(key: PublicKey, principal: Principal, wanted: str) -> bool:
+    """Whether `wanted` is an id of at least 8 digits of the key or a subkey, or holds one of the principal's addresses."""
+    if len(wanted) >= 8 and any(packet.fingerprint.endswith(wanted) for packet in openpgp_keys(key.material)):
+        return True
+    return any(email.upper() in wanted for email in principal.emails)
+
+
+def _public_half(replica: Replica, setting: str) -> str:
+    """The public key line that user.signingkey stands for: itself, or the file's, or that of the .pub beside it."""
+    literal = setting.removeprefix("key::")
+    if literal != setting or setting.startswith(("ssh-", "ecdsa-", "sk-")):
+        return literal
+    path = setting
+    if path.startswith("~/"):
+        path = os.path.join(replica.edge.env.get("HOME", ""), path[2:])
+    path = os.path.join(replica.repository.work_tree or replica.repository.git_dir, path)
+    return _first_line(path.removesuffix(".pub") + ".pub")
+
+
+def _offers(replica: Replica) -> Iterator[_Offer]:
+    from gitkv.sign.agent import agent_keys
+
+    home = replica.edge.env.get("HOME", "")
+    directory = os.path.join(home, _SSH_DIR)
+    names = sorted(os.listdir(directory)) if home and os.path.isdir(directory) else []
+    for name in names:
+        private = os.path.join(directory, name.removesuffix(".pub"))
+        if name.endswith(".pub") and os.path.exists(private):  # without its private half only an agent can use it
+            yield _Offer(f"~/{_SSH_DIR}/{name}", _first_line(private + ".pub"), private)
+    for line in agent_keys(replica.edge.env):
+        kind, _, rest = line.partition(" ")
+        yield _Offer(f"agent key {rest.partition(' ')[2][:40] or kind}", line, f"key::{line}")
+
+
+def _owner(policy: Policy, line: str) -> Principal | None:
+    """Whose key the line is; None for a key the policy lacks or has revoked."""
+    try:
+        fingerprint = parse_ssh_key(line.encode("utf-8", "surrogateescape").strip()).fingerprint
+    except ValueError:
+        return None
+    principal = policy.principal_of_key(fingerprint)
+    if principal is None or any(key.revoked for key in principal.keys if key.fingerprint == fingerprint):
+        return None
+    return principal
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_FILE_BYTES_MAX).split(b"\n")[0].decode("utf-8", "surrogateescape")
+    except OSError:
+        return ""

@@ -1,0 +1,43 @@
+"""Writing where this repository is the whole database: the refs of the repository are the only referee between writers."""
+
+from __future__ import annotations
+
+from gitkv.client.author import Author
+from gitkv.client.build import Built, build, unchanged
+from gitkv.client.draft import Draft
+from gitkv.client.edge import pauses
+from gitkv.client.judge import judge
+from gitkv.client.replica import Replica
+from gitkv.client.values import Written
+from gitkv.errors import UnavailableError
+from gitkv.git.local_pack import store_pack
+
+_ATTEMPTS = 40
+_PAUSE_FIRST_S, _PAUSE_LONGEST_S = 0.005, 0.25
+
+
+def write_standalone(replica: Replica, draft: Draft) -> Written:
+    """One transaction on the tip as it is when the refs move; rebuilt as often as another writer was faster.
+
+    Raises ConflictError and KeyNotFoundError when the draft expects another state, RejectedError when the rules refuse it,
+    UnavailableError when it lost too many races.
+    """
+    author = Author(replica, draft.text)
+    for _ in pauses(replica.edge, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
+        base = replica.tip()
+        built = build(replica, base, draft, author, keep_objects=True)
+        if built is None:
+            return unchanged(base)
+        if _commit(replica, built):
+            return built.written()
+    raise UnavailableError(f"{_ATTEMPTS} times in a row another writer of {replica.ns} was faster", hint="try again")
+
+
+def _commit(replica: Replica, built: Built) -> bool:
+    try:
+        judge(replica, built)
+        store_pack(replica.git, built.pack)
+    finally:
+        built.pack.close()
+    before = built.base.ledger.oid, built.base.index_oid
+    return replica.move(before, (built.tip.ledger.oid, built.tip.index_oid))

@@ -1,0 +1,195 @@
+"""The store: one namespace of one repository, as Python programs and the command line see it.
+
+A façade: each method hands over to the use case of its name. Keys are text, values are bytes, ids are hex.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+
+from gitkv.client.edge import Edge, warn_in_python
+from gitkv.client.read import Place, list_entries, read_entry, read_value
+from gitkv.client.refresh import MIRROR, refresh
+from gitkv.client.replica import Replica, open_replica
+from gitkv.client.values import Changed, Entry, Expect, Logged, Revision, Value, Written
+from gitkv.errors import ExpiredError, KeyNotFoundError, UsageError
+from gitkv.ledger.plan import Put
+from gitkv.model.refs import Namespace, parse_namespace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gitkv.client.draft import Draft
+    from gitkv.client.transaction import Tx
+
+__all__ = ["Changed", "Entry", "Expect", "Logged", "Put", "Revision", "Store", "Value", "Written", "edge_for", "namespace_of"]
+
+_NOTHING_EXPECTED = Expect()
+
+
+class Store:
+    """Made by `Store.open`; close it, or use it as a context. Reads may be shared between threads; each thread that writes opens its own.
+
+    `read_from` of the reading methods: "mirror" (the local replica, refreshed when older than kv.maxAge), "stargate" (asks the authority)
+    or "local" (never touches the network). In a standalone store "mirror" and "local" are the same.
+    `at`: "" for the tip, "@SEQ", a commit (7 hex digits or more), or the epoch's label.
+    """
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] = ".",
+        *,
+        ns: str = "main",
+        env: Mapping[str, str] | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> Store:
+        """The store in the repository around `path`. `env`: what children start from, the process's own when None; `warn` takes one line.
+
+        Raises ToolError when there is no repository, UsageError for a namespace that cannot be.
+        """
+        return cls(open_replica(os.fspath(path), namespace_of(ns), edge_for(env, warn)))
+
+    @property
+    def is_team(self) -> bool:
+        """Whether a remote with a Stargate is set up; else the repository is the whole database."""
+        return bool(self._replica.remote)
+
+    @property
+    def ns(self) -> str:
+        return self._replica.ns
+
+    # Reading
+
+    def get(self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False) -> Value:
+        """A key's value. Raises KeyNotFoundError, ExpiredError, KeyInvalidError, IntegrityError, UnavailableError."""
+        return read_value(self._replica, key, Place(at, read_from), allow_expired=allow_expired)
+
+    def read_line(self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False) -> Entry:
+        """What the index says of a key; the value is not read. Raises as `get`."""
+        return read_entry(self._replica, key, Place(at, read_from), allow_expired=allow_expired)
+
+    def list(
+        self, prefix: str = "", *, after: str = "", limit: int | None = None, at: str = "", read_from: str = MIRROR
+    ) -> Iterator[Entry]:
+        """Unexpired keys that start with `prefix` and come behind `after`, in order; costs what the answer is long."""
+        return list_entries(self._replica, prefix, after, limit, Place(at, read_from))
+
+    def history(self, key: str, *, limit: int | None = None) -> Iterator[Revision]:
+        """A key's versions, newest first, deletions included; empty for a key that never was."""
+        from gitkv.client.revisions import history_of
+
+        refresh(self._replica, MIRROR)
+        return history_of(self._replica, key, limit)
+
+    def log(self, *, limit: int | None = None) -> Iterator[Logged]:
+        """Transactions, newest first."""
+        from gitkv.client.revisions import log_of
+
+        refresh(self._replica, MIRROR)
+        return log_of(self._replica, limit)
+
+    def diff(self, old: str, new: str = "", *, prefix: str = "") -> Iterator[Changed]:
+        """Keys whose value, content type or expiry differ between two revisions, in order."""
+        from gitkv.client.revisions import diff_revisions
+
+        refresh(self._replica, MIRROR)
+        return diff_revisions(self._replica, (old, new), prefix)
+
+    def refresh(self, read_from: str = MIRROR) -> None:
+        """Brings the local replica up to date. Raises IntegrityError for a rewound or forked history, UnavailableError."""
+        refresh(self._replica, read_from)
+
+    def wait(self, oid: str, *, visible_on: str = MIRROR, timeout_s: float = 60.0) -> None:
+        """Returns once ledger commit `oid` is visible there. Raises MirrorTimeoutError."""
+        from gitkv.client.wait import wait_for
+
+        wait_for(self._replica, oid, visible_on, timeout_s)
+
+    # Writing
+
+    def set(
+        self, key: str, value: bytes, *, ctype: str = "", ttl_s: int = 0, expect: Expect = _NOTHING_EXPECTED, message: str = ""
+    ) -> Written:
+        """Sets one key, for `ttl_s` seconds, or for ever (0). Raises ConflictError, RejectedError, UnavailableError, UsageError."""
+        from gitkv.client.draft import expiry
+
+        put = Put(value, ctype, expiry(ttl_s, self._replica.edge.now_s()))
+        return self.write({key: put}, expect=expect, message=message)
+
+    def delete(self, keys: Sequence[str], *, message: str = "", missing_ok: bool = False) -> Written:
+        """Deletes keys, all or none. Raises KeyNotFoundError when one does not exist, unless `missing_ok`."""
+        if isinstance(keys, str):
+            raise UsageError("delete: expected a list of keys, got one string", hint=f"write [{keys!r}]")
+        from gitkv.client.draft import make_draft
+
+        return self._write(make_draft(dict.fromkeys(keys), _NOTHING_EXPECTED, message, must_exist=not missing_ok))
+
+    def write(self, changes: Mapping[str, Put | None], *, expect: Expect = _NOTHING_EXPECTED, message: str = "") -> Written:
+        """One transaction: sets, and deletes where the change is None; deleting what is not there changes nothing. Raises as `set`."""
+        from gitkv.client.draft import make_draft
+
+        return self._write(make_draft(changes, expect, message))
+
+    def transaction(self, message: str = "") -> Tx:
+        """A context that gathers changes and makes one commit at its end; nothing happens if its body raises."""
+        from gitkv.client.transaction import Tx
+
+        return Tx(self._replica, message, self._write)
+
+    def _write(self, draft: Draft) -> Written:
+        if self.is_team:
+            from gitkv.client.team import write_team
+
+            return write_team(self._replica, draft)
+        from gitkv.client.standalone import write_standalone
+
+        return write_standalone(self._replica, draft)
+
+    # A mapping of keys to values
+
+    def __getitem__(self, key: str) -> bytes:
+        return self.get(key).value
+
+    def __setitem__(self, key: str, value: bytes) -> None:
+        self.set(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self.delete([key])
+
+    def __contains__(self, key: str) -> bool:
+        try:
+            self.read_line(key)
+        except (KeyNotFoundError, ExpiredError):
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return (entry.key for entry in self.list())
+
+    def close(self) -> None:
+        """Ends the git process behind the store; it starts again when needed."""
+        self._replica.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def edge_for(env: Mapping[str, str] | None, warn: Callable[[str], None] | None = None) -> Edge:
+    """The world as it is. A program that opens a store without naming an environment means its own."""
+    return Edge(os.environ if env is None else env, warn or warn_in_python)
+
+
+def namespace_of(text: str) -> Namespace:
+    """Raises UsageError when `text` is no namespace."""
+    try:
+        return parse_namespace(text.encode("utf-8", "replace"))
+    except ValueError as error:
+        raise UsageError(str(error)) from None

@@ -1,0 +1,172 @@
+"""Writing through Stargate: build on what we trust while ssh connects, again if Stargate has moved on, send, and believe only its answer.
+
+A lost answer is resolved by looking for our commit at Stargate's tip, so no retry applies twice: while a commit of ours may still be on its
+way, another one on the same base excludes it, and one on a later base is made only after the look.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gitkv.client.author import Author, require_signer
+from gitkv.client.build import Built, build, unchanged
+from gitkv.client.draft import Draft
+from gitkv.client.edge import pauses
+from gitkv.client.follow import Source, adopt, fetch_heads, stargate_of
+from gitkv.client.push_line import LostAnswerError, Outcome, PushLine
+from gitkv.client.replica import Heads, Replica
+from gitkv.client.values import Written
+from gitkv.errors import ConflictError, KeyNotFoundError, NotLeaderError, RejectedError, ToolError, UnavailableError
+from gitkv.git.ancestry import is_ancestor
+from gitkv.git.local_pack import PackStoring
+from gitkv.ledger.compose import Tip
+from gitkv.model.refs import index_ref, ledger_ref
+from gitkv.model.verdict import CONFLICT, NOT_LEADER, Verdict
+
+_ATTEMPTS = 10
+_PAUSE_FIRST_S, _PAUSE_LONGEST_S = 0.05, 2.0
+_REPLAYED = "transaction.replayed"
+
+
+def write_team(replica: Replica, draft: Draft) -> Written:
+    """One transaction through Stargate, rebuilt as often as another writer was faster.
+
+    Raises ConflictError and KeyNotFoundError when the draft expects another state, RejectedError with Stargate's reasons, NotLeaderError,
+    UnavailableError when Stargate cannot be reached or its answer stays unknown, IntegrityError when its history leaves the one we trust.
+    """
+    write = _TeamWrite(replica, draft)
+    problem: UnavailableError | None = None
+    for _ in pauses(replica.edge, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
+        try:
+            with PushLine(write.source.address, replica.edge.env, replica.config) as line:
+                written = write.attempt(line)
+        except UnavailableError as error:
+            if not write.uncertain:
+                raise  # nothing was sent: the caller decides whether to wait
+            problem = error
+        else:
+            if written is not None:
+                return written
+    raise write.given_up(problem)
+
+
+class _Made(NamedTuple):
+    """A transaction (None: nothing would change), or why there is none."""
+
+    built: Built | None
+    problem: ConflictError | KeyNotFoundError | None
+
+
+class _TeamWrite:
+    """One write over all its attempts. `uncertain`: transactions of ours that were sent and whose answers were lost."""
+
+    def __init__(self, replica: Replica, draft: Draft) -> None:
+        self.source: Source = stargate_of(replica)
+        self.uncertain: list[Built] = []
+        self._replica = replica
+        self._draft = draft
+        self._author = Author(replica, draft.text)
+
+    def attempt(self, line: PushLine) -> Written | None:
+        """One connection's worth; None when another writer was faster."""
+        require_signer(self._replica, self._author)
+        guess = self._replica.tip() if self._replica.heads() is not None else None
+        made = self._make(guess) if guess is not None else _Made(None, None)  # while ssh connects
+        base = self._true_base(line, guess)
+        landed = self._landed(base)
+        if landed is None and base is not guess:
+            _discard(made)
+            made = self._make(base)
+        if landed is None and made.problem is not None:
+            raise made.problem
+        if landed is not None or made.built is None:
+            _discard(made)
+            line.leave()
+            return landed or unchanged(base)
+        return self._push(line, made.built)
+
+    def given_up(self, problem: UnavailableError | None) -> UnavailableError:
+        """Why no attempt came to an end."""
+        if not self.uncertain:
+            return UnavailableError(f"{_ATTEMPTS} times in a row another writer was faster", hint="try again")
+        oid = self.uncertain[-1].tip.ledger.oid.hex()
+        hint = f"it is there if this succeeds: git kv wait --oid {oid} --visible-on=stargate"
+        return UnavailableError(f"whether the transaction {self._author.txn} was accepted is unknown: {problem}", hint=hint)
+
+    def _make(self, base: Tip) -> _Made:
+        """The transaction on `base`, or what is against it: that counts only if `base` turns out to be the true tip."""
+        try:
+            return _Made(build(self._replica, base, self._draft, self._author), None)
+        except (ConflictError, KeyNotFoundError) as error:
+            return _Made(None, error)
+
+    def _true_base(self, line: PushLine, guess: Tip | None) -> Tip:
+        """Stargate's tip: `guess` itself when that is it, else fetched if need be and adopted.
+
+        Raises IntegrityError when it does not lead on from ours.
+        """
+        shown = self._shown(line)
+        if guess is not None and shown == (guess.ledger.oid, guess.index_oid):
+            return guess
+        if not all(self._replica.has_commit(oid) for oid in shown):
+            shown = fetch_heads(self._replica, self.source)
+        return adopt(self._replica, shown, self.source)
+
+    def _shown(self, line: PushLine) -> Heads:
+        ns = self._replica.ns
+        refs = line.heads()
+        ledger, index = refs.get(ledger_ref(ns)), refs.get(index_ref(ns))
+        if ledger is None or index is None:
+            raise ToolError(f"Stargate has no namespace {ns}", hint="an admin starts one: git kv stargate init")
+        return ledger, index
+
+    def _landed(self, tip: Tip) -> Written | None:
+        """The one of our uncertain transactions that Stargate did accept, if any."""
+        for built in self.uncertain:
+            oid = built.tip.ledger.oid
+            if built.tip.seq <= tip.seq and self._replica.has_commit(oid) and is_ancestor(self._replica.git, oid, tip.ledger.oid):
+                return built.written()
+        return None
+
+    def _push(self, line: PushLine, built: Built) -> Written | None:
+        try:
+            line.send(built.transaction.updates, built.pack)
+            with PackStoring(self._replica.git, built.pack, durable=False) as storing:
+                outcome = self._answer(line, built)
+                if not outcome.verdict.accepted:
+                    self._check_refusal(outcome.verdict)
+                    return None
+                storing.finish()
+        finally:
+            built.pack.close()
+        self._advance(built)
+        return built.written(outcome.receipt.watchlog.hex() if outcome.receipt else "")
+
+    def _answer(self, line: PushLine, built: Built) -> Outcome:
+        try:
+            return line.answer()
+        except LostAnswerError:
+            self.uncertain.append(built)
+            raise
+
+    def _check_refusal(self, verdict: Verdict) -> None:
+        """Returns when another attempt makes sense. Raises RejectedError or NotLeaderError when not."""
+        codes = {entry.code for entry in verdict.reasons}
+        if NOT_LEADER in codes:
+            entry = next(entry for entry in verdict.reasons if entry.code == NOT_LEADER)
+            raise NotLeaderError(entry.text(), hint=entry.hint)
+        replayed = bool(self.uncertain) and any(entry.rule == _REPLAYED for entry in verdict.reasons)
+        if CONFLICT not in codes and not replayed:
+            raise RejectedError(verdict)
+
+    def _advance(self, built: Built) -> None:
+        """Our transaction is the trusted tip now, unless another process of this clone has seen a later one."""
+        before = built.base.ledger.oid, built.base.index_oid
+        after = built.tip.ledger.oid, built.tip.index_oid
+        if not self._replica.move(before, after):
+            adopt(self._replica, after, self.source._replace(is_authority=False))
+
+
+def _discard(made: _Made) -> None:
+    if made.built is not None:
+        made.built.pack.close()

@@ -1,0 +1,95 @@
+"""A transaction in Python: changes are gathered, reads see them, and one commit is made at the end, or none.
+
+What was read must still hold when the commit is made: otherwise ConflictError, and nothing is written. So read-modify-write is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from gitkv.client.draft import Draft, expiry, make_draft
+from gitkv.client.refresh import MIRROR, refresh
+from gitkv.client.replica import Replica
+from gitkv.client.values import Expect, Written
+from gitkv.errors import KeyNotFoundError, UsageError
+from gitkv.ledger.plan import Put
+from gitkv.ledger.seek import LedgerCommit
+from gitkv.ledger.view import find_line
+from gitkv.model.key import Name, encode_key
+from gitkv.model.oid import BLOB, Oid
+
+
+class Tx:
+    """What `Store.transaction` gives. `written` is the outcome, None until the commit is made."""
+
+    def __init__(self, replica: Replica, message: str, write: Callable[[Draft], Written]) -> None:
+        self.written: Written | None = None
+        self._replica = replica
+        self._message = message
+        self._write = write
+        self._changes: dict[str, Put | None] = {}
+        self._seen: dict[bytes, Oid | None] = {}
+        self._at: LedgerCommit | None = None
+        self._over = False
+
+    def get(self, key: str) -> bytes:
+        """The value as this transaction leaves it. Raises KeyNotFoundError, also for an expired key."""
+        if key in self._changes:
+            put = self._changes[key]
+            if put is None:
+                raise KeyNotFoundError(f"key {key} is deleted by this transaction")
+            return put.value
+        oid = self._stored(encode_key(key))
+        if oid is None:
+            raise KeyNotFoundError(f"key {key} does not exist")
+        return self._replica.objects.read(oid, BLOB)
+
+    def set(self, key: str, value: bytes, *, ctype: str = "", ttl_s: int = 0) -> None:
+        """Sets a key at commit. Raises KeyInvalidError, UsageError."""
+        encode_key(key)
+        self._open()._changes[key] = Put(value, ctype, expiry(ttl_s, self._replica.edge.now_s()))
+
+    def delete(self, key: str) -> None:
+        """Deletes a key at commit. Raises KeyNotFoundError when this transaction sees no such key."""
+        if key not in self:
+            raise KeyNotFoundError(f"key {key} does not exist")
+        self._open()._changes[key] = None
+
+    def __contains__(self, key: str) -> bool:
+        if key in self._changes:
+            return self._changes[key] is not None
+        return self._stored(encode_key(key)) is not None
+
+    def __getitem__(self, key: str) -> bytes:
+        return self.get(key)
+
+    def __setitem__(self, key: str, value: bytes) -> None:
+        self.set(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self.delete(key)
+
+    def __enter__(self) -> Tx:
+        self._open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over = True
+        if kind is None and self._changes:
+            draft = make_draft(self._changes, Expect(), self._message)
+            self.written = self._write(draft._replace(seen=self._seen))
+
+    def _open(self) -> Tx:
+        if self._over:
+            raise UsageError("this transaction is over")
+        return self
+
+    def _stored(self, name: Name) -> Oid | None:
+        """The value's id at the one tip this transaction reads; remembered, so that the commit can insist on it."""
+        if self._at is None:
+            refresh(self._replica, MIRROR)
+            self._at = self._replica.ledger()
+        line = find_line(self._at, name, self._replica.load)
+        self._seen[name] = line.oid if line is not None else None
+        return None if line is None or line.is_expired(self._replica.edge.now_s()) else line.oid

@@ -1,0 +1,92 @@
+"""A fence: returns once a transaction is visible on the mirror or on Stargate (design: read-after-write)."""
+
+from __future__ import annotations
+
+import os
+
+from gitkv.client.follow import Source, follow, mirror_of, stargate_of
+from gitkv.client.refresh import MIRROR, STARGATE
+from gitkv.client.replica import Replica
+from gitkv.errors import MirrorTimeoutError, UnavailableError, UsageError
+from gitkv.git import transport
+from gitkv.git.ancestry import is_ancestor
+from gitkv.model.oid import Oid, parse_oid
+from gitkv.model.refs import ledger_ref, watermark_ref
+
+_PAUSE_FIRST_S, _PAUSE_LONGEST_S = 0.05, 1.0
+
+
+def wait_for(replica: Replica, oid: str, visible_on: str, timeout_s: float) -> None:
+    """Returns when the ledger commit `oid` is at or below the tip there; the local replica follows to that tip.
+
+    Raises MirrorTimeoutError after `timeout_s` seconds, UsageError, and IntegrityError when what is shown cannot be trusted.
+    """
+    wanted = _parsed(oid)
+    source = _source(replica, visible_on)
+    look = _Look(replica, source, wanted)
+    deadline_s = replica.edge.monotonic_s() + timeout_s
+    pause_s = _PAUSE_FIRST_S
+    while not look.shows(max(1.0, deadline_s - replica.edge.monotonic_s())):
+        left_s = deadline_s - replica.edge.monotonic_s()
+        if left_s <= 0:
+            raise MirrorTimeoutError(
+                f"{source.name} did not show {oid} within {timeout_s:g} s: {look.last}", hint="see: git kv stargate status"
+            )
+        replica.edge.sleep(min(pause_s, left_s))
+        pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
+
+
+class _Look:
+    """Looks again and again; fetches only when something changed. `last` says what the last look showed."""
+
+    def __init__(self, replica: Replica, source: Source, wanted: Oid) -> None:
+        self.last = "nothing"
+        self._replica = replica
+        self._source = source
+        self._wanted = wanted
+        self._seen: Oid | None = None
+
+    def shows(self, patience_s: float) -> bool:
+        """Whether the wanted commit is there now. A source that cannot be reached does not show it."""
+        refs = [watermark_ref(self._replica.ns), ledger_ref(self._replica.ns)]
+        try:
+            listed = transport.ls_remote(self._replica.git, self._source.address, [os.fsdecode(ref) for ref in refs], timeout_s=patience_s)
+        except UnavailableError as error:
+            self.last = str(error)
+            return False
+        # The watermark moves after everything it vouches for has arrived; an authority, and a mirror without one, is asked for its ledger.
+        ledger = listed.get(refs[1])
+        mark = ledger if self._source.is_authority else listed.get(refs[0], ledger)
+        self.last = f"it is at {mark.hex()}" if mark is not None else f"it has no {os.fsdecode(refs[1])}"
+        if mark is None or mark == self._seen:
+            return False
+        return self._arrived(mark)
+
+    def _arrived(self, mark: Oid) -> bool:
+        try:
+            follow(self._replica, self._source)
+        except UnavailableError as error:
+            self.last = str(error)
+            return False
+        replica = self._replica
+        if not replica.has_commit(mark):
+            return False
+        self._seen = mark
+        return replica.has_commit(self._wanted) and is_ancestor(replica.git, self._wanted, mark)
+
+
+def _source(replica: Replica, visible_on: str) -> Source:
+    if visible_on == STARGATE:
+        return stargate_of(replica)
+    if visible_on != MIRROR:
+        raise UsageError(f"visible_on: expected mirror or stargate, got {visible_on[:60]!r}")
+    if not replica.remote:
+        raise UsageError("this repository has no mirror", hint="run: git kv remote setup")
+    return mirror_of(replica)
+
+
+def _parsed(oid: str) -> Oid:
+    try:
+        return parse_oid(oid.encode("ascii", "replace"))
+    except ValueError:
+        raise UsageError(f"oid: expected 40 lower-case hex digits, got {oid[:60]!r}") from None

@@ -1,0 +1,149 @@
+"""Writers at the same time, long histories, and a policy of one's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import GitRunner, SshKey
+
+from gitkv import IntegrityError, PolicyError, Put, RejectedError, Store
+from gitkv.client.init import init_store
+from gitkv.ledger.policy_template import format_policy
+
+
+@pytest.fixture
+def store(repo: Path) -> Iterator[Store]:
+    init_store(repo)
+    with Store.open(repo) as opened:
+        yield opened
+
+
+def _in_threads(*works: Callable[[], None]) -> list[BaseException]:
+    failures: list[BaseException] = []
+
+    def guarded(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures
+
+
+def test_writers_at_the_same_time_all_succeed_and_history_stays_one_line(store: Store, repo: Path, git: GitRunner) -> None:
+    def write(name: str) -> None:
+        with Store.open(repo) as own:
+            for number in range(10):
+                own[f"{name}{number}"] = b"x"
+
+    assert _in_threads(lambda: write("a"), lambda: write("b")) == []
+    assert len(list(store)) == 20
+    assert git("rev-list", "--count", "refs/kv/main", cwd=repo) == b"21\n"
+    assert git("rev-list", "--min-parents=2", "refs/kv/main", cwd=repo) == b""
+
+
+def test_a_reader_between_two_writes_never_sees_half_of_one(store: Store, repo: Path) -> None:
+    store.write({"a": Put(b"0"), "b": Put(b"0")})
+    done = threading.Event()
+
+    def write() -> None:
+        with Store.open(repo) as own:
+            for number in range(15):
+                own.write({"a": Put(b"%d" % number), "b": Put(b"%d" % number)})
+        done.set()
+
+    def read() -> None:
+        with Store.open(repo) as own:
+            while not done.is_set():
+                with own.transaction() as tx:
+                    assert tx["a"] == tx["b"]
+
+    assert _in_threads(write, read) == []
+
+
+def test_history_of_a_key_reads_few_objects_among_many_commits(store: Store) -> None:
+    store["a"] = b"1"
+    for number in range(60):
+        store["noise"] = b"%d" % number
+    store["a"] = b"2"
+    for number in range(60):
+        store["noise"] = b"%d!" % number
+    reads: list[bytes] = []
+    objects = store._replica.objects
+    read = objects.read
+    objects.read = lambda oid, kind: reads.append(oid) or read(oid, kind)  # type: ignore[func-returns-value,method-assign]
+    assert [revision.seq for revision in store.history("a")] == [62, 1]
+    assert len(reads) < 60  # 122 commits and as many indexes lie below
+
+
+def test_an_index_ref_that_was_tampered_with_stops_every_write(store: Store, repo: Path, git: GitRunner) -> None:
+    store["a"] = b"1"
+    git("update-ref", "refs/kv-index/main", "refs/kv-index/main~1", cwd=repo)
+    store._replica.edge = store._replica.edge._replace(sleep=lambda seconds: None)
+    with pytest.raises(IntegrityError, match="do not belong together"):
+        store["a"] = b"2"
+
+
+def _commit_policy(repo: Path, git: GitRunner, text: bytes) -> None:
+    (repo / ".kv").mkdir(exist_ok=True)
+    (repo / ".kv" / "policy.yaml").write_bytes(text)
+    git("add", ".kv", cwd=repo)
+    git("commit", "--quiet", "-m", "policy", cwd=repo)
+
+
+def test_a_policy_in_the_repository_is_applied_to_its_owner_too(store: Store, repo: Path, git: GitRunner, ssh_key: SshKey) -> None:
+    _commit_policy(repo, git, format_policy("", ("alice", ssh_key.public)))
+    with pytest.raises(RejectedError) as caught:
+        store["a"] = b"1"
+    assert caught.value.exit_code == 3 and "signature.unsigned" in str(caught.value)
+    git("config", "gpg.format", "ssh", cwd=repo)
+    git("config", "user.signingkey", ssh_key.private, cwd=repo)
+    with Store.open(repo) as signing:
+        signing["a"] = b"1"
+        [revision] = signing.history("a")
+        assert (revision.principal, revision.signer[:7]) == ("alice", "SHA256:")
+        with pytest.raises(RejectedError) as caught:
+            signing["big"] = bytes((1 << 20) + 1)
+        assert [entry.rule for entry in caught.value.verdict.reasons] == ["value.size"]
+    assert list(store) == ["a"]
+
+
+def test_a_key_that_the_policy_does_not_know_is_refused(
+    store: Store, repo: Path, git: GitRunner, ssh_key: SshKey, other_ssh_key: SshKey
+) -> None:
+    _commit_policy(repo, git, format_policy("", ("alice", ssh_key.public)))
+    git("config", "gpg.format", "ssh", cwd=repo)
+    git("config", "user.signingkey", other_ssh_key.private, cwd=repo)
+    with Store.open(repo) as stranger, pytest.raises(RejectedError, match="unknown-key"):
+        stranger["a"] = b"1"
+
+
+def test_a_policy_that_cannot_be_read_stops_writing_and_not_reading(store: Store, repo: Path, git: GitRunner) -> None:
+    store["a"] = b"1"
+    _commit_policy(repo, git, b"version: 2\n")
+    with pytest.raises(PolicyError):
+        store["a"] = b"2"
+    assert store["a"] == b"1"
+
+
+def test_refs_read_in_the_middle_of_another_writers_move_are_read_again(store: Store, repo: Path, git: GitRunner) -> None:
+    store["a"] = b"1"
+    store["a"] = b"2"
+    index = git("rev-parse", "refs/kv-index/main", cwd=repo).decode().strip()
+    git("update-ref", "refs/kv-index/main", "refs/kv-index/main~1", cwd=repo)
+    restored = []
+
+    def finish_the_move(seconds: float) -> None:
+        restored.append(seconds)
+        git("update-ref", "refs/kv-index/main", index, cwd=repo)
+
+    store._replica.edge = store._replica.edge._replace(sleep=finish_the_move)
+    assert store.set("a", b"3").seq == 3 and len(restored) == 1

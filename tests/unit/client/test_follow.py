@@ -1,0 +1,127 @@
+"""Mirrors that lag, disappear, rewind or fork. A mirror is any host: what it shows is believed only if it leads on from what we trust."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from gitkv import IntegrityError, Store, UnavailableError
+from gitkv.client.init import init_store
+
+
+def _alice_and_reader(team) -> tuple[Store, Store]:
+    alice, reader = team.clone("alice"), team.clone("reader")
+    for number in range(3):
+        alice.set("a", b"%d" % number)
+    team.publish()
+    assert reader["a"] == b"2"
+    return alice, reader
+
+
+def _forked_copy(team):
+    """A mirror of somebody who has the ledger and writes another history on it."""
+    fork = team.root / "fork"
+    team.git("init", "--quiet", fork)
+    team.git("fetch", "--quiet", team.mirror, "refs/kv/*:refs/kv/*", "refs/kv-index/*:refs/kv-index/*", cwd=fork)
+    team.set_back(fork)
+    with Store.open(fork) as store:
+        store.set("a", b"forged")
+        store.set("a", b"forged twice")
+    team.git("push", "--quiet", "--force", team.mirror, "refs/kv/*:refs/kv/*", "refs/kv-index/*:refs/kv-index/*", cwd=fork)
+
+
+def test_a_reader_follows_the_mirror(team):
+    alice, reader = _alice_and_reader(team)
+    alice.set("a", b"new")
+    team.publish()
+    assert reader["a"] == b"new"
+
+
+def test_a_rewound_mirror_is_reported_with_both_ids_and_never_adopted(team):
+    _, reader = _alice_and_reader(team)
+    before = team.tip(team.mirror)
+    team.set_back(team.mirror, 2)
+    with pytest.raises(IntegrityError, match="rewound") as caught:
+        reader["a"]
+    assert before in str(caught.value) and team.tip(team.mirror) in str(caught.value)
+    assert reader.get("a", read_from="local").value == b"2"
+    with pytest.raises(IntegrityError):  # not only the first time
+        reader["a"]
+
+
+def test_a_forked_mirror_is_reported_and_never_adopted(team):
+    _, reader = _alice_and_reader(team)
+    _forked_copy(team)
+    with pytest.raises(IntegrityError, match="another history"):
+        reader["a"]
+    assert reader.get("a", read_from="local").value == b"2"
+
+
+def test_a_fork_from_before_the_first_look_is_seen_against_the_trusted_tip(team):
+    alice, _ = _alice_and_reader(team)
+    _forked_copy(team)
+    with pytest.raises(IntegrityError, match="another history"):  # alice has written, and never read the mirror
+        alice["a"]
+    assert alice.get("a", read_from="local").value == b"2"
+
+
+def test_a_mirror_that_lags_behind_what_we_wrote_is_no_error(team):
+    alice = team.clone("alice")
+    alice.set("a", b"1")
+    assert alice["a"] == b"1"
+
+
+def test_a_ref_that_vanished_from_the_mirror_is_reported(team):
+    _, reader = _alice_and_reader(team)
+    team.git("update-ref", "-d", "refs/kv/main", cwd=team.mirror)
+    with pytest.raises(IntegrityError, match="no longer has"):
+        reader["a"]
+
+
+def test_an_index_that_is_not_the_ledgers_is_never_adopted(team):
+    alice, reader = _alice_and_reader(team)
+    alice.set("a", b"new")
+    team.git("push", "--quiet", team.mirror, "refs/kv/main", cwd=team.server)
+    with pytest.raises(IntegrityError, match="do not belong together"):
+        reader["a"]
+    assert reader.get("a", read_from="local").value == b"2"
+
+
+def test_without_a_mirror_the_answer_is_local_and_says_how_old_it_is(team):
+    _alice_and_reader(team)
+    shutil.rmtree(team.mirror)
+    warnings: list[str] = []
+    reader = team.open("reader", warnings.append)
+    reader._replica.edge = reader._replica.edge._replace(now_s=lambda edge=reader._replica.edge: edge.now_s() + 7200)
+    assert reader["a"] == b"2"
+    assert len(warnings) == 1 and "2 h old" in warnings[0]
+
+
+def test_a_local_read_never_looks_at_the_mirror(team):
+    _alice_and_reader(team)
+    shutil.rmtree(team.mirror)
+    assert team.open("reader").get("a", read_from="local").value == b"2"
+
+
+def test_within_the_maximal_age_the_mirror_is_left_alone(team):
+    alice, _ = _alice_and_reader(team)
+    reader = team.clone("calm", "1h")
+    assert reader["a"] == b"2"
+    alice.set("a", b"new")
+    team.publish()
+    assert reader["a"] == b"2"
+    reader.refresh("stargate")
+    assert reader["a"] == b"new"
+
+
+def test_a_clone_cannot_start_a_namespace_of_its_own(team):
+    team.clone("alice")
+    with pytest.raises(Exception, match="Stargate"):
+        init_store(team.root / "alice", "other")
+
+
+def test_without_a_mirror_and_without_a_replica_there_is_no_answer(team):
+    shutil.rmtree(team.mirror)
+    with pytest.raises(UnavailableError):
+        team.clone("fresh")["a"]
