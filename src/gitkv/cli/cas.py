@@ -32,11 +32,11 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
-    from gitkv.client.values import Expect
-
-    absent = args.expect_blob == _ABSENT
-    expect = Expect(if_absent=absent, if_match=None if absent else args.expect_blob, tree=args.expect_tree)
     value = read_value(args.file, context)
-    with context.open_store() as store:
+    absent = args.expect_blob == _ABSENT
+    with context.open_store(for_writing=True) as store:
+        from gitkv.client.values import Expect  # once ssh is on its way
+
+        expect = Expect(if_absent=absent, if_match=None if absent else args.expect_blob, tree=args.expect_tree)
         written = store.set(args.key, value, ctype=args.ctype or "", ttl_s=args.ttl, expect=expect, message=args.message)
     return put_written(written, context)

@@ -29,11 +29,14 @@ class Context:
         # `git --git-dir=X kv …` reaches us as GIT_DIR; children never see it, so it must not be lost here.
         self.repository = os.path.join(directory, env.get("GIT_DIR", "")) or "."
 
-    def open_store(self) -> Store:
-        """The store of the namespace. Raises what `Store.open` raises."""
+    def open_store(self, *, for_writing: bool = False) -> Store:
+        """The store of the namespace; a writer's connection to Stargate starts before the rest is loaded. Raises as `Store.open`."""
+        from gitkv.client.opening import begin
+
+        opening = begin(self.repository, self.env, for_writing=for_writing)
         from gitkv.client.store import Store
 
-        return Store.open(self.repository, ns=self.ns, env=self.env, warn=self.warn)
+        return Store.begun(opening, ns=self.ns, env=self.env, warn=self.warn)
 
     def warn(self, text: str) -> None:
         """The store's way to speak without failing: a line on stderr, or a JSON object there."""

@@ -22,6 +22,6 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
-    with context.open_store() as store:
+    with context.open_store(for_writing=True) as store:
         written = store.delete(args.keys, message=args.message, missing_ok=args.missing_ok)
     return put_written(written, context)

@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace, context: Context) -> int:
     changes = _changes(args, context)
-    with context.open_store() as store:
+    with context.open_store(for_writing=True) as store:
         written = store.write(changes, message=args.message)
     return put_written(written, context)
 

@@ -35,10 +35,10 @@ def run(args: Namespace, context: Context) -> int:
     if args.if_absent and args.if_match is not None:
         raise UsageError("--if-absent and --if-match contradict each other")
     value = _value(args, context)
-    from gitkv.client.values import Expect
+    with context.open_store(for_writing=True) as store:
+        from gitkv.client.values import Expect  # once ssh is on its way
 
-    expect = Expect(if_absent=args.if_absent, if_match=args.if_match, tree=args.expect_tree)
-    with context.open_store() as store:
+        expect = Expect(if_absent=args.if_absent, if_match=args.if_match, tree=args.expect_tree)
         written = store.set(args.key, value, ctype=args.ctype or "", ttl_s=args.ttl, expect=expect, message=args.message)
     return put_written(written, context)
 

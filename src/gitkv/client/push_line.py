@@ -1,11 +1,11 @@
 """One connection to Stargate's receiving side: what it advertises, what we send, what it answers.
 
-ssh starts when the line is made, so its handshake passes while a transaction is built. What an answer means is left to `team.py`.
+ssh was started before the line is made, so its handshake passes while a transaction is built. What an answer means is left to `team.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import NamedTuple
 
@@ -44,10 +44,9 @@ class Outcome(NamedTuple):
 class PushLine:
     """Use it as a context; `heads` first, then either `leave` or `send` and `answer`."""
 
-    def __init__(self, url: str, env: Mapping[str, str], config: Mapping[str, str]) -> None:
-        """Starts ssh and does not wait for it. Raises PolicyError for an address that is not ssh://, ToolError without an ssh client."""
-        self._pipe = SshPipe()
-        self._pipe.start(url, env, config)
+    def __init__(self, pipe: SshPipe) -> None:
+        """`pipe`: started on its way, perhaps not connected yet."""
+        self._pipe = pipe
         self._capabilities: frozenset[bytes] = frozenset()
         self._broken: UnavailableError | None = None
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 
 from gitkv.client.edge import Edge
+from gitkv.client.opening import Opening, begin, push_url, stargate_remote
 from gitkv.errors import ConflictError, GitKvError, IntegrityError, ToolError
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
-from gitkv.git.repository import Repository, discover
+from gitkv.git.ssh_pipe import SshPipe
 from gitkv.ledger.compose import Tip, read_tip
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid
@@ -27,7 +28,8 @@ Heads = tuple[Oid, Oid]  # commits of a ledger and of its index
 class Replica:
     """One namespace in one repository. Close it: a git process waits behind it."""
 
-    def __init__(self, repository: Repository, ns: Namespace, edge: Edge) -> None:
+    def __init__(self, opening: Opening, ns: Namespace, edge: Edge) -> None:
+        repository, self._pipe = opening
         self.repository = repository
         self.ns = ns
         self.edge = edge
@@ -45,11 +47,11 @@ class Replica:
     @property
     def remote(self) -> str:
         """The remote behind which a Stargate stands; "" in a standalone store. `git kv remote setup` writes it."""
-        return self.config.get("kv.remote", "")
+        return stargate_remote(self.config)
 
     @property
     def push_url(self) -> str:
-        return self.config.get(f"remote.{self.remote}.pushurl", "")
+        return push_url(self.config)
 
     @property
     def directory(self) -> str:
@@ -136,10 +138,18 @@ class Replica:
             hint = "in a clone of a store run: git kv remote setup; to start a store of your own: git kv init"
         return ToolError(f"namespace {self.ns} has no ledger in this repository", hint=hint)
 
+    def take_pipe(self) -> SshPipe | None:
+        """The connection that was begun with the command, for the first write to use; None when there is none, or it was taken."""
+        pipe, self._pipe = self._pipe, None
+        return pipe
+
     def close(self) -> None:
+        pipe = self.take_pipe()
+        if pipe is not None:
+            pipe.close()
         self.objects.close()
 
 
 def open_replica(path: str, ns: Namespace, edge: Edge) -> Replica:
     """Raises ToolError when there is no repository around `path`."""
-    return Replica(discover(path, edge.env), ns, edge)
+    return Replica(begin(path, edge.env), ns, edge)

@@ -16,7 +16,7 @@ from gitkv.client.replica import Replica, open_replica
 from gitkv.client.signing_key import SigningKey, find_signing_key
 from gitkv.client.store import edge_for, namespace_of
 from gitkv.errors import PolicyError, ToolError, UsageError
-from gitkv.git.repository import discover, set_config
+from gitkv.git.repository import set_config
 from gitkv.git.ssh_pipe import parse_ssh_url
 from gitkv.ledger.policy_text import parse_policy
 from gitkv.model.policy import Policy
@@ -88,7 +88,7 @@ def _configure(replica: Replica, remote: str, push_url: str, key: SigningKey) ->
 
 
 def _first_fetch(path: str, before: Replica, edge: Edge) -> str:
-    replica = Replica(discover(path, edge.env), before.ns, edge)
+    replica = open_replica(path, before.ns, edge)
     try:
         source = mirror_of(replica)
         tip = adopt(replica, fetch_heads(replica, source), source)

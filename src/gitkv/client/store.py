@@ -21,6 +21,7 @@ from gitkv.model.refs import Namespace, parse_namespace
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gitkv.client.draft import Draft
+    from gitkv.client.opening import Opening
     from gitkv.client.transaction import Tx
 
 __all__ = ["Changed", "Entry", "Expect", "Logged", "Put", "Revision", "Store", "Value", "Written", "edge_for", "namespace_of"]
@@ -53,6 +54,11 @@ class Store:
         Raises ToolError when there is no repository, UsageError for a namespace that cannot be.
         """
         return cls(open_replica(os.fspath(path), namespace_of(ns), edge_for(env, warn)))
+
+    @classmethod
+    def begun(cls, opening: Opening, *, ns: str, env: Mapping[str, str], warn: Callable[[str], None]) -> Store:
+        """The store of a command that has begun already (`opening.begin`)."""
+        return cls(Replica(opening, namespace_of(ns), edge_for(env, warn)))
 
     @property
     def is_team(self) -> bool:

@@ -13,12 +13,14 @@ from gitkv.client.build import Built, build, unchanged
 from gitkv.client.draft import Draft
 from gitkv.client.edge import pauses
 from gitkv.client.follow import Source, adopt, fetch_heads, stargate_of
+from gitkv.client.opening import call
 from gitkv.client.push_line import LostAnswerError, Outcome, PushLine
 from gitkv.client.replica import Heads, Replica
 from gitkv.client.values import Written
 from gitkv.errors import ConflictError, KeyNotFoundError, NotLeaderError, RejectedError, ToolError, UnavailableError
 from gitkv.git.ancestry import is_ancestor
 from gitkv.git.local_pack import PackStoring
+from gitkv.git.ssh_pipe import SshPipe
 from gitkv.ledger.compose import Tip
 from gitkv.model.refs import index_ref, ledger_ref
 from gitkv.model.verdict import CONFLICT, NOT_LEADER, Verdict
@@ -38,7 +40,7 @@ def write_team(replica: Replica, draft: Draft) -> Written:
     problem: UnavailableError | None = None
     for _ in pauses(replica.edge, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
         try:
-            with PushLine(write.source.address, replica.edge.env, replica.config) as line:
+            with PushLine(write.connect()) as line:
                 written = write.attempt(line)
         except UnavailableError as error:
             if not write.uncertain:
@@ -66,6 +68,10 @@ class _TeamWrite:
         self._replica = replica
         self._draft = draft
         self._author = Author(replica, draft.text)
+
+    def connect(self) -> SshPipe:
+        """The connection that began with the command, or a new one."""
+        return self._replica.take_pipe() or call(self.source.address, self._replica.edge.env, self._replica.config)
 
     def attempt(self, line: PushLine) -> Written | None:
         """One connection's worth; None when another writer was faster."""
