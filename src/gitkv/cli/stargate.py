@@ -54,7 +54,10 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
-    return _init(args, context) if args.action == "init" else _serve(args, context)
+    try:
+        return _init(args, context) if args.action == "init" else _serve(args, context)
+    except ModuleNotFoundError as error:  # a client is installed without the gateway's libraries
+        raise ToolError(f"the gateway needs the module {error.name}", hint="pip install 'git-kv[stargate]'") from None
 
 
 def _init(args: Namespace, context: Context) -> int:

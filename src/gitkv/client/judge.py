@@ -11,12 +11,11 @@ from gitkv.client.replica import Replica
 from gitkv.errors import IntegrityError, RejectedError
 from gitkv.git.object_store import GitObjectStore
 from gitkv.ledger.admit import Candidate, Situation, admit
-from gitkv.ledger.audit import AuditRules, Roots, StepFacts, audit_step
-from gitkv.ledger.policy_rules import allowed_ranges
+from gitkv.ledger.policy_audit import audit_under
 from gitkv.model.identity import Signature
 from gitkv.model.oid import BLOB, TREE, Oid
-from gitkv.model.policy import Policy, Principal
-from gitkv.model.verdict import Reason, refuse
+from gitkv.model.policy import Policy
+from gitkv.model.verdict import refuse
 
 
 class _WithNewObjects:
@@ -62,7 +61,7 @@ def judge(replica: Replica, built: Built) -> None:
     candidate = Candidate(built.tip.ledger, built.tip.index_oid, signature)
     situation = Situation(replica.ns, built.base, policy, replica.edge.now_s(), _never_seen)
     admission = admit(candidate, situation, objects.load)
-    reasons = admission.reasons or _audited(built, policy, admission.principal, objects)
+    reasons = admission.reasons or audit_under(policy, (built.base, built.tip), admission.principal, objects).reasons
     if reasons:
         raise RejectedError(refuse(reasons))
 
@@ -74,15 +73,6 @@ def _verified(replica: Replica, built: Built, policy: Policy) -> Signature:
     keys = [key for principal in policy.principals for key in principal.keys]
     verifier = SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.edge.env)
     return verifier.verify(commit.payload, commit.armour, keys, replica.edge.now_s())
-
-
-def _audited(built: Built, policy: Policy, principal: Principal | None, objects: _WithNewObjects) -> list[Reason]:
-    said, rules = built.tip.ledger.attestation, policy.namespace(built.tip.ns)
-    assert rules is not None  # admission found the writer in it
-    ranges = allowed_ranges(policy, built.tip.ns, principal.name if principal else None)
-    limits = AuditRules(ranges, rules.value_bytes_max, rules.total_bytes_max, rules.keys_max, rules.lfs_forbidden)
-    facts = StepFacts(said.seq, said.keys_set, said.keys_del)
-    return audit_step(Roots(*built.base.trees), Roots(*built.tip.trees), facts, limits, objects).reasons
 
 
 def _never_seen(txn: str) -> bool:

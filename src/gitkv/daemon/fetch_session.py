@@ -1,4 +1,4 @@
-"""A fetch over SSH: stock `git upload-pack`, its pipes pumped with back-pressure in both directions."""
+"""A fetch over SSH: the pipes of stock `git upload-pack`, pumped with back-pressure in both directions."""
 
 from __future__ import annotations
 
@@ -8,29 +8,22 @@ from typing import IO
 import asyncssh
 
 from gitkv.gateway.stargate import Stargate
-from gitkv.git.process import end_process, scratch_file
+from gitkv.git.upload_pack import UploadPack
 
 CHUNK_BYTES = 1 << 16
 IDLE_TIMEOUT_S = 300
 
-_PROTOCOLS = frozenset({"version=1", "version=2"})
-
 
 async def serve_fetch(process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, who: str) -> int:
     """Exit code for the client's session."""
-    asked = process.env.get("GIT_PROTOCOL", "")
-    git = stargate.git.with_extra({"GIT_PROTOCOL": asked} if asked in _PROTOCOLS else {})
-    complaints = scratch_file()
-    child = git.popen("upload-pack", "--strict", f"--timeout={IDLE_TIMEOUT_S}", stargate.git_dir, stderr=complaints)
-    assert child.stdin is not None and child.stdout is not None
-    feeding = asyncio.create_task(_feed(process, child.stdin))
+    upload = UploadPack(stargate.git, process.env.get("GIT_PROTOCOL", ""), IDLE_TIMEOUT_S)
+    feeding = asyncio.create_task(_feed(process, upload.requests))
     try:
-        await _drain(process, child.stdout)
-        return await asyncio.get_running_loop().run_in_executor(None, child.wait)
+        await _drain(process, upload.answers)
+        return await asyncio.get_running_loop().run_in_executor(None, upload.wait)
     finally:
         feeding.cancel()
-        end_process(child)
-        complaints.close()
+        upload.end()
 
 
 async def _feed(process: asyncssh.SSHServerProcess[bytes], pipe: IO[bytes]) -> None:

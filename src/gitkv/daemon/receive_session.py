@@ -27,6 +27,7 @@ from gitkv.wire.receive_pack import KV_REPORT, SIDE_BAND_64K, CommandReader, Pro
 
 CHUNK_BYTES = 1 << 16
 IDLE_TIMEOUT_S = 60.0
+COMMANDS_TIMEOUT_S = 300.0  # for the whole list: whoever sends a byte now and then shall not hold a connection for ever
 UPLOAD_TIMEOUT_S = 600.0
 REFUSED_DRAIN_BYTES_MAX = 64 << 20  # read past, so that a refused client gets to read its answer
 REFUSED_DRAIN_S = 10.0
@@ -35,10 +36,10 @@ _T = TypeVar("_T")
 
 
 class Received(NamedTuple):
-    """A push that was answered, for the log."""
+    """A push that was answered. `is_whole`: its last byte was read, so that the client has nothing to send but its goodbye."""
 
     answer: Answer
-    keys: str = ""
+    is_whole: bool
 
 
 async def serve_push(process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, who: str) -> int:
@@ -46,7 +47,9 @@ async def serve_push(process: asyncssh.SSHServerProcess[bytes], stargate: Starga
     started = time.monotonic()
     process.stdout.write(advertisement({ref: oid for ref, oid in stargate.refs.read_all().items() if not ref.startswith(AUDITED)}))
     try:
-        proposed = await _read_commands(process)
+        proposed = await asyncio.wait_for(_read_commands(process), COMMANDS_TIMEOUT_S)
+    except TimeoutError:
+        raise ConnectionAbortedError("the client trickles") from None
     except WireError as error:
         stargate.report("push.dropped", {"who": who, "why": str(error)})
         return 128
@@ -55,14 +58,14 @@ async def serve_push(process: asyncssh.SSHServerProcess[bytes], stargate: Starga
     stargate.step("commands-read")
     push = classify(proposed)
     if isinstance(push, Verdict):
-        answer = Answer(push)
+        answer, is_whole = Received(Answer(push), is_whole=False)
     else:
-        answer = await _receive(process, stargate, push, proposed.rest)
+        answer, is_whole = await _receive(process, stargate, push, proposed.rest)
     stargate.step("judged")
     _say(process, proposed, push, answer)
     _log(stargate, who, push, answer, time.monotonic() - started)
     await process.stdout.drain()
-    if not answer.verdict.accepted:
+    if not is_whole:
         await _drain_refused(process)
     return 0
 
@@ -86,24 +89,27 @@ async def _read_commands(process: asyncssh.SSHServerProcess[bytes]) -> ProposedC
 
 async def _receive(
     process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, push: TransactionPush | PolicyPush, rest: bytes
-) -> Answer:
+) -> Received:
     limits = Limits(pack_bytes_max=PACK_BYTES_MAX) if isinstance(push, PolicyPush) else Limits()
-    quarantine = Quarantine(stargate.git, limits)
+    quarantine, is_whole = Quarantine(stargate.git, limits), False
     try:
         pack = await _read_pack(process, quarantine, rest)
+        is_whole = True
         stargate.step("quarantined")
-        return await _in_thread(lambda: receive(stargate, push, quarantine, pack))
+        answer = await _in_thread(lambda: receive(stargate, push, quarantine, pack))
     except PackRefused as error:
-        return Answer(refuse([reason(BROKEN, "pack.refused", "pack", "a complete and well-formed pack within the limits", str(error))]))
+        expected = "a complete and well-formed pack within the limits"
+        answer = Answer(refuse([reason(error.exit_code, "pack.refused", "pack", expected, str(error))]))
     except UnavailableError as error:
-        return Answer(refuse([reason(BROKEN, "stargate.unavailable", "stargate", "a moment of quiet", str(error), "try again")]))
+        answer = Answer(refuse([reason(BROKEN, "stargate.unavailable", "stargate", "a moment of quiet", str(error), "try again")]))
     except OutcomeUnknownError:
         raise ConnectionAbortedError("no answer is better than a wrong one") from None
     except (GitKvError, OSError) as error:
         stargate.report("push.failed", {"error": str(error)})
-        return Answer(refuse([reason(BROKEN, "stargate.failed", "stargate", "its own state in order", str(error), "tell the operator")]))
+        answer = Answer(refuse([reason(BROKEN, "stargate.failed", "stargate", "its own state in order", str(error), "tell the operator")]))
     finally:
         quarantine.discard()
+    return Received(answer, is_whole)
 
 
 async def _read_pack(process: asyncssh.SSHServerProcess[bytes], quarantine: Quarantine, rest: bytes) -> QuarantinedPack:

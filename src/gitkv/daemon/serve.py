@@ -148,6 +148,6 @@ class _Workers:
             for ns in self._stargate.namespaces():
                 try:
                     audit_pending(self._stargate, ns)
-                except (GitKvError, FormError) as error:  # the worker lives on; the next round tries again
+                except (GitKvError, FormError, OSError) as error:  # the worker lives on; the next round tries again
                     self._stargate.report("audit.failed", {"ns": ns, "detail": str(error)})
             seen = self._stargate.wait_for_move(seen, timeout_s=1.0)

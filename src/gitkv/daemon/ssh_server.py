@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import asyncssh
 
 from gitkv.daemon.fetch_session import serve_fetch
+from gitkv.daemon.prompt_socket import PromptSocket, listen_promptly
 from gitkv.daemon.receive_session import serve_push
 from gitkv.gateway.stargate import Stargate
 from gitkv.model.identity import PublicKey
@@ -84,13 +85,17 @@ class SshServer:
         self._host_key = host_key
         self._connections: set[PolicyKeys] = set()
         self._sessions: dict[asyncio.Task[object], str] = {}
-        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._acceptors: list[asyncssh.SSHAcceptor] = []
 
     async def start(self, host: str, port: int) -> int:
-        """The port it listens on."""
-        self._acceptor = await asyncssh.listen(
-            host,
-            port,
+        """The port it listens on. Raises OSError."""
+        for listening in listen_promptly(host, port):
+            self._acceptors.append(await self._accept_from(listening))
+        return self._acceptors[0].get_port()
+
+    async def _accept_from(self, listening: PromptSocket) -> asyncssh.SSHAcceptor:
+        return await asyncssh.listen(
+            sock=listening,
             server_factory=lambda: PolicyKeys(self._stargate, self._connections),
             server_host_keys=[asyncssh.import_private_key(self._host_key)],
             process_factory=self._serve,
@@ -106,12 +111,11 @@ class SshServer:
             server_version="Stargate",
             gss_host=None,
         )
-        return self._acceptor.get_port()
 
     async def drain(self, timeout_s: float) -> None:
         """Stops listening, and waits for the sessions under way."""
-        if self._acceptor is not None:
-            self._acceptor.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         if self._sessions:
             await asyncio.wait(self._sessions, timeout=timeout_s)
 

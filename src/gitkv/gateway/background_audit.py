@@ -13,13 +13,14 @@ from typing import NamedTuple
 from gitkv.errors import GitKvError, IntegrityError
 from gitkv.gateway.author import deliver, gateway_stamp, spool
 from gitkv.gateway.commit import commit
-from gitkv.gateway.judge import audit_transaction
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.gateway.watchlog import Entry
+from gitkv.git.audit_loader import AuditLoader
 from gitkv.git.pack import PackWriter
 from gitkv.ledger.compose import Tip, compose, read_tip
 from gitkv.ledger.index_line import parse_meta
 from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
+from gitkv.ledger.policy_audit import audit_under
 from gitkv.ledger.policy_rules import allowed_ranges, in_ranges
 from gitkv.ledger.roots import open_ledger
 from gitkv.ledger.tree_diff import differences
@@ -81,7 +82,7 @@ def _audited_tip(stargate: Stargate, ns: Namespace) -> Tip:
 def _audit(stargate: Stargate, pending: Pending, before: Tip, after: Tip) -> tuple[list[Reason], Principal | None]:
     judged_by = stargate.policy_at(pending.entry.policy)
     signer = _signer(stargate, after, judged_by)
-    return audit_transaction(stargate.objects, judged_by, (before, after), signer).reasons, signer
+    return audit_under(judged_by.policy, (before, after), signer, AuditLoader(stargate.objects)).reasons, signer
 
 
 def _signer(stargate: Stargate, tip: Tip, judged_by: JudgedPolicy) -> Principal | None:
@@ -113,6 +114,10 @@ def _answer_violation(stargate: Stargate, ns: Namespace, bad: Pending, signer: P
         stargate.report("audit.restored", {"ns": ns, "seq": restored.seq, "state_of": good.seq})
         for pending in later:
             _apply_again(stargate, pending, signer)
+        # The mark moves last: a gateway killed before it finds the violation again and does all of this once more, which loses nothing.
+        end = stargate.tip(ns)
+        assert end is not None
+        _mark(stargate, ns, stargate.watchlog_tip(end))
 
 
 def _apply_again(stargate: Stargate, pending: Pending, suspended: Principal | None) -> None:
@@ -122,7 +127,7 @@ def _apply_again(stargate: Stargate, pending: Pending, suspended: Principal | No
         after = read_tip(pending.entry.ledger, pending.entry.index_oid, stargate.objects.read)
         signer = _signer(stargate, after, judged_by)
         if signer is None or signer == suspended:
-            stargate.report("audit.not-reapplied", {**fields, "why": "signed by the suspended writer"})
+            stargate.report("audit.not-reapplied", {**fields, "why": "signed by the suspended writer, or by the gateway"})
             return
         changes = _changes(stargate, judged_by, signer, after)
         current = stargate.tip(pending.entry.ns)
@@ -157,7 +162,7 @@ def _changes(stargate: Stargate, judged_by: JudgedPolicy, signer: Principal, aft
 def _author(stargate: Stargate, base: Tip, plan: Plan, writer: PackWriter, text: str) -> Tip:
     stamp = gateway_stamp(stargate, text)
     transaction = compose(base, plan, stamp, stargate.signer.sign, stargate.objects.read, writer.add)
-    delivery = deliver(stargate, transaction, writer, stargate.watchlog_tip(base))
+    delivery = deliver(stargate, transaction, writer, stargate.watchlog_tip(base), audited=False)
     commit(stargate, delivery)
     stargate.learn_transaction(stamp.txn)
     return transaction.tip

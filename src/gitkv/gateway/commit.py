@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from gitkv.errors import GitKvError
+from gitkv.errors import ConflictError, GitKvError
 from gitkv.gateway.stargate import Stargate
+from gitkv.git.durable import sync
 from gitkv.git.loose_object import remove_loose, write_loose
 from gitkv.git.quarantine import Quarantine, QuarantinedPack
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object, parse_oid
@@ -43,9 +44,9 @@ def commit(stargate: Stargate, delivery: Delivery) -> None:
     Raises ConflictError, with nothing changed, when a ref is not where the delivery says; OSError, with nothing changed, when the disk
     fails before the commit point, OutcomeUnknownError when it fails behind it.
     """
-    path = _intent_path(stargate)
+    path, intent = _intent_path(stargate), _intent_of(stargate, delivery)
     try:
-        _write_intent(path, _intent_of(stargate, delivery))
+        _write_intent(path, intent)
         stargate.step("intent-written")
         delivery.quarantine.adopt(delivery.pack)
         stargate.step("pack-adopted")
@@ -53,6 +54,10 @@ def commit(stargate: Stargate, delivery: Delivery) -> None:
             write_loose(stargate.git_dir, COMMIT, body)
         stargate.step("entries-written")
         stargate.refs.move(delivery.updates)
+    except ConflictError:  # another push was first: the refs stand at its values, neither our old nor our new ones
+        _undo(stargate, intent)
+        _clear(path)
+        raise
     except Exception as error:
         if recover_intent(stargate) == "forward":  # the refs moved, but the disk would not confirm it
             raise OutcomeUnknownError(f"the refs moved, but are perhaps not durable: {error}") from error
@@ -75,14 +80,19 @@ def recover_intent(stargate: Stargate) -> str:
     # Only refs that still stand at the old values prove that nothing came of it; a stale intent may come back after a power cut.
     unmoved = all((stargate.refs.read(update.ref) or ZERO_OID) == update.old for update in intent.updates)
     if unmoved:
-        for name in intent.packs:
-            for suffix in _PACK_SUFFIXES:
-                with suppress(FileNotFoundError):
-                    os.unlink(os.path.join(_pack_dir(stargate), name + suffix))
-        for oid in intent.commits:
-            remove_loose(stargate.git_dir, oid)
+        _undo(stargate, intent)
     _clear(path)
     return "back" if unmoved else "forward"
+
+
+def _undo(stargate: Stargate, intent: _Intent) -> None:
+    """Removes the files of an intent whose refs did not move."""
+    for name in intent.packs:
+        for suffix in _PACK_SUFFIXES:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(_pack_dir(stargate), name + suffix))
+    for oid in intent.commits:
+        remove_loose(stargate.git_dir, oid)
 
 
 class _Intent(NamedTuple):
@@ -119,7 +129,7 @@ def _write_intent(path: str, intent: _Intent) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.rename(path + ".draft", path)
-    _sync_directory(os.path.dirname(path))
+    sync(os.path.dirname(path))
 
 
 def _read_intent(path: str) -> _Intent | None:
@@ -139,11 +149,3 @@ def _read_intent(path: str) -> _Intent | None:
 def _clear(path: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(path)
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -5,21 +5,22 @@ Returns values only. The objects are read from quarantine; nothing here moves a 
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gitkv.errors import IntegrityError
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.git.audit_loader import AuditLoader
 from gitkv.ledger.admit import Candidate, Situation, admit
-from gitkv.ledger.audit import AuditRules, Roots, StepAudit, StepFacts, audit_step
 from gitkv.ledger.compose import Tip, index_facts
-from gitkv.ledger.policy_rules import allowed_ranges
-from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
+from gitkv.ledger.policy_audit import audit_under
+from gitkv.ledger.seek import LedgerCommit, read_ledger_commit, seek
 from gitkv.model.commit import index_commit
 from gitkv.model.oid import EMPTY_TREE, Oid
 from gitkv.model.policy import VERIFY_BEFORE_ACK, Principal
-from gitkv.model.refs import RefUpdate, ledger_ref
-from gitkv.model.verdict import CONFLICT, INTEGRITY, POLICY, FormError, Reason, Verdict, reason, refuse
+from gitkv.model.refs import RefUpdate, index_ref, ledger_ref
+from gitkv.model.verdict import BROKEN, CONFLICT, INTEGRITY, POLICY, FormError, Reason, Verdict, reason, refuse
 from gitkv.ports import ObjectStore
 from gitkv.wire.push_grammar import TransactionPush
 
@@ -27,7 +28,7 @@ COMMITS_MAX = 256  # ledger commits in one push
 
 
 class Pushed(NamedTuple):
-    """A transaction push with its objects: `objects` sees quarantine and repository, `sent` is what the pack holds."""
+    """A transaction push with its objects: `objects` sees quarantine and repository, `sent` is what the pack holds, ascending."""
 
     push: TransactionPush
     objects: ObjectStore
@@ -92,18 +93,34 @@ def _judge_old_values(push: TransactionPush, tip: Tip) -> list[Reason]:
 def read_chain(new: bytes, tip: Tip, pushed: Pushed) -> list[LedgerCommit]:
     """The pushed ledger commits, oldest first. Raises FormError when they are malformed, too many, or do not follow the tip in one line."""
     chain: list[LedgerCommit] = []
-    sent, oid = set(pushed.sent), Oid(new)
+    oid = Oid(new)
     ref = ledger_ref(tip.ns)
     while oid != tip.ledger.oid:
-        if oid not in sent:
+        if not _is_among(oid, pushed.sent):
+            _require_present(oid, pushed.objects, ref)
             raise FormError(
                 reason(POLICY, "push.not-fast-forward", ref, f"commits that follow {tip.ledger.oid.hex()}", f"a line through {oid.hex()}")
             )
         if len(chain) == COMMITS_MAX:
             raise FormError(reason(POLICY, "push.commits", ref, f"at most {COMMITS_MAX} commits in one push", "more"))
         chain.append(_read_commit(oid, pushed.objects, ref))
-        oid = _only_parent(chain[-1], ref)
+        parent = _only_parent(chain[-1], ref)
+        if parent is None:
+            raise FormError(_judge_root(oid, tip, chain, pushed.objects))
+        oid = parent
     return chain[::-1]
+
+
+def _is_among(oid: Oid, ascending: Sequence[Oid]) -> bool:
+    """Whether it is in the list; a set of all the objects sent would cost more than the whole admission."""
+    at = bisect_left(ascending, oid)
+    return at < len(ascending) and ascending[at] == oid
+
+
+def _require_present(oid: Oid, objects: ObjectStore, where: bytes) -> None:
+    """A ref must never point to what nobody has; git checks only what the pack's own objects link to."""
+    if not objects.has(oid):
+        raise FormError(reason(BROKEN, "pack.incomplete", where, f"a pack that holds {oid.hex()}", "one without it"))
 
 
 def _read_commit(oid: Oid, objects: ObjectStore, ref: bytes) -> LedgerCommit:
@@ -113,17 +130,24 @@ def _read_commit(oid: Oid, objects: ObjectStore, ref: bytes) -> LedgerCommit:
         raise FormError(reason(POLICY, "push.not-a-commit", ref, "a commit", str(error))) from error
 
 
-def _only_parent(ledger: LedgerCommit, ref: bytes) -> Oid:
+def _only_parent(ledger: LedgerCommit, ref: bytes) -> Oid | None:
+    """The parent; None for the first commit of a ledger."""
     parents = ledger.commit.parents
     if len(parents) > 1:
         raise FormError(
             reason(POLICY, "commit.parents", ref, "exactly one parent", f"a merge of {len(parents)}", "rebuild the change on the tip")
         )
-    if not parents:
-        raise FormError(
-            reason(INTEGRITY, "history.foreign", ref, "commits that follow the tip", f"another ledger, begun by {ledger.oid.hex()}")
-        )
-    return parents[0]
+    return parents[0] if parents else None
+
+
+def _judge_root(root: Oid, tip: Tip, chain: list[LedgerCommit], objects: ObjectStore) -> Reason:
+    """Why a line that ends in a first commit cannot follow the tip: it is our own from the start, an orphan, or another ledger's."""
+    ref, expected = ledger_ref(tip.ns), f"commits that follow {tip.ledger.oid.hex()}"
+    if seek(tip.ledger, 0, objects.read).oid == root:
+        return reason(POLICY, "push.not-fast-forward", ref, expected, "a line that leaves it out", "fetch, and rebuild on the new tip")
+    if len(chain) == 1:
+        return reason(POLICY, "commit.parents", ref, "exactly one parent", f"none in {root.hex()}", "rebuild the change on the tip")
+    return reason(INTEGRITY, "history.foreign", ref, expected, f"another ledger, begun by {root.hex()}")
 
 
 def _judge_chain(
@@ -147,6 +171,8 @@ def _judge_chain(
         if principal is not None and stargate.is_suspended(principal.name, judged_by.commit):
             hint = "an admin looks at what happened and commits a policy change; that lifts the suspension"
             return refuse([reason(POLICY, "writer.suspended", ledger_ref(tip.ns), "a writer in good standing", principal.name, hint)])
+        if not pushed.objects.has(derived):
+            return refuse([reason(BROKEN, "pack.incomplete", index_ref(tip.ns), f"a pack that holds {derived.hex()}", "one without it")])
         tip = Tip(ledger, derived)
         in_push.add(ledger.attestation.txn)
         steps.append(_Admitted(tip, principal))
@@ -157,25 +183,13 @@ def _audit_chain(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolicy, wa
     tip, steps = way
     expected: set[Oid] = {EMPTY_TREE}
     for step in steps:
-        audit = audit_transaction(pushed.objects, judged_by, (tip, step.tip), step.principal)
+        audit = audit_under(judged_by.policy, (tip, step.tip), step.principal, AuditLoader(pushed.objects))
         if audit.reasons:
             return refuse(audit.reasons)
         expected |= audit.objects
         expected |= {step.tip.ledger.oid, step.tip.index_oid}
         tip = step.tip
     return _judge_strays(stargate, [oid for oid in pushed.sent if oid not in expected], ledger_ref(tip.ns))
-
-
-def audit_transaction(objects: ObjectStore, judged_by: JudgedPolicy, step: tuple[Tip, Tip], principal: Principal | None) -> StepAudit:
-    """The deep audit of one transaction under a policy, in the name of a principal."""
-    before, after = step
-    rules = judged_by.policy.namespace(after.ns)
-    assert rules is not None  # its transactions were admitted
-    ranges = allowed_ranges(judged_by.policy, after.ns, principal.name if principal else None)
-    limits = AuditRules(ranges, rules.value_bytes_max, rules.total_bytes_max, rules.keys_max, rules.lfs_forbidden)
-    said = after.ledger.attestation
-    facts = StepFacts(said.seq, said.keys_set, said.keys_del)
-    return audit_step(Roots(*before.trees), Roots(*after.trees), facts, limits, AuditLoader(objects))
 
 
 def _judge_strays(stargate: Stargate, unexpected: list[Oid], where: bytes) -> Verdict:

@@ -31,5 +31,5 @@ def run(stargate: Stargate, is_stopping: threading.Event) -> None:
     while not is_stopping.wait(CHECK_EVERY_S):
         try:
             maintain_once(stargate)
-        except GitKvError as error:
+        except (GitKvError, OSError) as error:
             stargate.report("maintenance.failed", {"detail": str(error)})

@@ -26,6 +26,7 @@ from gitkv.model.refs import (
     watchlog_ref,
     watermark_ref,
 )
+from gitkv.model.verdict import FormError
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 60.0
@@ -53,23 +54,26 @@ class Mirror:
         return {ref: oid for ref, oid in published_refs(self._stargate).items() if self._confirmed.get(ref) != oid}
 
     def push_once(self) -> MirrorOutcome:
-        """Brings the mirror up to date in one push."""
+        """Brings the mirror up to date in one push. What fails on the way is an outcome, not an error: the worker lives on."""
+        try:
+            return self._push_once()
+        except (GitKvError, FormError, OSError) as error:
+            return MirrorOutcome("failed", str(error))
+
+    def _push_once(self) -> MirrorOutcome:
         stargate, wanted = self._stargate, self.pending()
         if not wanted:
             return MirrorOutcome("current")
-        try:
-            moves = [transport.Push(oid, ref) for ref, oid in sorted(wanted.items())]
-            statuses = transport.push(stargate.git, self._url, moves, timeout_s=PUSH_TIMEOUT_S).refs
-        except GitKvError as error:
-            return MirrorOutcome("failed", str(error))
+        moves = [transport.Push(oid, ref) for ref, oid in sorted(wanted.items())]
+        statuses = transport.push(stargate.git, self._url, moves, timeout_s=PUSH_TIMEOUT_S).refs
         bad = {ref: status for ref, status in statuses.items() if status.state not in (transport.OK, transport.UP_TO_DATE)}
         if bad:
             ref, status = min(bad.items(), key=lambda entry: entry[1].state != transport.REJECTED)
             state = "diverged" if status.state == transport.REJECTED else "failed"
             return MirrorOutcome(state, f"{ref.decode()}: {status.state} {status.reason}".rstrip())
         stargate.step("mirror-pushed")
-        self._confirmed |= wanted
         self._move_watermarks(wanted)
+        self._confirmed |= wanted
         return MirrorOutcome("pushed", " ".join(sorted(ref.decode() for ref in wanted)))
 
     def run(self, is_stopping: threading.Event) -> None:

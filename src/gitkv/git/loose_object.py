@@ -6,6 +6,7 @@ import os
 import zlib
 from contextlib import suppress
 
+from gitkv.git.durable import sync
 from gitkv.model.oid import Oid, hash_object
 
 
@@ -18,7 +19,7 @@ def write_loose(git_dir: str, kind: bytes, body: bytes) -> Oid:
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         os.mkdir(folder)
-        _sync_directory(os.path.dirname(folder))
+        sync(os.path.dirname(folder))
     draft = os.path.join(folder, f"tmp_obj_{os.urandom(6).hex()}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
     with os.fdopen(fd, "wb") as file:
@@ -26,7 +27,7 @@ def write_loose(git_dir: str, kind: bytes, body: bytes) -> Oid:
         file.flush()
         os.fsync(file.fileno())
     os.rename(draft, path)
-    _sync_directory(folder)
+    sync(folder)
     return oid
 
 
@@ -40,11 +41,3 @@ def loose_path(git_dir: str, oid: Oid) -> str:
     """Where git keeps the object when it is not in a pack."""
     name = oid.hex()
     return os.path.join(git_dir, "objects", name[:2], name[2:])
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -18,8 +18,10 @@ from contextlib import suppress
 from typing import IO, NamedTuple
 
 from gitkv.errors import GitKvError, IntegrityError, ToolError
+from gitkv.git.durable import sync
 from gitkv.git.object_store import quarantine_environment
-from gitkv.git.pack import parse_pack_header, read_index
+from gitkv.git.pack import PackIndex, parse_pack_header, read_index
+from gitkv.git.pack_sizes import find_oversize
 from gitkv.git.process import Git, complaint, end_process, scratch_file, scratch_text
 from gitkv.model.oid import Oid
 
@@ -27,6 +29,13 @@ _HEADER_BYTES = 12
 _TRAILER_BYTES = 20
 _REMOVALS_MAX = 1000
 _RESULT = re.compile(rb"pack\t([0-9a-f]{40})\n")
+_FSCK_FAULT = re.compile(r": ([a-zA-Z]+): ")
+# git-fsck's words for what the rules of ledger commits would refuse with another code, had git not been first.
+_FSCK_CODES = {
+    **dict.fromkeys(("badDate", "badDateOverflow", "zeroPaddedDate", "badTimezone", "missingSpaceBeforeDate"), 3),
+    **dict.fromkeys(("badEmail", "missingEmail", "missingNameBeforeEmail", "missingSpaceBeforeEmail", "badName"), 3),
+    **dict.fromkeys(("multipleAuthors", "missingAuthor", "missingCommitter", "nulInCommit", "nulInHeader"), 8),
+}
 _WORST = 64 << 20  # room for the index, and for the bases that complete a thin pack
 
 # Large blobs stream through a small buffer instead of being held; delta bases are cached sparingly; one thread, one share of the limits.
@@ -35,16 +44,25 @@ _INDEX_PACK = ("-c", "core.bigFileThreshold=1m", "-c", "core.deltaBaseCacheLimit
 
 
 class PackRefused(GitKvError):  # the event's name in the gateway's vocabulary
-    """A pack from outside was not accepted; nothing of it is left. The message is one printable line."""
+    """A pack from outside was not accepted; nothing of it is left. The message is one printable line.
+
+    `exit_code`: 5 for a broken pack, 3 where it is whole and asks too much or tells an impossible time, 8 for a forged commit.
+    """
 
     exit_code = 5
 
+    def __init__(self, message: str, *, exit_code: int = 5) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
 
 class Limits(NamedTuple):
-    """What one pack may cost."""
+    """What one pack may cost. A blob may be as large as the largest value (spec/policy 5.4); trees and commits are far smaller."""
 
     pack_bytes_max: int = 2 << 30
-    objects_max: int = 1_000_000
+    objects_max: int = 999_999
+    blob_bytes_max: int = 100 << 20
+    other_bytes_max: int = 16 << 20
     memory_bytes_max: int = 1 << 30
     cpu_s_max: int = 300
     wall_s_max: float = 600.0
@@ -117,11 +135,11 @@ class Quarantine:
         for suffix in (".pack", ".rev", ".idx"):
             source = pack.pack_path.removesuffix(".pack") + suffix
             if pack.oids and os.path.exists(source):
-                _sync(source)
+                sync(source)
                 os.rename(source, os.path.join(self._real_pack_dir, os.path.basename(source)))
                 moved = True
         if moved:
-            _sync(self._real_pack_dir)
+            sync(self._real_pack_dir)
         self.discard()
 
     def discard(self) -> None:
@@ -137,6 +155,8 @@ class Quarantine:
         self._fed_bytes += len(data)
         if self._fed_bytes > self._limits.pack_bytes_max:
             raise PackRefused(f"pack: expected at most {self._limits.pack_bytes_max} bytes, got more")
+        if self._remaining_s() <= 0:  # a sender who trickles is as bad as one who stalls
+            raise self._late()
         if self._child is None:
             self._head += data
             if len(self._head) < _HEADER_BYTES:
@@ -152,7 +172,7 @@ class Quarantine:
         except ValueError as error:
             raise PackRefused(f"pack: {error}") from None
         if self._count > self._limits.objects_max:
-            raise PackRefused(f"pack: expected at most {self._limits.objects_max} objects, got {self._count}")
+            raise PackRefused(f"pack: expected at most {self._limits.objects_max} objects, got {self._count}", exit_code=3)
 
     def _start(self) -> None:
         """Starts git, and limits it before it has been given its first byte."""
@@ -207,16 +227,23 @@ class Quarantine:
             return QuarantinedPack("", "", (), (), self.objects_dir)
         try:
             with open(f"{stem}.idx", "rb") as file:
-                oids, offsets = read_index(file.read())
+                oids, offsets = index = read_index(file.read())
         except IntegrityError as error:  # such as one object twice
             raise PackRefused(str(error)) from None
         if len(oids) < self._count:
             raise PackRefused(f"pack: expected {self._count} different objects, got {len(oids)}")
         end = sorted(offsets)[self._count] if len(oids) > self._count else os.path.getsize(f"{stem}.pack") - _TRAILER_BYTES
         self._check_length(end + _TRAILER_BYTES)
+        self._check_sizes(f"{stem}.pack", index)
         sent = tuple([oid for oid, at in zip(oids, offsets, strict=True) if at < end])
         bases = tuple([oid for oid, at in zip(oids, offsets, strict=True) if at >= end])
         return QuarantinedPack(f"{stem}.pack", f"{stem}.idx", sent, bases, self.objects_dir)
+
+    def _check_sizes(self, pack_path: str, index: PackIndex) -> None:
+        found = find_oversize(pack_path, index.offsets, self._limits.blob_bytes_max, self._limits.other_bytes_max)
+        if found is not None:
+            oid = index.oids[index.offsets.index(found[0])]
+            raise PackRefused(f"pack: object {oid.hex()} inflates to {found[1]} bytes, more than any object may have")
 
     def _check_length(self, pack_bytes: int) -> None:
         if self._fed_bytes != pack_bytes:
@@ -232,7 +259,10 @@ class Quarantine:
         if code == 0:
             return PackRefused("pack: bytes follow its end")
         said = complaint(scratch_text(self._stderr))
-        return PackRefused(f"pack: {said}" if said else f"pack: git index-pack was ended by signal {-code}: a limit was reached")
+        if not said:
+            return PackRefused(f"pack: git index-pack was ended by signal {-code}: a limit was reached")
+        fault = _FSCK_FAULT.search(said)
+        return PackRefused(f"pack: {said}", exit_code=_FSCK_CODES.get(fault[1], 5) if fault else 5)
 
     def _late(self) -> PackRefused:
         return PackRefused(f"pack: it was not complete and checked within {self._limits.wall_s_max:g} s")
@@ -261,14 +291,6 @@ def _fd(pipe: IO[bytes] | None) -> int:
     if pipe is None:
         raise IntegrityError("the pipe to git is closed already")
     return pipe.fileno()
-
-
-def _sync(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _remove_tree(path: str) -> None:

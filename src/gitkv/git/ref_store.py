@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from gitkv.errors import ConflictError, IntegrityError, ToolError, UnavailableError
+from gitkv.git.durable import sync
 from gitkv.git.packed_refs import format_packed_refs, is_ref, parse_packed_refs
 from gitkv.git.process import Git, complaint
 from gitkv.model.oid import OID_BYTES, ZERO_OID, Oid
@@ -137,11 +138,7 @@ class PackedRefStore:
         os.rename(self._lock_path, self._path)
 
     def _sync_directory(self) -> None:
-        fd = os.open(self._git_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync(self._git_dir)
 
 
 class GitRefStore:

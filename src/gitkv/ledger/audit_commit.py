@@ -49,6 +49,7 @@ class Commit(NamedTuple):
     time_s: int
     payload: bytes  # what the signature covers
     armour: bytes | None
+    subject: bytes
     ns: bytes
     txn: bytes
     seq: int
@@ -75,6 +76,7 @@ def parse_commit(body: bytes) -> Commit:
         parent=parent,
         time_s=_parse_people(author, committer),
         payload=head + tail,
+        subject=message.partition(b"\n")[0],
         armour=None if signature is None else signature.replace(b"\n ", b"\n") + b"\n",
         ns=parse_namespace(fields[1]).encode(),
         txn=fields[2],
@@ -102,8 +104,8 @@ def _parse_people(author: bytes, committer: bytes) -> int:
 
 def _parse_message(message: bytes) -> tuple[bytes, ...]:
     """The values of the trailers, in the order of 2.1."""
-    if _has_controls(message, b"\n\t"):
-        raise ValueError("1.5: the message is not UTF-8 without control characters")
+    if _has_controls(message, b"\n\t") or "\u2028".encode() in message or "\u2029".encode() in message:
+        raise ValueError("1.5: the message is not UTF-8 without control characters and line separators")
     text, separator, block = message.rpartition(b"\n\n")
     if not separator or not block.endswith(b"\n"):
         raise ValueError("1.5: no trailer block, ended by one LF, as last paragraph")

@@ -6,6 +6,7 @@ hands in `verify`; the watchlog and the judge's clock (1.3, second half) are lef
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from itertools import zip_longest
 
@@ -19,6 +20,7 @@ UNLIMITED = AuditRules(ranges=((b"", None),), value_bytes_max=1 << 62, total_byt
 Verify = Callable[[bytes, bytes], bool]  # (payload, armour) of a commit: is it signed well?
 
 _BACKWARDS_MAX_S = 600
+_RESTORE = re.compile(rb"restore ([a-z0-9._-]+)@(0|[1-9][0-9]{0,14})")
 
 
 def audit_history(
@@ -28,20 +30,23 @@ def audit_history(
     *,
     rules: AuditRules = UNLIMITED,
     verify: Verify | None = None,
+    verify_gateway: Verify | None = None,
 ) -> list[Reason]:
     """Every breach found, at most REASONS_MAX; none means the ledger is right.
 
-    `commits`, `index_commits`: ids and bodies from the first commit (sequence number 0) on. `verify` None leaves signatures unchecked.
-    Stops at the first commit that cannot be read, or whose trees are wrong: what follows would be judged by a wrong state.
+    `commits`, `index_commits`: ids and bodies from the first commit (sequence number 0) on. `verify` None leaves signatures unchecked;
+    `verify_gateway` says whether a gateway key signed, which a restoration needs (2.5), and None leaves that unchecked.
+    Stops at the first commit that cannot be read. Behind one whose trees are wrong no trees are judged, for they would be judged by a
+    wrong state, until a restoration leads back to before it.
     """
-    chain = _Chain(load, rules, verify)
+    chain = _Chain(load, rules, (verify, verify_gateway))
     for ledger, index in zip_longest(commits, index_commits):
         if ledger is None or index is None:
             chain.refuse("chain.length", "one index commit for each ledger commit", "a chain that ends early")
         elif chain.accept(ledger, index):
             continue
         break
-    return chain.reasons[:REASONS_MAX]
+    return [*chain.reasons, *chain.not_undone][:REASONS_MAX]
 
 
 def jump_after(jumps: list[int]) -> int:
@@ -58,15 +63,18 @@ def jump_after(jumps: list[int]) -> int:
 class _Chain:
     """What is known of the ledger so far; grows by one commit at a time."""
 
-    def __init__(self, load: Loader, rules: AuditRules, verify: Verify | None) -> None:
+    def __init__(self, load: Loader, rules: AuditRules, verify: tuple[Verify | None, Verify | None]) -> None:
         self._load = load
         self._rules = rules
-        self._verify = verify
+        self._verify, self._verify_gateway = verify
         self._ids: list[Oid] = []
         self._jumps: list[int] = []
         self._txns: set[bytes] = set()
         self._last: Commit | None = None
         self._index: Oid | None = None
+        self._states: list[Roots] = []
+        self._wrong_since: int | None = None  # the first sequence number whose trees are wrong and not restored away
+        self.not_undone: list[Reason] = []
         self.reasons: list[Reason] = []
 
     def refuse(self, rule: str, expected: str | bytes, got: str | bytes, code: int = INTEGRITY) -> None:
@@ -85,11 +93,12 @@ class _Chain:
         self._judge_place(commit)
         self._judge_signature(commit)
         self._judge_index(oid, commit, index)
-        right = self._judge_trees(commit)
+        self._judge_trees(commit)
         self._ids.append(oid)
+        self._states.append(_roots(commit))
         self._txns.add(commit.txn)
         self._last, self._index = commit, index[0]
-        return right and len(self.reasons) < REASONS_MAX
+        return len(self.reasons) < REASONS_MAX
 
     def _judge_place(self, commit: Commit) -> None:
         """2.3, 3.2, 1.3: everything a trailer repeats of the chain."""
@@ -126,16 +135,33 @@ class _Chain:
         if index != (hash_object(COMMIT, body), body):
             self.refuse("index.commit", hash_object(COMMIT, body).hex(), index[0].hex())
 
-    def _judge_trees(self, commit: Commit) -> bool:
+    def _judge_trees(self, commit: Commit) -> None:
+        seq = len(self._ids)
         if self._last is None:
             if not is_first_and_empty(commit):
+                self._wrong_since = seq
                 self.refuse("attestation.counts", "an empty first commit", f"tree {commit.tree.decode()}")
-                return False
-            return True
-        facts = StepFacts(len(self._ids), commit.keys_set, commit.keys_del)
-        found = audit_step(_roots(self._last), _roots(commit), facts, self._rules, self._load).reasons
-        self.reasons += [entry._replace(where=f"commit {len(self._ids)}: {entry.where}") for entry in found]
-        return not found
+        elif commit.keys_set == commit.keys_del == 0:
+            self._judge_restoration(commit)
+        elif self._wrong_since is None:
+            facts = StepFacts(seq, commit.keys_set, commit.keys_del)
+            found = audit_step(self._states[-1], _roots(commit), facts, self._rules, self._load).reasons
+            self.not_undone = [entry._replace(where=f"commit {seq}: {entry.where}") for entry in found]
+            self._wrong_since = seq if found else None
+
+    def _judge_restoration(self, commit: Commit) -> None:
+        """2.5, 2.6: the gateway leads back to an earlier state; a violation behind it no longer makes the ledger wrong."""
+        match = _RESTORE.fullmatch(commit.subject)
+        if match is None or match[1] != commit.ns or int(match[2]) >= len(self._ids):
+            self.refuse("transaction.empty", "a changed key, or an earlier state to restore", commit.subject, POLICY)
+            return
+        seq = int(match[2])
+        if _roots(commit) != self._states[seq]:
+            self.refuse("restore.trees", f"the trees of sequence number {seq}", f"tree {commit.tree.decode()}")
+        if self._verify_gateway is not None and not self._verify_gateway(commit.payload, commit.armour or b""):
+            self.refuse("restore.signature", "the signature of a gateway key", "another one", POLICY)
+        if self._wrong_since is not None and seq < self._wrong_since:
+            self._wrong_since, self.not_undone = None, []
 
 
 def _roots(commit: Commit) -> Roots:

@@ -147,7 +147,8 @@ class TreeWalk:
         for place, items in self._leaves(after, news):
             self._judge_node(after, 0, place, items)
             found.new.update(items)
-        found.changed.update(name for name, _ in found.old.items() ^ found.new.items())
+        found.changed.update([name for name, payload in found.new.items() if found.old.get(name) != payload])
+        found.changed.update(found.old.keys() - found.new.keys())
         return found
 
     def find(self, root: Root, names: Iterable[bytes]) -> dict[bytes, bytes]:
@@ -239,22 +240,25 @@ class TreeWalk:
             raise malformed(INTEGRITY, "tree.shape", where, f"first name {place.name!r}", names[0] if names else "an empty node")
         if not all(map(lt, names, names[1:])) or (place.until is not None and names[-1] >= place.until):
             raise malformed(POLICY, "tree.entry", where, "names in ascending order, each once", "another order")
-        if len(names) > NODE_ITEMS_MAX or any(self._is_low(level, name) for name in names[NODE_ITEMS_MIN:]):
+        if len(names) > NODE_ITEMS_MAX or self._any_low(level, names[NODE_ITEMS_MIN:]):
             raise malformed(INTEGRITY, "tree.shape", where, "a cut where 3.3 makes one", f"none in {len(names)} items")
         if (
             place.until is not None
             and len(names) < NODE_ITEMS_MAX
-            and (len(names) < NODE_ITEMS_MIN or not self._is_low(level, place.until))
+            and (len(names) < NODE_ITEMS_MIN or not self._any_low(level, [place.until]))
         ):
             raise malformed(INTEGRITY, "tree.shape", where, f"no cut before {place.until!r}", f"a cut after {len(names)} items")
 
-    def _is_low(self, level: int, name: bytes) -> bool:
-        known = self._low.setdefault(level, {})
-        low = known.get(name)
-        if low is None:
-            # 3.2: the first two bytes below 1024 are those whose first byte is below 4
-            low = known[name] = sha256(b"%c%b" % (level, name)).digest()[0] < 4
-        return low
+    def _any_low(self, level: int, names: Iterable[bytes]) -> bool:
+        """3.2: the first two bytes are below 1024 exactly when the first is below 4. One call a node: every changed name passes here."""
+        known, prefix = self._low.setdefault(level, {}), bytes((level,))
+        for name in names:
+            low = known.get(name)
+            if low is None:
+                low = known[name] = sha256(prefix + name).digest()[0] < 4
+            if low:
+                return True
+        return False
 
 
 def read_blobs(load: Loader, oids: Sequence[Oid]) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ level, and a prefix is a contiguous run. Nodes are named by their first item; wh
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gitkv.ledger.node import (
@@ -93,6 +93,19 @@ class OrderedTree:
         at = bisect_left(items, name, key=_name)
         return items[at][1] if at < len(items) and items[at][0] == name else None
 
+    def get_many(self, names: Iterable[bytes]) -> Iterator[bytes | None]:
+        """The payload of each name, or None; names ascend. Each leaf is found once, so neighbours cost a table look-up."""
+        if self.root is None:
+            yield from (None for _ in names)
+            return
+        here: Place | None = None
+        found: dict[bytes, bytes] = {}
+        for name in names:
+            if here is None or (here.upper is not None and name >= here.upper):
+                here = self.locate(0, name)
+                found = dict(self.items(here.oid, 0))
+            yield found.get(name)
+
     def locate(self, level: int, name: bytes) -> Place:
         """The node of a non-empty tree in whose span `name` falls; the first node for names before it."""
         return self._descend(level, name, bisect_right)
@@ -145,19 +158,20 @@ class _Rewrite:
         self._inner: dict[Oid, tuple[bytes, list[Item]]] = {}  # new nodes above level 0: held back until the root is known
 
     def run(self, edits: Sequence[Edit]) -> Oid | None:
-        level, nodes = 0, edits
-        if self._tree.root is not None:
-            for level in range(self._tree.height + 1):
+        tree, level, nodes = self._tree, 0, edits
+        standing: list[Item] = []
+        if tree.root is not None:
+            for level in range(tree.height + 1):
                 if not nodes:
-                    return self._tree.root
+                    return tree.root
                 nodes = self._rewrite_level(level, nodes)
-            level = self._tree.height
+            standing.append((tree.items(tree.root, tree.height)[0][0], tree.root))
         else:
             nodes = self._build_level(0, nodes)
-        items: list[Item] = [(name, oid) for name, oid in nodes if oid is not None]
+        items = _merge(standing, nodes)  # the old root may stand on, with new nodes beside it
         if not items:
-            return self._tree.root if self._tree.root is not None and not nodes else None
-        while len(items) > 1 or level < self._tree.leaves.lowest_root:
+            return None
+        while len(items) > 1 or level < tree.leaves.lowest_root:
             level += 1
             items = [(name, oid) for name, oid in self._build_level(level, items) if oid is not None]
         root = self._lower_root(Oid(items[0][1]), level)

@@ -43,9 +43,9 @@ def plan_changes(base: tuple[Oid, Oid], seq: int, changes: Changes, load: Load, 
     ledger_tree, index_tree = base
     ledger, index = open_ledger(ledger_tree, load), open_index(index_tree, load)
     edits = _Edits(index, seq, emit)
-    for name in sorted(changes):
+    names = sorted(changes)
+    for name, line in zip(names, index.live.get_many(names), strict=True):
         put = changes[name]
-        line = index.live.get(name)
         if put is not None:
             edits.put(name, put, line)
         elif line is not None:

@@ -32,7 +32,8 @@ _TRAILERS = (
     (b"Keys-Del", _NUMBER),
 )
 _BLOCK = re.compile(b"".join([b"KV-%b: %b\n" % trailer for trailer in _TRAILERS]))
-_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+# Control characters but TAB and LF, C1 among them, and U+2028 and U+2029: where some readers end a line, none may pretend to.
+_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 _STRAY = re.compile(rb"(?:^|\n)(?:[Kk][Vv]-|---)")
 
 

@@ -75,6 +75,8 @@ def parse_identity(line: bytes) -> Identity:
         name = match[1].decode("utf-8")
     except UnicodeDecodeError:
         raise FormError(reason(POLICY, "commit.identity", "committer", "a name in UTF-8", line)) from None
+    if any("\x80" <= char <= "\x9f" for char in name):
+        raise FormError(reason(POLICY, "commit.identity", "committer", "a name without control characters", line))
     return Identity(name, match[2].decode("ascii"), int(match[3]), match[4].decode("ascii"))
 
 
