@@ -101,7 +101,9 @@ class World:
     def url(self) -> str:
         return f"ssh://git@127.0.0.1:{self.port}/gate.git"
 
-    def start(self, *args: str, command: Sequence[str] = ("-m", "gitkv", "stargate", "serve"), env: Mapping[str, str] | None = None) -> World:
+    def start(
+        self, *args: str, command: Sequence[str] = ("-m", "gitkv", "stargate", "serve"), env: Mapping[str, str] | None = None
+    ) -> World:
         """Starts the daemon and waits until it answers. `command` may name another way to start the same daemon (with a fault planted)."""
         ready = self.root / "port"
         ready.unlink(missing_ok=True)
@@ -138,9 +140,13 @@ class World:
         return dict(line.split(" ") for line in done.out.decode().splitlines())
 
     def wait_for_mirror(self, ns: str = "main", timeout_s: float = 20.0) -> None:
-        """Until the mirror's ledger is Stargate's."""
-        ref = f"refs/kv/{ns}"
-        wait_until(lambda: self.refs(self.mirror).get(ref) == self.refs(self.gate).get(ref), timeout_s)
+        """Until the mirror's ledger is Stargate's, and Stargate has noted that."""
+
+        def caught_up() -> bool:
+            ours, shown = self.refs(self.gate), self.refs(self.mirror)
+            return ours.get(f"refs/kv/{ns}") == shown.get(f"refs/kv/{ns}") == ours.get(f"refs/kv-mirror/{ns}")
+
+        wait_until(caught_up, timeout_s)
 
 
 @contextmanager
@@ -156,7 +162,9 @@ def world(root: Path, **order: object) -> Iterator[World]:
 def run(command: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: bytes = b"", check: bool = True) -> Done:
     done = subprocess.run(list(command), env=dict(env), cwd=cwd, input=stdin, capture_output=True, timeout=300, check=False)
     if check and done.returncode != 0:
-        raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout.decode(errors='replace')}\n{done.stderr.decode(errors='replace')}")
+        raise AssertionError(
+            f"{' '.join(command)}: exit {done.returncode}\n{done.stdout.decode(errors='replace')}\n{done.stderr.decode(errors='replace')}"
+        )
     return Done(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
 
