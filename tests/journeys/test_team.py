@@ -21,6 +21,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World(tmp_path_factory.mktemp("team")).create().start()
     for name in ("alice", "bob"):
         world.person(name).clone()
+    world.person("alice").kv("set", "cfg:region", "eu-west-1", "-m", "first region")
     yield world
     world.close()
 
@@ -36,9 +37,9 @@ def bob(team: World) -> Person:
 
 
 def test_what_one_sets_the_other_gets_from_the_mirror_once_it_is_visible(alice: Person, bob: Person) -> None:
-    oid = alice.kv("set", "cfg:region", "eu-west-1", "-m", "first region").out.decode().strip()
+    oid = alice.kv("set", "cfg:zone", "eu-west-1a").out.decode().strip()
     bob.kv("wait", "--oid", oid, "--timeout", "20s")
-    assert bob.kv("get", "cfg:region", "--read-from=local").out == b"eu-west-1"
+    assert bob.kv("get", "cfg:zone", "--read-from=local").out == b"eu-west-1a"
 
 
 def test_the_authority_answers_at_once_while_the_mirror_is_out_of_reach(team: World, alice: Person, bob: Person) -> None:
@@ -98,6 +99,13 @@ def test_concurrent_writers_all_land_once_each(team: World, alice: Person, bob: 
     assert len(alice.kv("list", "--prefix", "race:", "--read-from=local").out.split()) == 6
 
 
+def test_commands_at_once_in_one_clone_all_land(team: World, alice: Person) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda n: alice.kv("set", f"same-clone:{n}", str(n), check=False), range(8)))
+    assert [one.code for one in done] == [0] * 8, [one.err for one in done]
+    assert len(alice.kv("list", "--prefix", "same-clone:", "--read-from=stargate").out.split()) == 8
+
+
 def test_an_expectation_that_fails_ends_with_2_and_names_expected_and_actual(alice: Person, bob: Person) -> None:
     alice.kv("set", "cas", "one")
     etag = json.loads(alice.kv("get", "cas", "--json").out)["etag"]
@@ -152,9 +160,10 @@ def test_remote_setup_says_what_is_missing(alice: Person, tmp_path: Path) -> Non
 
 
 def test_a_rewound_mirror_is_reported_and_not_adopted(team: World, alice: Person, bob: Person) -> None:
+    alice.kv("set", "cfg:later", "than the clone of anybody")
     team.wait_for_mirror()
-    bob.kv("get", "cfg:region")
     bob.git("config", "kv.maxAge", "0")
+    bob.kv("get", "cfg:region")
     trusted = bob.git("rev-parse", "refs/kv/main").out.decode().strip()
     shown = team.refs(team.mirror)
     for ref in ("refs/kv/main", "refs/kv-index/main"):
@@ -171,8 +180,8 @@ def test_a_rewound_mirror_is_reported_and_not_adopted(team: World, alice: Person
 
 
 def test_offline_the_local_value_is_given_with_a_warning_that_says_how_old(team: World, bob: Person) -> None:
-    bob.kv("get", "cfg:region")
     bob.git("config", "kv.maxAge", "0")
+    bob.kv("get", "cfg:region")
     away = team.mirror.with_suffix(".away")
     team.mirror.rename(away)
     try:
@@ -238,7 +247,7 @@ def test_a_policy_change_by_an_admin_takes_effect_at_the_next_push(team: World, 
     bob.kv("set", "other:a", "1")
 
 
-def test_the_python_sdk_writes_one_commit_for_one_transaction(team: World, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_sdk_writes_one_commit_for_one_transaction(team: World, alice: Person) -> None:
     import gitkv
 
     with gitkv.open(alice.clone_dir, env=alice.env) as store:

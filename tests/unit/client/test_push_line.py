@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from gitkv import NotLeaderError, RejectedError, ToolError, UnavailableError
+from gitkv import ConflictError, NotLeaderError, RejectedError, ToolError, UnavailableError
 from gitkv.model.oid import Oid
 from gitkv.model.verdict import CONFLICT, NOT_LEADER, POLICY, Reason, Verdict
 from gitkv.wire.answer_lines import Receipt, accepted, refused
@@ -80,9 +80,12 @@ def test_a_lost_race_is_run_again(served):
     assert served(_refusal(_STALE), _refusal(_STALE), _acceptance()).set("a", b"1").changed
 
 
-def test_races_lost_for_ever_end(served):
-    with pytest.raises(UnavailableError, match="10 times in a row"):
-        served(*[_refusal(_STALE)] * 10).set("a", b"1")
+def test_races_lost_for_ever_end_as_a_conflict_with_both_tips(served):
+    store = served(*[_refusal(_STALE)] * 10)
+    with pytest.raises(ConflictError, match="10 times in a row") as caught:
+        store.set("a", b"1")
+    assert caught.value.actual == "0" * 40 and caught.value.exit_code == 2
+    assert caught.value.expected == next(store.log()).commit
 
 
 def test_a_standby_is_told_apart_from_a_refusal(served):

@@ -196,11 +196,16 @@ def test_too_many_bytes_are_refused_while_they_come(bare_repo: Path) -> None:
 def test_a_blob_bomb_streams_through_little_memory(bare_repo: Path) -> None:
     bomb = _pack([_entry(_BLOB, bytes(256 * MIB))], 1)
     assert len(bomb) < MIB
-    quarantine = Quarantine(_git(bare_repo), Limits(memory_bytes_max=160 * MIB))
+    quarantine = Quarantine(_git(bare_repo), Limits(memory_bytes_max=160 * MIB, blob_bytes_max=256 * MIB))
     pack = _received(quarantine, bomb)
     with GitObjectStore(_git(bare_repo), quarantine_dir=quarantine.objects_dir) as store:
         assert list(store.sizes(pack.oids)) == [256 * MIB]  # so the rules can refuse it without reading it
     quarantine.discard()
+
+
+def test_objects_are_as_large_as_their_headers_say_at_most(bare_repo: Path) -> None:
+    assert "inflates to 2097152 bytes" in _refusal(bare_repo, _pack([_entry(_BLOB, bytes(2 * MIB))], 1), Limits(blob_bytes_max=2 * MIB - 1))
+    assert _files(bare_repo) == []
 
 
 def test_a_tree_bomb_meets_the_memory_limit(bare_repo: Path) -> None:

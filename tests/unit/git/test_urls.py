@@ -21,6 +21,8 @@ from gitkv.git.urls import check_mirror_url, redact
         "git@example.org:~me/b.git",
         "/srv/git/a.git",
         "file:///srv/git/a.git",
+        "/srv/our stores/a (old) & [new]'s.git",
+        "file:///srv/our stores/a.git",
     ],
 )
 def test_an_honest_address_is_allowed(url: str) -> None:
@@ -48,7 +50,6 @@ def test_an_honest_address_is_allowed(url: str) -> None:
         "relative/path",
         "../a",
         "file://host/a",
-        "/a b",
         "/a\n",
         "/a\nb",
         "/a\x1b[31m",
@@ -56,6 +57,11 @@ def test_an_honest_address_is_allowed(url: str) -> None:
         "https://example.org/$(id)",
         "https://example.org/`id`",
         "https://example.org/é",
+        "https://example.org/a b",
+        "/é",
+        "/a\tb",
+        "/a\x7f",
+        "//host::x",
         "https:///a",
         "ssh:://x",
         "/" + "a" * 3000,
