@@ -96,6 +96,10 @@ class UnavailableError(GitKvError):
     retry = RETRY_LATER
 
 
+class BusyError(UnavailableError):
+    """Another process holds a lock in the repository; a moment later it will not, unless it was killed."""
+
+
 class NotLeaderError(UnavailableError):
     """This Stargate is a standby; the message names the leader."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from gitkv.client.edge import pauses
 from gitkv.client.freshness import mark_fresh
 from gitkv.client.replica import Heads, Replica
-from gitkv.errors import GitKvError, IntegrityError, ToolError, UnavailableError, UsageError
+from gitkv.errors import BusyError, GitKvError, IntegrityError, ToolError, UnavailableError, UsageError
 from gitkv.git import transport
 from gitkv.git.ancestry import is_ancestor
 from gitkv.ledger.compose import Tip
@@ -18,6 +19,7 @@ from gitkv.model.oid import Oid
 from gitkv.model.refs import Ref, index_ref, ledger_ref, tracking_ref
 
 _MOVES_MAX = 20
+_FETCHES_MAX = 8
 
 
 class Source(NamedTuple):
@@ -61,9 +63,10 @@ def fetch_heads(replica: Replica, source: Source) -> Heads:
     refspecs = [f"{os.fsdecode(ref)}:{os.fsdecode(own)}" for ref, own in zip(refs, ours, strict=True)]
     for kind, tail in (("kv-mirror", "*"), ("kv-watchlog", "@*")):  # patterns: an ordinary mirror may lack them
         refspecs.append(f"refs/{kind}/{replica.ns}{tail}:refs/remotes/{source.tracking}/{kind}/{replica.ns}{tail}")
+    refspecs.append(f"+refs/heads/main*:refs/remotes/{source.tracking}/main*")  # receipts name the policy they were judged by
     before = replica.read_heads(ours[0], ours[1])
     try:
-        transport.fetch(replica.git, source.address, refspecs)
+        _fetch(replica, source, refspecs)
     except (ToolError, UnavailableError) as error:
         _explain(replica, source, before, error)
         raise
@@ -71,6 +74,20 @@ def fetch_heads(replica: Replica, source: Source) -> Heads:
     if heads is None:
         raise IntegrityError(f"{source.name} was fetched, and yet {os.fsdecode(ours[0])} is not there")
     return heads
+
+
+def _fetch(replica: Replica, source: Source, refspecs: list[str]) -> None:
+    """Fetches; when another command of this clone fetches the same, once more after it."""
+    problem: BusyError | None = None
+    for _ in pauses(replica.edge, _FETCHES_MAX, 0.05, 1.0):
+        try:
+            transport.fetch(replica.git, source.address, refspecs)
+        except BusyError as error:
+            problem = error
+        else:
+            return
+    assert problem is not None
+    raise problem
 
 
 def adopt(replica: Replica, heads: Heads, source: Source) -> Tip:

@@ -9,7 +9,7 @@ import os
 
 from gitkv.client.edge import Edge
 from gitkv.client.opening import Opening, begin, push_url, stargate_remote
-from gitkv.errors import ConflictError, GitKvError, IntegrityError, ToolError
+from gitkv.errors import BusyError, ConflictError, GitKvError, IntegrityError, ToolError
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ssh_pipe import SshPipe
@@ -120,12 +120,8 @@ class Replica:
         updates = [RefUpdate(ledger_ref(self.ns), old[0], after[0]), RefUpdate(index_ref(self.ns), old[1], after[1])]
         try:
             GitRefStore(self.git).move(updates)
-        except ConflictError:
+        except (ConflictError, BusyError):  # someone else's transaction came first, or is in flight: it wins
             return False
-        except ToolError as error:
-            if "lock" in str(error):  # someone else's transaction is in flight: it wins
-                return False
-            raise
         return True
 
     def has_commit(self, oid: Oid) -> bool:

@@ -59,7 +59,7 @@ class PolicyKeys(asyncssh.SSHServer):
         if name is None or self._connection is None:
             self._stargate.report("login.refused", {"peer": _peer(self._connection), "key": key.get_fingerprint()})
             return False
-        self._connection.set_extra_info(principal=name)
+        self._connection.set_extra_info(principal=name, key_blob=key.public_data)
         return True
 
 
@@ -129,12 +129,19 @@ class SshServer:
             process.exit(code)
         except (asyncssh.Error, ConnectionError, asyncio.IncompleteReadError):
             process.channel.abort()
+        except Exception as error:  # a defect of ours ends one session, and is told; asyncssh would end the connection and say nothing
+            self._stargate.report("session.failed", {"who": who, "error": f"{type(error).__name__}: {error}"})
+            process.channel.abort()
         finally:
             del self._sessions[task]
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes], who: str) -> int:
         if list(self._sessions.values()).count(who) > SESSIONS_MAX:
             process.stderr.write(b"too many sessions at once: expected at most %d\n" % SESSIONS_MAX)
+            return 128
+        if principal_of(self._stargate, process.get_extra_info("key_blob")) != who:  # the policy has moved on since the log-in
+            self._stargate.report("session.refused", {"who": who, "why": "the key does not open this connection any more"})
+            process.stderr.write(b"this key is not valid any more\n")
             return 128
         match = _COMMAND.fullmatch(process.command or "") if process.subsystem is None else None
         if match is None or match[2].strip("/") not in self._names:

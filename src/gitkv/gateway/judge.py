@@ -49,7 +49,7 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
     tip = stargate.tip(push.ns)
     rules = judged_by.policy.namespace(push.ns)
     if tip is None or rules is None:
-        hint = "an admin adds it to .kv/policy.yaml, an operator creates it with: git kv stargate init --ns"
+        hint = "ask the operator which namespaces there are; one that an admin adds to the policy later has no ledger by that"
         return _refused([reason(POLICY, "namespace.unknown", push.ledger_move.ref, "a namespace of this Stargate", push.ns, hint)])
     stale = _judge_old_values(push, tip)
     if stale:

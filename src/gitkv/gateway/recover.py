@@ -12,6 +12,8 @@ from gitkv.git.quarantine import sweep
 from gitkv.model.refs import audited_ref
 from gitkv.model.verdict import FormError
 
+_OTHER_VIEWS = ("shallow", "info/grafts", "objects/info/alternates", "objects/info/http-alternates")
+
 
 def recover(stargate: Stargate) -> None:
     """To be called once, as the repository's only daemon, before anything is served.
@@ -24,9 +26,20 @@ def recover(stargate: Stargate) -> None:
     if unlocked or outcome or swept:
         stargate.report("recovered", {"locks": unlocked, "intent": outcome or "none", "swept": len(swept)})
     stargate.refs.check()
+    _check_no_other_view(stargate)
     _check_namespaces(stargate)
     stargate.policy()
     stargate.load_transaction_ids()
+
+
+def _check_no_other_view(stargate: Stargate) -> None:
+    """Nothing in the repository makes git show another history, or other objects, than those the refs name."""
+    found = [path for path in _OTHER_VIEWS if os.path.lexists(os.path.join(stargate.git_dir, path))]
+    found += [ref.decode("ascii", "backslashreplace") for ref in stargate.refs.read_all(b"refs/replace/")]
+    if found:
+        raise IntegrityError(
+            f"the repository shows more than its own objects: {', '.join(found[:5])}", hint="find out who made it, then remove it"
+        )
 
 
 def _check_namespaces(stargate: Stargate) -> None:

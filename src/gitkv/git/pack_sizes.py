@@ -1,6 +1,6 @@
 """How large the objects of a pack are once inflated, told from their headers alone: nothing is inflated to find out.
 
-Half a megabyte of a pack can stand for half a gigabyte. Whoever reads such an object holds it in memory, so it is found before anybody does.
+Half a megabyte of a pack can stand for half a gigabyte. Whoever reads such an object holds it in memory, so it is found before that.
 Source of the bytes: git's gitformat-pack(5). Left to others: what follows from it (`quarantine.py`).
 """
 
@@ -14,8 +14,8 @@ from gitkv.model.oid import OID_BYTES
 
 _COMMIT, _TREE, _TAG, _OFS_DELTA, _REF_DELTA = 1, 2, 4, 6, 7
 _DELTA_BITS = 0x60  # both set in the kinds 6 and 7
-_HEAD_BYTES = 64  # of a deflated delta: room for its two sizes
-_SIZES_BYTES = 20
+_SIZES_BYTES = 20  # room for the two sizes a delta begins with
+_STEP_BYTES = 512
 
 
 def find_oversize(pack_path: str, offsets: Sequence[int], blob_bytes_max: int, other_bytes_max: int) -> tuple[int, int] | None:
@@ -57,8 +57,17 @@ def _result_size(pack: mmap.mmap, at: int, kind: int) -> int:
         while pack[at] & 128:
             at += 1
         at += 1
-    head = zlib.decompressobj().decompress(pack[at : at + _HEAD_BYTES], _SIZES_BYTES)
+    head = _inflated_head(pack, at)
     return _number(head, _number(head, 0)[1])[0]
+
+
+def _inflated_head(pack: mmap.mmap, at: int) -> bytes:
+    """The first bytes of a deflated stream. Its tables may be long, and empty blocks may stand in front, so it is read until some come."""
+    inflater, head = zlib.decompressobj(), b""
+    while len(head) < _SIZES_BYTES and not inflater.eof and at < len(pack):
+        head += inflater.decompress(pack[at : at + _STEP_BYTES], _SIZES_BYTES - len(head))
+        at += _STEP_BYTES
+    return head
 
 
 def _number(head: bytes, at: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import IO, NamedTuple
 
-from gitkv.errors import ToolError, UnavailableError
+from gitkv.errors import BusyError, ToolError, UnavailableError
 from gitkv.git.urls import redact
 from gitkv.model.environment import child_environment
 from gitkv.model.verdict import printable
@@ -130,6 +130,12 @@ def complaint(stderr: bytes, url: str = "") -> str:
     fatal = [line for line in lines if line.startswith((b"fatal:", b"error:"))]
     chosen = (fatal or lines or [b""])[0]
     return printable(redact(chosen.decode("utf-8", "backslashreplace"), url))
+
+
+def busy(command: str, done: Completed) -> BusyError:
+    """The error for a git command that found a ref locked or moving under its hands."""
+    hint = "another git may be at work: try again; if none is, it was killed and its .lock file stayed"
+    return BusyError(f"git {command}: {complaint(done.stderr)}", hint=hint)
 
 
 def failure(command: str, done: Completed, url: str = "") -> ToolError:

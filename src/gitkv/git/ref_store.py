@@ -12,10 +12,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from gitkv.errors import ConflictError, IntegrityError, ToolError, UnavailableError
+from gitkv.errors import ConflictError, IntegrityError, UnavailableError
 from gitkv.git.durable import sync
 from gitkv.git.packed_refs import format_packed_refs, is_ref, parse_packed_refs
-from gitkv.git.process import Git, complaint
+from gitkv.git.process import Git, busy, failure
 from gitkv.model.oid import OID_BYTES, ZERO_OID, Oid
 from gitkv.model.refs import Ref, RefUpdate
 from gitkv.model.verdict import printable
@@ -157,13 +157,15 @@ class GitRefStore:
         return {ref: oid for ref, oid in self._list(folder).items() if ref.startswith(prefix)}
 
     def move(self, updates: Sequence[RefUpdate]) -> None:
-        """One `git update-ref` transaction, flushed to disk. Raises ConflictError when an `old` is not the current value."""
+        """One `git update-ref` transaction, flushed to disk. Raises ConflictError when an `old` is not the current value, BusyError."""
         commands = [_command(update) for update in updates]
         request = b"start\0" + b"".join(commands) + b"prepare\0commit\0"
         done = self._git.run("-c", "core.fsync=all", "update-ref", "--no-deref", "--stdin", "-z", stdin=request, check=False)
         if done.code != 0:
             moved_refs(self.read_all(), updates)  # a stale `old` is the usual reason: say so with both ids
-            raise ToolError(f"git update-ref failed: {complaint(done.stderr)}")
+            if b"cannot lock ref" in done.stderr or b".lock" in done.stderr:
+                raise busy("update-ref", done)
+            raise failure("update-ref", done)
 
     def _list(self, pattern: bytes) -> dict[Ref, Oid]:
         """The ref of that name and all below it."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gitkv.errors import IntegrityError, ToolError, UnavailableError
 from gitkv.git.packed_refs import is_ref
-from gitkv.git.process import Completed, Git, complaint, failure
+from gitkv.git.process import Completed, Git, busy, complaint, failure
 from gitkv.git.urls import check_mirror_url, redact
 from gitkv.model.oid import ZERO_OID, Oid
 from gitkv.model.refs import Ref
@@ -142,7 +142,9 @@ def _lease(lease: Oid | None) -> str:
 def _fetch_failure(done: Completed, remote: str) -> ToolError | UnavailableError | IntegrityError:
     if b"fsck error" in done.stderr or b"in packed object" in done.stderr or b"did not send all necessary objects" in done.stderr:
         return IntegrityError(f"{_name(remote)} sent objects that git refuses: {complaint(done.stderr, remote)}")
-    if b"cannot lock ref" in done.stderr or b"[rejected]" in done.stderr:
+    if b"cannot lock ref" in done.stderr:
+        return busy("fetch", done)
+    if b"[rejected]" in done.stderr:
         return failure("fetch", done, remote)
     return _unreachable("fetch", done, remote)
 

@@ -21,7 +21,7 @@ _MIRROR = (
     rf"https://(?:[A-Za-z0-9._~%!$&'()*+,;=:-]+@)?{_HOST}{_PORT}/{_PATH}*"
     rf"|ssh://{_USER}{_HOST}{_PORT}/{_PATH}+"
     rf"|{_USER}{_HOST}:(?![:-])(?!//){_PATH}+"
-    rf"|(?:file://)?/{_PATH}*"
+    r"|(?:file://)?/[ -~]*"  # a path on this machine goes to git as one argument: no character in it can do harm
 )
 _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/\s'\"]*)@")
 

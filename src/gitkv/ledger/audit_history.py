@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from itertools import zip_longest
+from typing import NamedTuple
 
 from gitkv.ledger.audit import AuditRules, Loader, Roots, StepFacts, audit_step
 from gitkv.ledger.audit_commit import Commit, index_commit, is_first_and_empty, parse_commit
@@ -18,9 +19,22 @@ from gitkv.model.verdict import INTEGRITY, POLICY, REASONS_MAX, Reason, reason
 UNLIMITED = AuditRules(ranges=((b"", None),), value_bytes_max=1 << 62, total_bytes_max=1 << 62, keys_max=1 << 62, lfs_forbidden=False)
 
 Verify = Callable[[bytes, bytes], bool]  # (payload, armour) of a commit: is it signed well?
+Judged = tuple[list[Reason], AuditRules]  # what is against a commit's signer, and what that signer may do
+Judge = Callable[[int, Oid, Commit], Judged]  # of the commit that stands at this place
 
 _BACKWARDS_MAX_S = 600
 _RESTORE = re.compile(rb"restore ([a-z0-9._-]+)@(0|[1-9][0-9]{0,14})")
+
+
+class Trust(NamedTuple):
+    """What the caller knows of signers: `judge` is asked once for each commit, in order; `verify_gateway` as in `audit_history`.
+
+    Signers and trees of the sequence numbers up to `trusted_to` are taken as right; place, form and index of their commits are not.
+    """
+
+    judge: Judge
+    verify_gateway: Verify | None = None
+    trusted_to: int = -1
 
 
 def audit_history(
@@ -39,7 +53,16 @@ def audit_history(
     Stops at the first commit that cannot be read. Behind one whose trees are wrong no trees are judged, for they would be judged by a
     wrong state, until a restoration leads back to before it.
     """
-    chain = _Chain(load, rules, (verify, verify_gateway))
+    return audit_chain(
+        commits, index_commits, load, Trust(lambda seq, oid, commit: (_unsigned(seq, commit, verify), rules), verify_gateway)
+    )
+
+
+def audit_chain(
+    commits: Iterable[tuple[Oid, bytes]], index_commits: Iterable[tuple[Oid, bytes]], load: Loader, trust: Trust
+) -> list[Reason]:
+    """`audit_history` where every commit has a judge of its signer, and perhaps a start that is trusted."""
+    chain = _Chain(load, trust)
     for ledger, index in zip_longest(commits, index_commits):
         if ledger is None or index is None:
             chain.refuse("chain.length", "one index commit for each ledger commit", "a chain that ends early")
@@ -63,10 +86,9 @@ def jump_after(jumps: list[int]) -> int:
 class _Chain:
     """What is known of the ledger so far; grows by one commit at a time."""
 
-    def __init__(self, load: Loader, rules: AuditRules, verify: tuple[Verify | None, Verify | None]) -> None:
+    def __init__(self, load: Loader, trust: Trust) -> None:
         self._load = load
-        self._rules = rules
-        self._verify, self._verify_gateway = verify
+        self._trust = trust
         self._ids: list[Oid] = []
         self._jumps: list[int] = []
         self._txns: set[bytes] = set()
@@ -91,9 +113,11 @@ class _Chain:
             self.refuse("commit.form", "the form of spec/attestation 1 and 2", str(broken))
             return False
         self._judge_place(commit)
-        self._judge_signature(commit)
         self._judge_index(oid, commit, index)
-        self._judge_trees(commit)
+        if len(self._ids) > self._trust.trusted_to:
+            found, rules = self._trust.judge(len(self._ids), oid, commit)
+            self.reasons += found
+            self._judge_trees(commit, rules)
         self._ids.append(oid)
         self._states.append(_roots(commit))
         self._txns.add(commit.txn)
@@ -122,20 +146,12 @@ class _Chain:
         if last is not None and commit.time_s < last.time_s - _BACKWARDS_MAX_S:
             self.refuse("commit.date", f"at least {last.time_s - _BACKWARDS_MAX_S}", str(commit.time_s), POLICY)
 
-    def _judge_signature(self, commit: Commit) -> None:
-        if self._verify is None:
-            return
-        if commit.armour is None:
-            self.refuse("signature.missing", "a signature", "none", POLICY)
-        elif not self._verify(commit.payload, commit.armour):
-            self.refuse("signature.bad", "a good signature", "one that does not verify", POLICY)
-
     def _judge_index(self, oid: Oid, commit: Commit, index: tuple[Oid, bytes]) -> None:
         body = index_commit(oid, commit, self._index)
         if index != (hash_object(COMMIT, body), body):
             self.refuse("index.commit", hash_object(COMMIT, body).hex(), index[0].hex())
 
-    def _judge_trees(self, commit: Commit) -> None:
+    def _judge_trees(self, commit: Commit, rules: AuditRules) -> None:
         seq = len(self._ids)
         if self._last is None:
             if not is_first_and_empty(commit):
@@ -145,7 +161,7 @@ class _Chain:
             self._judge_restoration(commit)
         elif self._wrong_since is None:
             facts = StepFacts(seq, commit.keys_set, commit.keys_del)
-            found = audit_step(self._states[-1], _roots(commit), facts, self._rules, self._load).reasons
+            found = audit_step(self._states[-1], _roots(commit), facts, rules, self._load).reasons
             self.not_undone = [entry._replace(where=f"commit {seq}: {entry.where}") for entry in found]
             self._wrong_since = seq if found else None
 
@@ -158,10 +174,21 @@ class _Chain:
         seq = int(match[2])
         if _roots(commit) != self._states[seq]:
             self.refuse("restore.trees", f"the trees of sequence number {seq}", f"tree {commit.tree.decode()}")
-        if self._verify_gateway is not None and not self._verify_gateway(commit.payload, commit.armour or b""):
+        verify_gateway = self._trust.verify_gateway
+        if verify_gateway is not None and not verify_gateway(commit.payload, commit.armour or b""):
             self.refuse("restore.signature", "the signature of a gateway key", "another one", POLICY)
         if self._wrong_since is not None and seq < self._wrong_since:
             self._wrong_since, self.not_undone = None, []
+
+
+def _unsigned(seq: int, commit: Commit, verify: Verify | None) -> list[Reason]:
+    if verify is None:
+        return []
+    if commit.armour is None:
+        return [reason(POLICY, "signature.missing", f"commit {seq}", "a signature", "none")]
+    if not verify(commit.payload, commit.armour):
+        return [reason(POLICY, "signature.bad", f"commit {seq}", "a good signature", "one that does not verify")]
+    return []
 
 
 def _roots(commit: Commit) -> Roots:
