@@ -23,6 +23,7 @@ COMMANDS = {
     "history": ("gitkv.cli.history", "show the versions of a key, newest first"),
     "diff": ("gitkv.cli.diff", "show the keys in which two states differ"),
     "log": ("gitkv.cli.log", "show the transactions, newest first"),
+    "verify": ("gitkv.cli.verify", "decide the whole ledger again, offline"),
     "wait": ("gitkv.cli.wait", "wait until a transaction can be read"),
     "stargate": ("gitkv.cli.stargate", "run the gateway: stargate init, stargate serve"),
 }

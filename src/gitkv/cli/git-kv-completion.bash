@@ -14,7 +14,7 @@ _git_kv_keys ()
 
 _git_kv ()
 {
-	local commands="init remote get set del mset cas list history diff log wait stargate help"
+	local commands="init remote get set del mset cas list history diff log verify wait stargate help"
 	local word verb="" ns="main" previous=""
 	for word in "${words[@]:2:$((cword - 2))}"; do
 		[ "$previous" = --ns ] && ns="$word"
@@ -39,6 +39,7 @@ _git_kv ()
 	list,-*) __gitcomp "--prefix --long --limit --after --at --read-from= --json" ;;
 	history,-*|log,-*) __gitcomp "--limit --json" ;;
 	diff,-*) __gitcomp "--prefix --json" ;;
+	verify,-*) __gitcomp "--from --to --json" ;;
 	wait,-*) __gitcomp "--oid --visible-on= --timeout --json" ;;
 	get,*|set,*|del,*|history,*) _git_kv_keys "$ns" ;;
 	cas,*) [ "$previous" = cas ] && __gitcomp "set" || _git_kv_keys "$ns" ;;

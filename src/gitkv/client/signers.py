@@ -12,6 +12,8 @@ from gitkv.client.replica import Replica
 from gitkv.ledger.seek import LedgerCommit
 from gitkv.model.policy import Policy
 
+GATEWAY = "stargate"  # who a key of `gateway_keys` stands for
+
 
 class Maker(NamedTuple):
     """`time` in seconds since 1970; `author` as "Name <email>"; `signer`: fingerprint or ""; `principal`: name or ""."""
@@ -56,7 +58,7 @@ def named_key(armour: bytes) -> str:
 def _names_of(policy: Policy) -> dict[str, str]:
     from gitkv.model.public_key import openpgp_keys
 
-    names = {}
+    names = {key.fingerprint: GATEWAY for key in policy.gateway_keys}
     for principal in policy.principals:
         for key in principal.keys:
             names[key.fingerprint] = principal.name

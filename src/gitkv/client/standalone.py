@@ -9,7 +9,7 @@ from gitkv.client.edge import pauses
 from gitkv.client.judge import judge
 from gitkv.client.replica import Replica
 from gitkv.client.values import Written
-from gitkv.errors import UnavailableError
+from gitkv.errors import ConflictError
 from gitkv.git.local_pack import store_pack
 
 _ATTEMPTS = 40
@@ -19,10 +19,11 @@ _PAUSE_FIRST_S, _PAUSE_LONGEST_S = 0.005, 0.25
 def write_standalone(replica: Replica, draft: Draft) -> Written:
     """One transaction on the tip as it is when the refs move; rebuilt as often as another writer was faster.
 
-    Raises ConflictError and KeyNotFoundError when the draft expects another state, RejectedError when the rules refuse it,
-    UnavailableError when it lost too many races.
+    Raises ConflictError when the draft expects another state or too many races were lost, KeyNotFoundError, and RejectedError when the
+    rules refuse it.
     """
     author = Author(replica, draft.text)
+    expected = ""
     for _ in pauses(replica.edge, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
         base = replica.tip()
         built = build(replica, base, draft, author, keep_objects=True)
@@ -30,7 +31,9 @@ def write_standalone(replica: Replica, draft: Draft) -> Written:
             return unchanged(base)
         if _commit(replica, built):
             return built.written()
-    raise UnavailableError(f"{_ATTEMPTS} times in a row another writer of {replica.ns} was faster", hint="try again")
+        expected = base.ledger.oid.hex()
+    text = f"{_ATTEMPTS} times in a row another writer of {replica.ns} was faster"
+    raise ConflictError(text, expected=expected, actual=replica.tip().ledger.oid.hex(), hint="try again")
 
 
 def _commit(replica: Replica, built: Built) -> bool:

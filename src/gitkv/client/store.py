@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gitkv.client.draft import Draft
     from gitkv.client.opening import Opening
     from gitkv.client.transaction import Tx
+    from gitkv.client.verify import Verified
 
 __all__ = ["Changed", "Entry", "Expect", "Logged", "Put", "Revision", "Store", "Value", "Written", "edge_for", "namespace_of"]
 
@@ -115,6 +116,15 @@ class Store:
         from gitkv.client.wait import wait_for
 
         wait_for(self._replica, oid, visible_on, timeout_s)
+
+    def verify(self, since: str = "", to: str = "") -> Verified:
+        """Decides the ledger again from raw objects, offline; `since`: a revision whose state is trusted. What is wrong is in `reasons`.
+
+        Raises UsageError for a revision that is not in the ledger, ToolError when there is no ledger.
+        """
+        from gitkv.client.verify import verify
+
+        return verify(self._replica, since, to)
 
     # Writing
 

@@ -27,6 +27,7 @@ from gitkv.model.verdict import CONFLICT, NOT_LEADER, Verdict
 
 _ATTEMPTS = 10
 _PAUSE_FIRST_S, _PAUSE_LONGEST_S = 0.05, 2.0
+_STALE = "base.stale"
 _REPLAYED = "transaction.replayed"
 
 
@@ -59,12 +60,20 @@ class _Made(NamedTuple):
     problem: ConflictError | KeyNotFoundError | None
 
 
+class _Lost(NamedTuple):
+    """A lost race: the tip we built on, and the one that was there instead, "" where the server did not say. In hex."""
+
+    base: str = ""
+    tip: str = ""
+
+
 class _TeamWrite:
     """One write over all its attempts. `uncertain`: transactions of ours that were sent and whose answers were lost."""
 
     def __init__(self, replica: Replica, draft: Draft) -> None:
         self.source: Source = stargate_of(replica)
         self.uncertain: list[Built] = []
+        self._lost = _Lost()
         self._replica = replica
         self._draft = draft
         self._author = Author(replica, draft.text)
@@ -91,10 +100,11 @@ class _TeamWrite:
             return landed or unchanged(base)
         return self._push(line, made.built)
 
-    def given_up(self, problem: UnavailableError | None) -> UnavailableError:
-        """Why no attempt came to an end."""
+    def given_up(self, problem: UnavailableError | None) -> UnavailableError | ConflictError:
+        """Why no attempt came to an end; a conflict's `expected` is the last base, `actual` the tip that was there instead."""
         if not self.uncertain:
-            return UnavailableError(f"{_ATTEMPTS} times in a row another writer was faster", hint="try again")
+            text = f"{_ATTEMPTS} times in a row another writer was faster"
+            return ConflictError(text, expected=self._lost.base, actual=self._lost.tip, hint="try again")
         oid = self.uncertain[-1].tip.ledger.oid.hex()
         hint = f"it is there if this succeeds: git kv wait --oid {oid} --visible-on=stargate"
         return UnavailableError(f"whether the transaction {self._author.txn} was accepted is unknown: {problem}", hint=hint)
@@ -123,7 +133,7 @@ class _TeamWrite:
         refs = line.heads()
         ledger, index = refs.get(ledger_ref(ns)), refs.get(index_ref(ns))
         if ledger is None or index is None:
-            raise ToolError(f"Stargate has no namespace {ns}", hint="an admin starts one: git kv stargate init")
+            raise ToolError(f"Stargate has no namespace {ns}", hint="ask the operator which namespaces there are")
         return ledger, index
 
     def _landed(self, tip: Tip) -> Written | None:
@@ -141,6 +151,7 @@ class _TeamWrite:
                 outcome = self._answer(line, built)
                 if not outcome.verdict.accepted:
                     self._check_refusal(outcome.verdict)
+                    self._lost = _lost_race(outcome.verdict, built)
                     return None
                 storing.finish()
         finally:
@@ -171,6 +182,12 @@ class _TeamWrite:
         after = built.tip.ledger.oid, built.tip.index_oid
         if not self._replica.move(before, after):
             adopt(self._replica, after, self.source._replace(is_authority=False))
+
+
+def _lost_race(verdict: Verdict, built: Built) -> _Lost:
+    """What Stargate expected is its tip."""
+    tips = [entry.expected for entry in verdict.reasons if entry.rule == _STALE and entry.where == ledger_ref(built.tip.ns).decode()]
+    return _Lost(built.base.ledger.oid.hex(), tips[0] if tips else "")
 
 
 def _discard(made: _Made) -> None:

@@ -29,9 +29,8 @@ def wait_for(replica: Replica, oid: str, visible_on: str, timeout_s: float) -> N
     while not look.shows(max(1.0, deadline_s - replica.edge.monotonic_s())):
         left_s = deadline_s - replica.edge.monotonic_s()
         if left_s <= 0:
-            raise MirrorTimeoutError(
-                f"{source.name} did not show {oid} within {timeout_s:g} s: {look.last}", hint="see: git kv stargate status"
-            )
+            hint = "" if source.is_authority else "ask the operator: Stargate's log says under mirror.failed or mirror.diverged why it lags"
+            raise MirrorTimeoutError(f"{source.name} did not show {oid} within {timeout_s:g} s: {look.last}", hint=hint)
         replica.edge.sleep(min(pause_s, left_s))
         pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
 

@@ -49,7 +49,7 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
     tip = stargate.tip(push.ns)
     rules = judged_by.policy.namespace(push.ns)
     if tip is None or rules is None:
-        hint = "ask the operator which namespaces there are; one that an admin adds to the policy later has no ledger by that"
+        hint = "ask the operator which namespaces there are; to name one in the policy alone does not create it"
         return _refused([reason(POLICY, "namespace.unknown", push.ledger_move.ref, "a namespace of this Stargate", push.ns, hint)])
     stale = _judge_old_values(push, tip)
     if stale:
