@@ -10,6 +10,8 @@ PYTHON ?= python3
 JOBS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
+# The benches run what a user would have: an installed package with compiled modules, and nothing else on its path.
+BENCH_VENV := .bench/venv
 # pip of the host installs into the venv: Debian's python3 has no ensurepip, so `venv` could not put a pip there.
 PIP_INSTALL := $(PYTHON) -m pip --quiet --disable-pip-version-check --python $(PY) install --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
@@ -38,8 +40,13 @@ check: $(VENV)/.dev compile ## format, lint, types, floors and the house rules; 
 	$(VENV)/bin/lint-imports
 	$(PY) -m pytest -q tests/house
 
-bench: $(VENV)/.bench compile ## measure, against etcd too; results go to .bench/
-	$(PY) bench/run.py
+bench: ## measure against plain git and etcd; rewrites docs/benchmarks.md (ARGS="set mset" for some of it)
+	@mkdir -p .bench
+	@test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv --without-pip $(BENCH_VENV)
+	$(PYTHON) -m pip --quiet --disable-pip-version-check --python $(BENCH_VENV)/bin/python install --constraint constraints.txt '.[stargate,bench]'
+	$(PYTHON) -m pip --quiet --disable-pip-version-check --python $(BENCH_VENV)/bin/python install --no-deps --force-reinstall .
+	@bash tools/bench_tools.sh
+	$(BENCH_VENV)/bin/python bench/run.py $(ARGS)
 
 docs: $(VENV)/.dev ## rewrite the generated pages
 	$(PY) tools/write_errors_doc.py
@@ -62,10 +69,6 @@ $(VENV)/.runtime: $(INPUTS) | $(PY)
 $(VENV)/.dev: $(INPUTS) | $(PY)
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.runtime
-
-$(VENV)/.bench: $(INPUTS) | $(PY)
-	$(PIP_INSTALL) --editable '.[stargate,bench]'
-	@touch $@
 
 system-tools:
 	@bash tools/system_tools.sh

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gitkv.client.edge import pauses
 from gitkv.client.freshness import mark_fresh
-from gitkv.client.replica import Heads, Replica
+from gitkv.client.replica import Heads, Replica, TornPairError
 from gitkv.errors import BusyError, GitKvError, IntegrityError, ToolError, UnavailableError, UsageError
 from gitkv.git import transport
 from gitkv.git.ancestry import is_ancestor
@@ -20,6 +20,10 @@ from gitkv.model.refs import Ref, index_ref, ledger_ref, tracking_ref
 
 _MOVES_MAX = 20
 _FETCHES_MAX = 8
+
+
+class GoneBackError(IntegrityError):
+    """The authority shows an older state than the one trusted here, if that was trusted already when the authority was asked."""
 
 
 class Source(NamedTuple):
@@ -45,15 +49,27 @@ def stargate_of(replica: Replica) -> Source:
     return Source("Stargate", replica.push_url, f"{replica.remote}-stargate", True)
 
 
-def follow(replica: Replica, source: Source) -> Heads:
-    """Fetches a source's tip and adopts it if it leads forward; what the source showed.
+def follow(replica: Replica, source: Source) -> Tip:
+    """Fetches a source's tip and adopts it if it leads forward; the trusted tip after that.
 
     Raises IntegrityError for a rewound or forked history, UnavailableError when the source cannot be reached.
     """
-    heads = fetch_heads(replica, source)
-    adopt(replica, heads, source)
-    mark_fresh(replica)
-    return heads
+    problem: IntegrityError | None = None
+    for _ in pauses(replica.edge, _FETCHES_MAX, 0.05, 1.0):
+        known = replica.heads()
+        try:
+            tip = adopt(replica, fetch_heads(replica, source), source)
+        except TornPairError as error:  # read while the host was moving its refs: only a pair that stays is wrong
+            problem = error
+        except GoneBackError as error:
+            if replica.heads() == known:
+                raise
+            problem = error  # another command of this clone has written since we asked
+        else:
+            mark_fresh(replica)
+            return tip
+    assert problem is not None
+    raise problem
 
 
 def fetch_heads(replica: Replica, source: Source) -> Heads:
@@ -117,7 +133,7 @@ def leads_on(replica: Replica, trusted: Oid, shown: Oid, source: Source) -> bool
     if not is_ancestor(replica.git, shown, trusted):
         raise _forked(source, "ledger", trusted, shown)
     if source.is_authority:
-        raise IntegrityError(
+        raise GoneBackError(
             f"{source.name} has gone back: it shows {shown.hex()}, expected {trusted.hex()} or a commit after it",
             hint="tell the operator: an old backup may have been restored; nothing was adopted",
         )

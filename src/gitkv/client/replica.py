@@ -25,6 +25,10 @@ _TORN_PAUSE_S = 0.005
 Heads = tuple[Oid, Oid]  # commits of a ledger and of its index
 
 
+class TornPairError(IntegrityError):
+    """An index that is not the ledger's. git hosts move one ref after the other, so a pair may be whole a moment later."""
+
+
 class Replica:
     """One namespace in one repository. Close it: a git process waits behind it."""
 
@@ -94,7 +98,7 @@ class Replica:
                 raise self.no_ledger()
             try:
                 return self.read_pair(heads)
-            except IntegrityError:
+            except TornPairError:
                 # git moves one ref file after the other: a reader may come between. Only a pair that stays is wrong.
                 self.edge.sleep(_TORN_PAUSE_S)
                 before, heads = heads, self.heads()
@@ -103,11 +107,11 @@ class Replica:
         raise IntegrityError(f"the refs of {self.ns} never came to rest")
 
     def read_pair(self, heads: Heads) -> Tip:
-        """The tip these heads make. Raises IntegrityError when the index is not the ledger's, or the namespace is another."""
+        """The tip these heads make. Raises TornPairError when the index is not the ledger's, IntegrityError for another namespace."""
         try:
             tip = read_tip(heads[0], heads[1], self.load)
         except FormError as error:
-            raise IntegrityError(f"ledger {heads[0].hex()} and index {heads[1].hex()} do not belong together: {error}") from None
+            raise TornPairError(f"ledger {heads[0].hex()} and index {heads[1].hex()} do not belong together: {error}") from None
         if tip.ns != self.ns:
             raise IntegrityError(f"ledger {heads[0].hex()} belongs to namespace {tip.ns}, expected {self.ns}")
         return tip

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gitkv.client.edge import Edge
-from gitkv.client.follow import adopt, fetch_heads, mirror_of
+from gitkv.client.follow import follow, mirror_of
 from gitkv.client.policy import policy_text
 from gitkv.client.replica import Replica, open_replica
 from gitkv.client.signing_key import SigningKey, find_signing_key
@@ -90,8 +90,7 @@ def _configure(replica: Replica, remote: str, push_url: str, key: SigningKey) ->
 def _first_fetch(path: str, before: Replica, edge: Edge) -> str:
     replica = open_replica(path, before.ns, edge)
     try:
-        source = mirror_of(replica)
-        tip = adopt(replica, fetch_heads(replica, source), source)
+        tip = follow(replica, mirror_of(replica))
     except ToolError as error:
         raise ToolError(f"the settings are made, but namespace {before.ns} could not be fetched: {error}", hint=error.hint) from None
     finally:

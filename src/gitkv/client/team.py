@@ -12,7 +12,7 @@ from gitkv.client.author import Author, require_signer
 from gitkv.client.build import Built, build, unchanged
 from gitkv.client.draft import Draft
 from gitkv.client.edge import pauses
-from gitkv.client.follow import Source, adopt, fetch_heads, stargate_of
+from gitkv.client.follow import GoneBackError, Source, adopt, follow, stargate_of
 from gitkv.client.opening import call
 from gitkv.client.push_line import LostAnswerError, Outcome, PushLine
 from gitkv.client.replica import Heads, Replica
@@ -43,6 +43,10 @@ def write_team(replica: Replica, draft: Draft) -> Written:
         try:
             with PushLine(write.connect()) as line:
                 written = write.attempt(line)
+        except GoneBackError:
+            if write.knew_it_before():
+                raise
+            # another command of this clone has written since Stargate was asked: what we trust is newer than its greeting
         except UnavailableError as error:
             if not write.uncertain:
                 raise  # nothing was sent: the caller decides whether to wait
@@ -73,6 +77,7 @@ class _TeamWrite:
     def __init__(self, replica: Replica, draft: Draft) -> None:
         self.source: Source = stargate_of(replica)
         self.uncertain: list[Built] = []
+        self._known: Heads | None = None  # what was trusted before the last connection; None when that began with the command
         self._lost = _Lost()
         self._replica = replica
         self._draft = draft
@@ -80,7 +85,15 @@ class _TeamWrite:
 
     def connect(self) -> SshPipe:
         """The connection that began with the command, or a new one."""
-        return self._replica.take_pipe() or call(self.source.address, self._replica.edge.env, self._replica.config)
+        pipe = self._replica.take_pipe()
+        if pipe is None:
+            self._known = self._replica.heads()
+            pipe = call(self.source.address, self._replica.edge.env, self._replica.config)
+        return pipe
+
+    def knew_it_before(self) -> bool:
+        """Whether what is trusted now was trusted before Stargate was asked the last time."""
+        return self._known is not None and self._known == self._replica.heads()
 
     def attempt(self, line: PushLine) -> Written | None:
         """One connection's worth; None when another writer was faster."""
@@ -124,9 +137,9 @@ class _TeamWrite:
         shown = self._shown(line)
         if guess is not None and shown == (guess.ledger.oid, guess.index_oid):
             return guess
-        if not all(self._replica.has_commit(oid) for oid in shown):
-            shown = fetch_heads(self._replica, self.source)
-        return adopt(self._replica, shown, self.source)
+        if all(self._replica.has_commit(oid) for oid in shown):
+            return adopt(self._replica, shown, self.source)
+        return follow(self._replica, self.source)
 
     def _shown(self, line: PushLine) -> Heads:
         ns = self._replica.ns

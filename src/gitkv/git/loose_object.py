@@ -9,6 +9,8 @@ from contextlib import suppress
 from gitkv.git.durable import sync
 from gitkv.model.oid import Oid, hash_object
 
+_FOLDERS_MAX = 100
+
 
 def write_loose(git_dir: str, kind: bytes, body: bytes) -> Oid:
     """Writes the object durably and returns its id; an object that is there already is left alone."""
@@ -16,19 +18,30 @@ def write_loose(git_dir: str, kind: bytes, body: bytes) -> Oid:
     path = loose_path(git_dir, oid)
     if os.path.exists(path):
         return oid
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
-        os.mkdir(folder)
-        sync(os.path.dirname(folder))
-    draft = os.path.join(folder, f"tmp_obj_{os.urandom(6).hex()}")
+    objects_dir = os.path.join(git_dir, "objects")
+    draft = os.path.join(objects_dir, f"tmp_obj_{os.urandom(6).hex()}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
     with os.fdopen(fd, "wb") as file:
         file.write(zlib.compress(b"%b %d\0%b" % (kind, len(body), body), 1))
         file.flush()
         os.fsync(file.fileno())
-    os.rename(draft, path)
-    sync(folder)
+    _rename(draft, path)
+    with suppress(FileNotFoundError):  # a repack has moved it into a pack already
+        sync(os.path.dirname(path))
+    sync(objects_dir)
     return oid
+
+
+def _rename(draft: str, path: str) -> None:
+    """Gives the object its name. A repack may remove its folder, empty until now, at any moment."""
+    for _ in range(_FOLDERS_MAX):
+        with suppress(FileExistsError):
+            os.mkdir(os.path.dirname(path))
+        with suppress(FileNotFoundError):
+            os.rename(draft, path)
+            return
+    os.unlink(draft)
+    raise FileNotFoundError(f"{os.path.dirname(path)} was removed {_FOLDERS_MAX} times")
 
 
 def remove_loose(git_dir: str, oid: Oid) -> None:

@@ -17,11 +17,16 @@ _FAKE_SSH = """\
 #!{python}
 # Runs the remote command here. While the file "lose" exists, each push uses up one letter of it and gets no answer after the greeting:
 # "a" loses the answer of a push that happened, "p" loses the push itself.
-import os, subprocess, sys
+# Pushes take turns: stock git moves one ref after the other, and a greeting between the two is one that no Stargate gives.
+import fcntl, os, subprocess, sys
 
 command = sys.argv[-1]
 marker = {marker!r}
 mode = open(marker).read()[:1] if os.path.exists(marker) and "receive-pack" in command else ""
+if "receive-pack" in command:
+    turn = os.open({log!r} + ".turn", os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(turn, True)
+    fcntl.flock(turn, fcntl.LOCK_EX)
 open({log!r}, "a").write(command.split()[0] + "\\n")
 if not mode:
     os.execvp("sh", ["sh", "-c", command])
