@@ -47,11 +47,11 @@ class ObjectsInMemory:
     def tree(self, oid: Oid) -> bytes:
         return self._get(oid, TREE)
 
-    def blob(self, oid: Oid) -> bytes:
-        return self._get(oid, BLOB)
-
     def sizes(self, oids: Sequence[Oid]) -> Sequence[int]:
         return [len(self._get(oid, BLOB)) for oid in oids]
+
+    def trees(self, oids: Sequence[Oid]) -> Iterator[bytes]:
+        return (self._get(oid, TREE) for oid in oids)
 
     def blobs(self, oids: Sequence[Oid]) -> Iterator[bytes]:
         return (self._get(oid, BLOB) for oid in oids)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from support.world import World, run, wait_until
 
@@ -23,12 +25,20 @@ def residue(world: World) -> dict[str, object]:
     ids = run(["git", "cat-file", "--batch-all-objects", "--batch-check=%(objectname)"], world.base_env(), world.gate).out.split()
     found: dict[str, object] = {oid.decode(): "object" for oid in ids}
     found |= {ref: oid for ref, oid in world.refs(world.gate).items() if not ref.startswith("refs/kv-mirror/")}
-    for folder in (world.gate, world.root / "tmp"):
-        for path in folder.rglob("*"):
-            name = str(path.relative_to(world.root))
-            if not _KEPT_BY_OTHERS.fullmatch(name):
-                found[name] = path.stat().st_size if path.is_file() else "folder"
+    for top in (world.gate, world.root / "tmp"):
+        for place, folders, files in os.walk(top):  # which, unlike a glob, lets folders vanish under its feet
+            for path in [Path(place, name) for name in (*folders, *files)]:
+                name = str(path.relative_to(world.root))
+                if not _KEPT_BY_OTHERS.fullmatch(name):
+                    found[name] = _size(path)
     return found
+
+
+def _size(path: Path) -> object:
+    try:
+        return path.stat().st_size if path.is_file() else "folder"
+    except FileNotFoundError:
+        return "gone meanwhile"
 
 
 def settled(world: World) -> dict[str, object]:

@@ -32,15 +32,15 @@ class _WithNewObjects:
     def tree(self, oid: Oid) -> bytes:
         return self._found(oid, TREE)
 
-    def blob(self, oid: Oid) -> bytes:
-        return self._found(oid, BLOB)
-
     def sizes(self, oids: Sequence[Oid]) -> Sequence[int]:
         stored = iter(self._objects.sizes([oid for oid in oids if oid not in self._new]))
         try:
             return [len(self._new[oid][1]) if oid in self._new else next(stored) for oid in oids]
         except IntegrityError as error:
             raise LookupError(str(error)) from None
+
+    def trees(self, oids: Sequence[Oid]) -> Iterator[bytes]:
+        return (self._found(oid, TREE) for oid in oids)
 
     def blobs(self, oids: Sequence[Oid]) -> Iterator[bytes]:
         return (self._found(oid, BLOB) for oid in oids)

@@ -23,6 +23,8 @@ from gitkv.model.refs import POLICY_REF, RefUpdate, audited_ref, index_ref, ledg
 from gitkv.model.verdict import ACCEPTED, CONFLICT, INTEGRITY, Verdict, reason, refuse
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush
 
+READ_BYTES_MAX = 16 << 20  # nothing a judge reads whole comes near it; values are measured, not read
+
 
 class Receipt(NamedTuple):
     """Where a transaction was accepted, and the watchlog entry that says so."""
@@ -42,7 +44,7 @@ class Answer(NamedTuple):
 def receive(stargate: Stargate, push: TransactionPush | PolicyPush, quarantine: Quarantine, pack: QuarantinedPack) -> Answer:
     """Judges the push and, when it is accepted, makes it durable. The quarantine is empty afterwards, whatever happens."""
     try:
-        with GitObjectStore(stargate.git, quarantine_dir=quarantine.objects_dir) as objects:
+        with GitObjectStore(stargate.git, quarantine_dir=quarantine.objects_dir, object_bytes_max=READ_BYTES_MAX) as objects:
             if isinstance(push, PolicyPush):
                 return _receive_policy(stargate, push.policy_move, objects, (quarantine, pack))
             return _receive_transaction(stargate, Pushed(push, objects, pack.oids), (quarantine, pack))

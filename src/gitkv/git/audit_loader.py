@@ -16,10 +16,10 @@ class AuditLoader:
         self._objects = objects
 
     def tree(self, oid: Oid) -> bytes:
-        return self._read(oid, TREE)
-
-    def blob(self, oid: Oid) -> bytes:
-        return self._read(oid, BLOB)
+        try:
+            return self._objects.read(oid, TREE)
+        except IntegrityError as error:
+            raise LookupError(str(error)) from error
 
     def sizes(self, oids: Sequence[Oid]) -> Sequence[int]:
         try:
@@ -27,14 +27,14 @@ class AuditLoader:
         except IntegrityError as error:
             raise LookupError(str(error)) from error
 
-    def blobs(self, oids: Sequence[Oid]) -> Iterator[bytes]:
-        try:
-            yield from self._objects.read_many(oids, BLOB)
-        except IntegrityError as error:
-            raise LookupError(str(error)) from error
+    def trees(self, oids: Sequence[Oid]) -> Iterator[bytes]:
+        return self._read_many(oids, TREE)
 
-    def _read(self, oid: Oid, kind: bytes) -> bytes:
+    def blobs(self, oids: Sequence[Oid]) -> Iterator[bytes]:
+        return self._read_many(oids, BLOB)
+
+    def _read_many(self, oids: Sequence[Oid], kind: bytes) -> Iterator[bytes]:
         try:
-            return self._objects.read(oid, kind)
+            yield from self._objects.read_many(oids, kind)
         except IntegrityError as error:
             raise LookupError(str(error)) from error

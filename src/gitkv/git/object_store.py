@@ -12,6 +12,8 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedReader
 from itertools import islice
 from types import TracebackType
 from typing import IO, NamedTuple
@@ -20,12 +22,13 @@ from gitkv.errors import IntegrityError, ToolError
 from gitkv.git.process import Git, complaint, end_process, scratch_file, scratch_text
 from gitkv.model.oid import TREE, Oid, parse_oid
 
-_GROUP_MIN = 32  # requests answered in one go; grows while answers stay small, so that memory stays bounded
-_GROUP_MAX = 4096
-_GROUP_BYTES = 4 << 20
+_GROUP_MAX = 4096  # requests answered in one go
+_GROUP_BYTES = 4 << 20  # of bodies held at a time
 _TREES_MAX = 4096  # kept, of at most _TREE_BYTES_MAX each: index and ledger nodes are read again and again
 _TREE_BYTES_MAX = 16 * 1024
 _INFO = re.compile(rb"([0-9a-f]{40}) (?:blob|tree|commit|tag) [0-9]+\n")
+_INFOS = re.compile(rb"[0-9a-f]{40} (?:missing|([a-z]+) ([0-9]+))\n")
+_INFO_BYTES = 1 << 16
 
 
 class _Answer(NamedTuple):
@@ -55,7 +58,7 @@ class GitObjectStore:
             kept = self._trees.get(oid)
             if kept is not None:
                 return kept
-        [answer] = self._ask(b"contents", [oid])
+        [answer] = self._ask([oid])
         body = _proved(answer, oid, kind)
         if kind == TREE and len(body) <= _TREE_BYTES_MAX:
             if len(self._trees) >= _TREES_MAX:
@@ -64,35 +67,32 @@ class GitObjectStore:
         return body
 
     def read_many(self, oids: Iterable[Oid], kind: bytes) -> Iterator[bytes]:
-        """The bodies in the order asked, fetched in groups of some megabytes."""
+        """The bodies in the order asked, fetched in groups of some megabytes: sizes are asked first, for little inflates to much."""
         source = iter(oids)
-        count = _GROUP_MIN
-        while group := list(islice(source, count)):
-            answers = self._ask(b"contents", group)
-            held = sum(answer.size for answer in answers)
-            count = min(count * 2, _GROUP_MAX) if held < _GROUP_BYTES else max(count // 2, 1)
-            for oid, answer in zip(group, answers, strict=True):
-                yield _proved(answer, oid, kind)
+        while asked := list(islice(source, _GROUP_MAX)):
+            for group in _groups(asked, [int(size or 0) for _, size in self._ask_infos(asked)]):
+                for oid, answer in zip(group, self._ask(group), strict=True):
+                    yield _proved(answer, oid, kind)
 
     def sizes(self, oids: Iterable[Oid]) -> Iterator[int]:
         """Body sizes in bytes in the order asked. Raises IntegrityError when an object is missing."""
         source = iter(oids)
         while group := list(islice(source, _GROUP_MAX)):
-            for oid, (kind, size, _) in zip(group, self._ask(b"info", group), strict=True):
+            for oid, (kind, size) in zip(group, self._ask_infos(group), strict=True):
                 if not kind:
                     raise _missing(oid)
-                yield size
+                yield int(size)
 
     def kinds(self, oids: Iterable[Oid]) -> Iterator[bytes | None]:
         """The objects' kinds in the order asked, None for a missing one."""
         source = iter(oids)
         while group := list(islice(source, _GROUP_MAX)):
-            for answer in self._ask(b"info", group):
-                yield answer.kind or None
+            for kind, _ in self._ask_infos(group):
+                yield kind or None
 
     def has(self, oid: Oid) -> bool:
         """Whether the object is there."""
-        return self._ask(b"info", [oid])[0].kind != b""
+        return self._ask_infos([oid])[0][0] != b""
 
     def resolve(self, names: Sequence[str]) -> list[Oid | None]:
         """The objects that git's names mean (a full ref, `<ref>:<path>`, an abbreviated id); None for a missing or ambiguous one.
@@ -120,23 +120,41 @@ class GitObjectStore:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _ask(self, command: bytes, oids: list[Oid]) -> list[_Answer]:
+    def _ask(self, oids: list[Oid]) -> list[_Answer]:
+        """The objects, whole."""
+        with self._asking(b"contents", oids) as stdout:
+            return [self._answer(stdout, oid) for oid in oids]
+
+    def _ask_infos(self, oids: list[Oid]) -> list[tuple[bytes, bytes]]:
+        """(kind, size) of each, both empty for a missing one. One pass of a pattern over all answers: an audit asks for every value."""
+        with self._asking(b"info", oids) as stdout:
+            text, lines = bytearray(), 0
+            while lines < len(oids):
+                data = stdout.read1(_INFO_BYTES)
+                if not data:
+                    raise self._died(oids[lines])
+                text += data
+                lines += data.count(b"\n")
+            infos: list[tuple[bytes, bytes]] = _INFOS.findall(text)
+            if len(infos) != len(oids):
+                raise self._died(oids[0])
+            return infos
+
+    @contextmanager
+    def _asking(self, command: bytes, oids: list[Oid]) -> Iterator[BufferedReader]:
+        """The child's answers to one group of requests; nobody else's come between."""
         with self._lock:
             child = self._running()
-            request = b"".join([b"%b %b\n" % (command, oid.hex().encode()) for oid in oids]) + b"flush\n"
+            assert child.stdin is not None and isinstance(child.stdout, BufferedReader)
             try:
-                return self._exchange(child, request, oids, command == b"contents")
+                try:
+                    _write_all(child.stdin.fileno(), b"".join([b"%b %b\n" % (command, oid.hex().encode()) for oid in oids]) + b"flush\n")
+                except BrokenPipeError:
+                    raise self._died(oids[0]) from None
+                yield child.stdout
             except BaseException:  # the stream is out of step now, whatever the reason
                 self._end()
                 raise
-
-    def _exchange(self, child: subprocess.Popen[bytes], request: bytes, oids: list[Oid], bodies: bool) -> list[_Answer]:
-        assert child.stdin is not None and child.stdout is not None
-        try:
-            _write_all(child.stdin.fileno(), request)
-        except BrokenPipeError:
-            raise self._died(oids[0]) from None
-        return [self._answer(child.stdout, oid, bodies) for oid in oids]
 
     def _resolved(self, child: subprocess.Popen[bytes], names: list[bytes]) -> list[Oid | None]:
         assert child.stdin is not None and child.stdout is not None
@@ -156,15 +174,13 @@ class GitObjectStore:
             found.append(None if known is None else parse_oid(known[1]))
         return found
 
-    def _answer(self, stdout: IO[bytes], oid: Oid, body: bool) -> _Answer:
+    def _answer(self, stdout: BufferedReader, oid: Oid) -> _Answer:
         fields = stdout.readline().split()
         if len(fields) == 2 and fields[1] == b"missing":
             return _Answer(b"", 0, b"")
         if len(fields) != 3:
             raise self._died(oid)
         size = int(fields[2])
-        if not body:
-            return _Answer(fields[1], size, b"")
         if size > self._object_bytes_max:
             raise IntegrityError(f"object {oid.hex()} has {size} bytes, expected at most {self._object_bytes_max}")
         data = stdout.read(size)
@@ -199,6 +215,19 @@ def quarantine_environment(git_dir: str, quarantine_dir: str) -> dict[str, str]:
     if real.startswith('"') or ":" in real:  # git's list is split at colons unless an entry is quoted as in C
         real = '"' + real.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return {"GIT_OBJECT_DIRECTORY": quarantine_dir, "GIT_ALTERNATE_OBJECT_DIRECTORIES": real}
+
+
+def _groups(oids: list[Oid], sizes: list[int]) -> Iterator[list[Oid]]:
+    """Runs of `oids` whose sizes add up to _GROUP_BYTES at most, or single ones that are larger."""
+    group: list[Oid] = []
+    held = 0
+    for oid, size in zip(oids, sizes, strict=True):
+        if group and held + size > _GROUP_BYTES:
+            yield group
+            group, held = [], 0
+        group.append(oid)
+        held += size
+    yield group
 
 
 def _proved(answer: _Answer, oid: Oid, kind: bytes) -> bytes:

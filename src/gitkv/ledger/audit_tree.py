@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from operator import lt
 from typing import NamedTuple, Protocol
@@ -30,10 +30,11 @@ class Loader(Protocol):
 
     def tree(self, oid: Oid) -> bytes: ...
 
-    def blob(self, oid: Oid) -> bytes: ...
-
     def sizes(self, oids: Sequence[Oid]) -> Sequence[int]:
         """Bytes of each blob, in the order asked."""
+
+    def trees(self, oids: Sequence[Oid]) -> Iterator[bytes]:
+        """Bodies in the order asked, one at a time."""
 
     def blobs(self, oids: Sequence[Oid]) -> Iterator[bytes]:
         """Bodies in the order asked, one at a time."""
@@ -203,10 +204,12 @@ class TreeWalk:
         return below
 
     def _leaves(self, root: Root, places: Sequence[_Place]) -> Iterator[tuple[_Place, _Items]]:
+        oids = [place.oid for place in places]
         if not root.of_lines:
-            yield from ((place, self._items(root, 0, place.oid)) for place in places)
+            for place, body in zip(places, _read(self._load.trees, oids, "tree"), strict=True):
+                yield place, self._parsed(root, 0, place.oid, body)
             return
-        for place, body in zip(places, read_blobs(self._load, [place.oid for place in places]), strict=True):
+        for place, body in zip(places, read_blobs(self._load, oids), strict=True):
             if len(body) > PAGE_BYTES_MAX:
                 raise malformed(
                     POLICY, "tree.size", f"{root.map_name} page {place.oid.hex()}", f"at most {PAGE_BYTES_MAX} bytes", str(len(body))
@@ -219,7 +222,12 @@ class TreeWalk:
             yield place, items
 
     def _items(self, root: Root, level: int, oid: Oid) -> _Items:
-        return _parse_node(self._tree(oid), root.form(level), f"{root.map_name} node {oid.hex()}")
+        return self._parsed(root, level, oid, self._tree(oid))
+
+    def _parsed(self, root: Root, level: int, oid: Oid, body: bytes) -> _Items:
+        if len(body) > TREE_BYTES_MAX:
+            raise malformed(POLICY, "tree.size", "tree " + oid.hex(), f"at most {TREE_BYTES_MAX} bytes", str(len(body)))
+        return _parse_node(body, root.form(level), f"{root.map_name} node {oid.hex()}")
 
     def _tree(self, oid: Oid) -> bytes:
         if oid == EMPTY_TREE:
@@ -263,12 +271,16 @@ class TreeWalk:
 
 def read_blobs(load: Loader, oids: Sequence[Oid]) -> Iterator[bytes]:
     """`load.blobs`, with a missing object as MalformedError."""
-    bodies = iter(load.blobs(oids)) if oids else iter(())
+    return _read(load.blobs, oids, "blob")
+
+
+def _read(read: Callable[[Sequence[Oid]], Iterator[bytes]], oids: Sequence[Oid], kind: str) -> Iterator[bytes]:
+    bodies = iter(read(oids)) if oids else iter(())
     for oid in oids:
         try:
             body = next(bodies)
         except (LookupError, StopIteration) as lost:
-            raise malformed(INTEGRITY, "object.missing", "blob " + oid.hex(), "to be there", str(lost) or "nothing") from None
+            raise malformed(INTEGRITY, "object.missing", f"{kind} {oid.hex()}", "to be there", str(lost) or "nothing") from None
         yield body
 
 

@@ -12,13 +12,14 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from gitkv.model.oid import BLOB, OID_BYTES, TREE
-from gitkv.model.verdict import INTEGRITY, FormError, reason
+from gitkv.model.verdict import INTEGRITY, POLICY, FormError, reason
 
 Item = tuple[bytes, bytes]
 
 ITEMS_MIN = 8
 ITEMS_MAX = 512
 LEVELS_MAX = 16
+NODE_BYTES_MAX = ITEMS_MAX * 1300  # the longest line of an index has less than 1300 bytes, the longest entry of a tree 760
 
 _LOW_FIRST_BYTE = 4  # the 16-bit hash is below 1024 exactly when its first byte is below 4
 
@@ -73,12 +74,19 @@ def encode_inner(items: list[Item], *, points_to_pages: bool) -> bytes:
 
 
 def _items(pattern: re.Pattern[bytes], body: bytes, overhead: int) -> list[Item]:
+    check_size(body)
     items: list[Item] = pattern.findall(body)
     covered = len(items) * (overhead + OID_BYTES) + sum([len(name) for name, _ in items])
     if not items or covered != len(body):
         raise FormError(reason(INTEGRITY, "tree.shape", "ordered tree", "a node of one kind of entry", body[:60]))
     check_sorted(items)
     return items
+
+
+def check_size(body: bytes) -> None:
+    """Raises FormError for more than a full node of the longest names can have, before anything is made of it."""
+    if len(body) > NODE_BYTES_MAX:
+        raise FormError(reason(POLICY, "tree.size", "ordered tree", f"a node of at most {NODE_BYTES_MAX} bytes", f"{len(body)} bytes"))
 
 
 def check_sorted(items: list[Item]) -> None:
@@ -95,6 +103,7 @@ def line_leaves(pattern: re.Pattern[bytes]) -> Leaves:
     """Pages whose every line matches `pattern`; its group 1 is the whole line, group 2 the name."""
 
     def decode(body: bytes) -> list[Item]:
+        check_size(body)
         items = [(match[1], match[0]) for match in pattern.findall(body)]
         if not items or sum([len(line) for _, line in items]) != len(body):
             raise FormError(reason(INTEGRITY, "index.form", "index page", "canonical lines", body[:60]))
