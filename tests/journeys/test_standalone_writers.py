@@ -147,3 +147,14 @@ def test_refs_read_in_the_middle_of_another_writers_move_are_read_again(store: S
 
     store._replica.edge = store._replica.edge._replace(sleep=finish_the_move)
     assert store.set("a", b"3").seq == 3 and len(restored) == 1
+
+
+def test_a_store_that_is_only_written_is_tidied_by_git_as_its_owner_wishes(store: Store, repo: Path, git: GitRunner) -> None:
+    git("config", "gc.auto", "100", cwd=repo)
+    git("config", "gc.autoDetach", "false", cwd=repo)
+    for number in range(64):
+        store[f"key{number}"] = b"%d" % number
+    counts = dict(line.split(b": ") for line in git("count-objects", "-v", cwd=repo).splitlines())
+    assert int(counts[b"in-pack"]) > 300
+    assert int(counts[b"count"]) < 100
+    assert store["key0"] + store["key63"] == b"063"

@@ -10,6 +10,7 @@ from gitkv.client.judge import judge
 from gitkv.client.replica import Replica
 from gitkv.client.values import Written
 from gitkv.errors import ConflictError
+from gitkv.git.housekeeping import tidy_now_and_then
 from gitkv.git.local_pack import store_pack
 
 _ATTEMPTS = 40
@@ -30,6 +31,7 @@ def write_standalone(replica: Replica, draft: Draft) -> Written:
         if built is None:
             return unchanged(base)
         if _commit(replica, built):
+            tidy_now_and_then(replica.git, built.tip.seq)
             return built.written()
         expected = base.ledger.oid.hex()
     text = f"{_ATTEMPTS} times in a row another writer of {replica.ns} was faster"

@@ -19,6 +19,7 @@ from gitkv.client.replica import Heads, Replica
 from gitkv.client.values import Written
 from gitkv.errors import ConflictError, KeyNotFoundError, NotLeaderError, RejectedError, ToolError, UnavailableError
 from gitkv.git.ancestry import is_ancestor
+from gitkv.git.housekeeping import tidy_now_and_then
 from gitkv.git.local_pack import PackStoring
 from gitkv.git.ssh_pipe import SshPipe
 from gitkv.ledger.compose import Tip
@@ -170,6 +171,7 @@ class _TeamWrite:
         finally:
             built.pack.close()
         self._advance(built)
+        tidy_now_and_then(self._replica.git, built.tip.seq)
         return built.written(outcome.receipt.watchlog.hex() if outcome.receipt else "")
 
     def _answer(self, line: PushLine, built: Built) -> Outcome:
