@@ -5,11 +5,12 @@ from __future__ import annotations
 from gitkv.errors import IntegrityError
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.ledger.policy_rules import judge_identity, judge_policy_change, judge_signature
+from gitkv.ledger.policy_text import parse_policy
 from gitkv.ledger.policy_tree import policy_text
 from gitkv.model.commit import CLOCK_SKEW_MAX_S, Commit, parse_commit
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import POLICY_REF, RefUpdate
-from gitkv.model.verdict import CONFLICT, POLICY, FormError, Reason, Verdict, reason, refuse
+from gitkv.model.verdict import ACCEPTED, CONFLICT, POLICY, FormError, Reason, Verdict, reason, refuse
 from gitkv.ports import ObjectStore
 
 COMMITS_MAX = 64
@@ -17,17 +18,26 @@ PACK_BYTES_MAX = 8 << 20
 
 
 def judge_policy_push(stargate: Stargate, move: RefUpdate, objects: ObjectStore, judged_by: JudgedPolicy) -> Verdict:
-    """Every commit is judged by the policy as it stood before the push, so no change is used by the push that brings it."""
+    """Every commit is judged by the policy as it stood before the push, so no change is used by the push that brings it.
+
+    Behind the first it is judged by the commit before it, too: who takes a right away has not got it any more, and whoever judges the
+    history later knows of commits, not of pushes.
+    """
     if move.old != judged_by.commit:
         hint = "fetch, rebase, and push again"
         return refuse([reason(CONFLICT, "base.stale", POLICY_REF, judged_by.commit.hex(), bytes(move.old).hex(), hint)])
-    reasons: list[Reason] = []
+    before = judged_by
     try:
-        for oid, commit, parent in _read_chain(Oid(move.new), judged_by.commit, objects):
-            reasons += _judge_commit(stargate, judged_by, (oid, commit, parent), objects)
+        for link in _read_chain(Oid(move.new), judged_by.commit, objects):
+            reasons = _judge_commit(stargate, judged_by, link, objects)
+            if not reasons and before is not judged_by:
+                reasons = _judge_commit(stargate, before, link, objects)
+            if reasons:
+                return refuse(reasons)
+            before = JudgedPolicy(link[0], parse_policy(policy_text(link[0], objects.read)))
     except FormError as error:
-        reasons.append(error.reason)
-    return refuse(reasons)
+        return refuse([error.reason])
+    return ACCEPTED
 
 
 def _judge_commit(stargate: Stargate, judged_by: JudgedPolicy, link: tuple[Oid, Commit, Commit], objects: ObjectStore) -> list[Reason]:

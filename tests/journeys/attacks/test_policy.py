@@ -85,6 +85,19 @@ def test_a_policy_change_and_its_use_do_not_come_together(world: World, admin_fo
 
 
 @harmless
+def test_a_right_taken_away_is_gone_for_the_next_commit_of_the_same_push(world: World, admin_forge: Forge) -> None:
+    """Alice steps down in the first commit and goes on as admin in the second."""
+    text = replaced(policy_text(world), "  bob:\n", "  bob:\n    admin: true\n")
+    left = re.sub(rb"(  alice:\n)    admin: true[^\n]*\n", rb"\1", text)
+    first = admin_forge.policy_change(left)
+    second = admin_forge.policy_change(commented(left), base=Oid(bytes(first.updates[0].new)))
+    both = second._replace(
+        objects=first.objects | second.objects, updates=(RefUpdate(POLICY_REF, first.updates[0].old, second.updates[0].new),)
+    )
+    assert_refused(admin_forge.push(both), 3, "policy.admin")
+
+
+@harmless
 def test_the_policy_does_not_go_back(world: World, admin_forge: Forge, unharmed: Unharmed) -> None:
     older = admin_forge.policy_commit()
     assert admin_forge.push(admin_forge.policy_change(commented(policy_text(world)))).accepted
