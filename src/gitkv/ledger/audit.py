@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from gitkv.ledger.audit_lines import META_BYTES_MAX, gone_line, live_line, only_expiry_is_wrong, parse_live, parse_meta
+from gitkv.ledger.audit_lines import META_BYTES_MAX, created_line, gone_line, live_line, only_expiry_is_wrong, parse_live, parse_meta
 from gitkv.ledger.audit_tree import Loader, MalformedError, MapDiff, Root, TreeWalk, malformed, read_blobs
 from gitkv.model.oid import EMPTY_TREE, Oid
 from gitkv.model.verdict import INTEGRITY, POLICY, REASONS_MAX, Reason, reason
@@ -250,9 +250,13 @@ class _Step:
             self._refuse(INTEGRITY, "meta.form", name, "metadata only for keys that exist", "metadata without a value")
 
     def _judge_live(self, kept: Iterable[bytes], ledger: _Ledger, live: MapDiff) -> None:
+        seq, new, old, sizes, metas = self._facts.seq, ledger.data.new, ledger.data.old, ledger.sizes, ledger.metas
         for name in kept:
-            expected = ledger.live_line(name, self._facts.seq, live.old.get(name))
             got = live.new.get(name)
+            if name in sizes and name not in old and name not in metas:  # a plain new key: nearly all of a bulk load
+                expected: bytes | None = created_line(name, seq, new[name], sizes[name])
+            else:
+                expected = ledger.live_line(name, seq, live.old.get(name))
             if expected is None or got != expected:
                 self._refuse(INTEGRITY, "index.lie", name, expected or "a changed live line", got or "no change")
 

@@ -81,6 +81,11 @@ def live_line(name: bytes, seq: int, value: tuple[bytes, int | bytes], kept: Liv
     return b'{"created":%b,%b"key":"%b","mod":%d,"oid":"%b","size":%b,"versions":%d}' % (created, meta, name, seq, value[0], size, versions)
 
 
+def created_line(name: bytes, seq: int, value: bytes, size: int) -> bytes:
+    """The line 5.4 asks for of a key made by transaction `seq`, without metadata. `value`: the blob's raw id."""
+    return b'{"created":%d,"key":"%b","mod":%d,"oid":"%b","size":%d,"versions":1}' % (seq, name, seq, value.hex().encode(), size)
+
+
 def gone_line(name: bytes, seq: int) -> bytes:
     return b'{"key":"%b","mod":%d}' % (name, seq)
 

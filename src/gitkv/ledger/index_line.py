@@ -62,6 +62,14 @@ def format_live(line: LiveLine) -> bytes:
         line.created, ctype, expires, line.name, line.mod, line.oid.hex().encode(), line.size, line.versions)  # fmt: skip
 
 
+def format_created(name: bytes, seq: int, oid: Oid, put: tuple[int, str, int]) -> bytes:
+    """The line of a key that transaction `seq` makes; `put`: size, content type, expiry. A bulk load makes little else."""
+    size, ctype, expires = put
+    if ctype or expires:
+        return format_live(LiveLine(name, seq, seq, oid, size, 1, ctype, expires))
+    return b'{"created":%d,"key":"%b","mod":%d,"oid":"%b","size":%d,"versions":1}\n' % (seq, name, seq, oid.hex().encode(), size)
+
+
 def parse_live(line: bytes) -> LiveLine:
     """Raises FormError unless the line is canonical."""
     match = _LIVE.fullmatch(line)

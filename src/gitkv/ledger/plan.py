@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gitkv.ledger.index_line import LiveLine, format_gone, format_live, format_meta, parse_live
+from gitkv.ledger.index_line import LiveLine, format_created, format_gone, format_live, format_meta, parse_live
 from gitkv.ledger.ordered_tree import Edit, Emit, Load
 from gitkv.ledger.roots import IndexTrees, open_index, open_ledger, write_root
 from gitkv.model.oid import BLOB, Oid, hash_object
@@ -78,7 +78,7 @@ class _Edits:
         if before is None:
             oid = self._emit(BLOB, value)
             self.data.append((name, oid))
-            line = LiveLine(name, self._seq, self._seq, oid, len(value), 1, ctype, expires)
+            line = format_created(name, self._seq, oid, (len(value), ctype, expires))
             if self._gone_before.root is not None and self._gone_before.get(name) is not None:
                 self.gone.append((name, None))
             if ctype or expires:
@@ -88,12 +88,12 @@ class _Edits:
             oid = hash_object(BLOB, value)
             if (old.oid, old.ctype, old.expires) == (oid, ctype, expires):
                 return
-            line = LiveLine(name, old.created, self._seq, oid, len(value), old.versions + 1, ctype, expires)
+            line = format_live(LiveLine(name, old.created, self._seq, oid, len(value), old.versions + 1, ctype, expires))
             if old.oid != oid:
                 self.data.append((name, self._emit(BLOB, value)))
             if (old.ctype, old.expires) != (ctype, expires):
                 self._say(name, ctype, expires)
-        self.live.append((name, format_live(line)))
+        self.live.append((name, line))
 
     def delete(self, old: LiveLine) -> None:
         self.data.append((old.name, None))
