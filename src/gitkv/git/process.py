@@ -80,13 +80,20 @@ def start(
     pipe = subprocess.PIPE
     try:
         return subprocess.Popen(command, env=env, cwd=cwd or None, stdin=pipe, stdout=pipe, stderr=stderr)
-    except (FileNotFoundError, NotADirectoryError):
-        if cwd and not os.path.isdir(cwd):
-            raise ToolError(f"{printable(cwd)} is not a directory") from None
-        hint = f"install git {GIT_VERSION_MIN} or newer and put it on PATH" if command[0] == "git" else "check the command and PATH"
-        raise ToolError(f"the program {printable(command[0])} was not found", hint=hint) from None
     except OSError as error:
-        raise ToolError(f"{printable(command[0])} could not be started: {error.strerror}") from error
+        raise _not_started(command[0], env, cwd, error) from error
+
+
+def _not_started(program: str, env: Mapping[str, str], cwd: str, error: OSError) -> ToolError:
+    """Why a process could not be started. A folder of PATH that may not be read hides whether the program is there at all."""
+    from shutil import which  # only on the way out
+
+    if cwd and not os.path.isdir(cwd):
+        return ToolError(f"{printable(cwd)} is not a directory")
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)) or which(program, path=env.get("PATH")) is None:
+        hint = f"install git {GIT_VERSION_MIN} or newer and put it on PATH" if program == "git" else "check the command and PATH"
+        return ToolError(f"the program {printable(program)} was not found", hint=hint)
+    return ToolError(f"{printable(program)} could not be started: {error.strerror}")
 
 
 def end_process(process: subprocess.Popen[bytes]) -> None:

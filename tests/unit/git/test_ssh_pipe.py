@@ -130,3 +130,9 @@ def test_a_silent_server_is_given_up_and_its_client_ended() -> None:
 def test_a_missing_client_is_named() -> None:
     with pytest.raises(ToolError, match="no-such-ssh was not found"):
         SshPipe().start(URL, _environment("no-such-ssh -v"), {})
+
+
+def test_a_client_that_nobody_may_run_counts_as_missing(tmp_path: Path) -> None:
+    (tmp_path / "plain-file").write_text("#!/bin/sh\n")
+    with pytest.raises(ToolError, match="plain-file was not found"):
+        SshPipe().start(URL, _environment("plain-file -v") | {"PATH": str(tmp_path)}, {})
