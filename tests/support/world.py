@@ -140,10 +140,12 @@ class World:
         return dict(line.split(" ") for line in done.out.decode().splitlines())
 
     def wait_for_mirror(self, ns: str = "main", timeout_s: float = 20.0) -> None:
-        """Until the mirror's ledger is Stargate's, and Stargate has noted that."""
+        """Until the mirror's ledger and policy are Stargate's, and Stargate has noted that."""
 
         def caught_up() -> bool:
             ours, shown = self.refs(self.gate), self.refs(self.mirror)
+            if ours["refs/heads/main"] != shown.get("refs/heads/main"):
+                return False
             return ours.get(f"refs/kv/{ns}") == shown.get(f"refs/kv/{ns}") == ours.get(f"refs/kv-mirror/{ns}")
 
         wait_until(caught_up, timeout_s)
