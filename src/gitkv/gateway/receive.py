@@ -89,7 +89,9 @@ def apply_tips(stargate: Stargate, judged: JudgedPush, judged_by: JudgedPolicy, 
     """Commits judged tips with a watchlog entry each; to be called with `stargate.moving` held. Raises ConflictError."""
     last = judged.tips[-1]
     ns, epoch = last.ns, last.ledger.attestation.epoch
-    first = judged.tips[0].ledger.commit.parents[0]
+    first, actual = judged.tips[0].ledger.commit.parents[0], stargate.refs.read(ledger_ref(ns)) or ZERO_OID
+    if actual != first:  # known before anything is written that would have to be undone
+        raise ConflictError("another push was first", expected=first.hex(), actual=actual.hex())
     log_before = stargate.watchlog_tip(last)
     entries, log = [], log_before
     for tip in judged.tips:
