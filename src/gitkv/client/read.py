@@ -78,8 +78,14 @@ def _find(replica: Replica, key: str, place: Place, allow_expired: bool) -> tupl
     if line is None:
         raise KeyNotFoundError(f"key {key} does not exist" + (f" at {place.at}" if place.at else ""))
     if not allow_expired and line.is_expired(replica.edge.now_s()):
-        raise ExpiredError(f"key {key} expired at {line.expires} (seconds since 1970)", hint="read it anyway with --allow-expired")
+        raise ExpiredError(f"key {key} expired at {_moment(line.expires)}", hint="read it anyway with --allow-expired")
     return commit, line
+
+
+def _moment(seconds: int) -> str:
+    import time  # only for this message
+
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
 
 
 def malformed_index(commit: LedgerCommit, error: FormError) -> IntegrityError:
