@@ -46,7 +46,8 @@ class Signer(Protocol):
 class Verifier(Protocol):
     """Checks commit signatures against a set of keys."""
 
-    def verify(self, payload: bytes, armour: bytes, keys: Sequence[PublicKey], now_s: int) -> Signature: ...
+    def verify(self, payload: bytes, armour: bytes, keys: Sequence[PublicKey], now_s: int) -> Signature:
+        """`armour`: as in the commit, empty for none; `now_s`: seconds since 1970 by which keys expire (spec/policy 6)."""
 
 
 class Clock(Protocol):

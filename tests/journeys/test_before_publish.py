@@ -219,6 +219,17 @@ def test_a_restoration_cannot_be_pushed(stage: Stage) -> None:
     assert_refused(stage.bob.push(stage.bob.transaction(bend=empty)), 3, "transaction.empty")
 
 
+def test_the_audit_outlives_refs_that_could_not_be_read_for_a_while(stage: Stage) -> None:
+    path = stage.world.gate / "packed-refs"
+    whole = path.read_bytes()
+    path.write_bytes(b"")
+    wait_until(lambda: events(stage.world, "audit.failed"), 20)
+    path.write_bytes(whole)
+    stage.carol.push_good()
+    stage.world.wait_for_mirror()
+    check_invariants(stage.world)
+
+
 # --- others who built on the bad state -------------------------------------------------------------------------------------------------
 
 
@@ -255,6 +266,39 @@ def test_sound_transactions_behind_a_violation_are_applied_again(stage: Stage) -
     stage.wait_for_restoration()
     _check_applied_again(stage, chain)
     stage.carol.push_good()
+
+
+def _bomb(plan: Plan, emit: Emit) -> Plan:
+    """10^10 names in some nodes, behind a prefix of the writer's own."""
+    oid = emit(TREE, b"".join(b"100644 f%d\0" % n + emit(BLOB, b"f") for n in range(10)))
+    for _ in range(9):
+        oid = emit(TREE, b"".join(b"40000 f%d!\0" % n + oid for n in range(10)))
+    return plan._replace(ledger_tree=emit(TREE, b"40000 data\0" + oid))
+
+
+LARGE = b"x" * ((1 << 20) + 1)
+LATER: dict[str, tuple[dict[bytes, Put | None], Bend]] = {
+    "a pointer": ({b"worse": Put(POINTER)}, GOOD),
+    "a value that is too large": ({b"worse": Put(LARGE)}, GOOD),
+    "only a type for a value that is": ({b"bad": Put(LARGE, "text/plain")}, GOOD),
+    "a tree that never ends": ({b"worse": Put(b"v")}, Bend(trees=_bomb)),
+}
+
+
+@pytest.mark.parametrize("later", LATER)
+def test_a_violation_behind_a_violation_is_not_applied_again_and_does_not_hold_up_the_rest(stage: Stage, later: str) -> None:
+    changes, bend = LATER[later]
+    first = pruned(stage.bob.transaction({b"bad": Put(LARGE)}))
+    stage.carol.made |= stage.bob.made
+    second = pruned(stage.carol.transaction(changes, bend, base=stage.carol.tip_of(first)))
+    moves = tuple(last._replace(old=before.old) for before, last in zip(first.updates, second.updates, strict=True))
+    assert stage.carol.push(second._replace(objects=first.objects | second.objects, updates=moves)).accepted
+    stage.wait_for_restoration()
+    assert [entry["seq"] for entry in events(stage.world, "audit.not-reapplied")] == [second.said.seq]
+    assert (stage.value(b"bad"), stage.value(b"worse")) == (None, None)
+    stage.carol.push_good()
+    stage.world.wait_for_mirror()
+    check_invariants(stage.world)
 
 
 @pytest.mark.parametrize("times", [2, 3, 4])

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gitkv.daemon.ssh_server import CONNECTIONS_MAX, SshServer
-from gitkv.errors import GitKvError, ToolError, UnavailableError
+from gitkv.errors import ToolError, UnavailableError
 from gitkv.gateway import maintain
 from gitkv.gateway.background_audit import audit_pending
 from gitkv.gateway.mirror import Mirror
@@ -25,12 +25,12 @@ from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ref_store import PackedRefStore
 from gitkv.git.repository import discover
-from gitkv.model.verdict import FormError
 from gitkv.sign.gateway_key import Ed25519Signer
 from gitkv.sign.verifier import SignatureVerifier
 from gitkv.telemetry.clock import SystemClock
 
 DRAIN_TIMEOUT_S = 30.0
+WORKER_PAUSE_S = 1.0
 # An audit makes many small values and no circles: the collector's usual eagerness costs it a tenth of its time.
 _COLLECTOR_THRESHOLDS = (50_000, 20, 50)
 LOCAL_MIRROR_INTERVAL_S = 0.05
@@ -128,12 +128,10 @@ class _Workers:
         if interval is None:
             interval = LOCAL_MIRROR_INTERVAL_S if url.startswith(("/", "file://")) else REMOTE_MIRROR_INTERVAL_S
         mirror = Mirror(stargate, url, interval)
-        self._threads = [
-            threading.Thread(target=self._audit, name="audit"),
-            threading.Thread(target=maintain.run, args=(stargate, self._stopping), name="maintain"),
-        ]
+        works: dict[str, Callable[[], None]] = {"audit": self._audit, "maintenance": lambda: maintain.run(stargate, self._stopping)}
         if url:
-            self._threads.append(threading.Thread(target=mirror.run, args=(self._stopping,), name="mirror"))
+            works["mirror"] = lambda: mirror.run(self._stopping)
+        self._threads = [threading.Thread(target=self._keep, args=(name, work), name=name) for name, work in works.items()]
 
     def start(self) -> None:
         for thread in self._threads:
@@ -146,12 +144,18 @@ class _Workers:
         for thread in self._threads:
             thread.join(DRAIN_TIMEOUT_S)
 
+    def _keep(self, name: str, work: Callable[[], None]) -> None:
+        """A worker outlives whatever fails in it, a defect of ours too: without it nothing would be published or rolled up any more."""
+        while not self._stopping.is_set():
+            try:
+                work()
+            except Exception as error:
+                self._stargate.report(f"{name}.failed", {"detail": f"{type(error).__name__}: {error}"})
+                self._stopping.wait(WORKER_PAUSE_S)
+
     def _audit(self) -> None:
         seen = -1
         while not self._stopping.is_set():
             for ns in self._stargate.namespaces():
-                try:
-                    audit_pending(self._stargate, ns)
-                except (GitKvError, FormError, OSError) as error:  # the worker lives on; the next round tries again
-                    self._stargate.report("audit.failed", {"ns": ns, "detail": str(error)})
+                audit_pending(self._stargate, ns)
             seen = self._stargate.wait_for_move(seen, timeout_s=1.0)

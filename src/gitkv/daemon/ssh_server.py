@@ -19,7 +19,9 @@ from gitkv.gateway.stargate import Stargate
 from gitkv.model.identity import PublicKey
 
 LOGIN_TIMEOUT_S = 20
-CONNECTIONS_MAX = 128
+WAITING_MAX = 128  # connections that have not logged in yet
+CONNECTIONS_MAX = 128  # that have
+CONNECTIONS_OF_ONE_MAX = 32  # of one principal: nobody keeps out those who could stop them
 SESSIONS_MAX = 16  # at once, of one principal
 
 _COMMAND = re.compile(r"git[ -](receive-pack|upload-pack) '?/?([A-Za-z0-9._/~-]{1,255})'?")
@@ -30,23 +32,54 @@ _EXCHANGE = ["curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nis
 Session = Callable[["asyncssh.SSHServerProcess[bytes]", Stargate, str], Awaitable[int]]
 
 
+class Connections:
+    """Who stands at the door and who is in: a stranger takes nobody's place."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[PolicyKeys, asyncssh.SSHServerConnection] = {}  # the oldest first
+        self._inside: dict[PolicyKeys, str] = {}  # to the principal's name
+
+    def knock(self, one: PolicyKeys, connection: asyncssh.SSHServerConnection) -> None:
+        """When too many wait, the one that has waited longest goes: whoever has a key is through in a moment."""
+        if len(self._waiting) >= WAITING_MAX:
+            self._waiting.pop(next(iter(self._waiting))).abort()
+        self._waiting[one] = connection
+
+    def enter(self, one: PolicyKeys, principal: str) -> bool:
+        """Whether there is room for one more of this principal's."""
+        self._waiting.pop(one, None)
+        if len(self._inside) >= CONNECTIONS_MAX or list(self._inside.values()).count(principal) >= CONNECTIONS_OF_ONE_MAX:
+            return False
+        self._inside[one] = principal
+        return True
+
+    def leave(self, one: PolicyKeys) -> None:
+        """Harmless for one that was sent away before."""
+        self._waiting.pop(one, None)
+        self._inside.pop(one, None)
+
+
 class PolicyKeys(asyncssh.SSHServer):
     """One connection: knows after the log-in which principal it belongs to."""
 
-    def __init__(self, stargate: Stargate, connections: set[PolicyKeys]) -> None:
+    def __init__(self, stargate: Stargate, connections: Connections) -> None:
         self._stargate = stargate
         self._connections = connections
         self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
-        if len(self._connections) >= CONNECTIONS_MAX:
-            conn.abort()
-            return
-        self._connections.add(self)
+        self._connections.knock(self, conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.discard(self)
+        self._connections.leave(self)
+
+    def auth_completed(self) -> None:
+        assert self._connection is not None
+        who = str(self._connection.get_extra_info("principal"))
+        if not self._connections.enter(self, who):
+            self._stargate.report("login.refused", {"peer": _peer(self._connection), "who": who, "why": "too many connections"})
+            self._connection.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, "too many connections at once")
 
     def begin_auth(self, username: str) -> bool:
         return True
@@ -83,7 +116,7 @@ class SshServer:
         self._stargate = stargate
         self._names = names
         self._host_key = host_key
-        self._connections: set[PolicyKeys] = set()
+        self._connections = Connections()
         self._sessions: dict[asyncio.Task[object], str] = {}
         self._acceptors: list[asyncssh.SSHAcceptor] = []
 

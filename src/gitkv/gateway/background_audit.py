@@ -7,7 +7,7 @@ state; later transactions that are sound by themselves are applied again, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gitkv.errors import GitKvError, IntegrityError
@@ -17,15 +17,13 @@ from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.gateway.watchlog import Entry
 from gitkv.git.audit_loader import AuditLoader
 from gitkv.git.pack import PackWriter
+from gitkv.ledger.audit import StepAudit
 from gitkv.ledger.compose import Tip, compose, read_tip
 from gitkv.ledger.index_line import parse_meta
 from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.policy_audit import audit_under
-from gitkv.ledger.policy_rules import allowed_ranges, in_ranges
 from gitkv.ledger.roots import open_ledger
-from gitkv.ledger.tree_diff import differences
 from gitkv.model.commit import parse_commit
-from gitkv.model.key import is_name
 from gitkv.model.oid import BLOB, COMMIT, Oid
 from gitkv.model.policy import Principal
 from gitkv.model.refs import Namespace, RefUpdate, audited_ref
@@ -44,11 +42,10 @@ def audit_pending(stargate: Stargate, ns: Namespace) -> int:
     audited = 0
     for pending in list(pending_entries(stargate, ns)):
         before = _audited_tip(stargate, ns)
-        after = read_tip(pending.entry.ledger, pending.entry.index_oid, stargate.objects.read)
-        reasons, signer = _audit(stargate, pending, before, after)
+        audit, signer = _audit(stargate, pending, before)
         audited += 1
-        if reasons:
-            _answer_violation(stargate, ns, pending, signer, reasons)
+        if audit.reasons:
+            _answer_violation(stargate, ns, pending, signer, audit.reasons)
             return audited + audit_pending(stargate, ns)
         _mark(stargate, ns, pending.entry_oid)
         stargate.report("audit.passed", {"ns": ns, "seq": pending.entry.seq, "ledger": pending.entry.ledger.hex()})
@@ -75,14 +72,18 @@ def _audited_tip(stargate: Stargate, ns: Namespace) -> Tip:
     mark = stargate.refs.read(audited_ref(ns))
     if mark is None:
         raise IntegrityError(f"refs/kv-audited/{ns} is missing")
-    entry = stargate.entry(mark)
+    return _tip_of(stargate, stargate.entry(mark))
+
+
+def _tip_of(stargate: Stargate, entry: Entry) -> Tip:
     return read_tip(entry.ledger, entry.index_oid, stargate.objects.read)
 
 
-def _audit(stargate: Stargate, pending: Pending, before: Tip, after: Tip) -> tuple[list[Reason], Principal | None]:
-    judged_by = stargate.policy_at(pending.entry.policy)
+def _audit(stargate: Stargate, pending: Pending, before: Tip) -> tuple[StepAudit, Principal | None]:
+    """By the policy that admitted it; `before`: what it was built on."""
+    judged_by, after = stargate.policy_at(pending.entry.policy), _tip_of(stargate, pending.entry)
     signer = _signer(stargate, after, judged_by)
-    return audit_under(judged_by.policy, (before, after), signer, AuditLoader(stargate.objects)).reasons, signer
+    return audit_under(judged_by.policy, (before, after), signer, AuditLoader(stargate.objects)), signer
 
 
 def _signer(stargate: Stargate, tip: Tip, judged_by: JudgedPolicy) -> Principal | None:
@@ -112,50 +113,55 @@ def _answer_violation(stargate: Stargate, ns: Namespace, bad: Pending, signer: P
         text = f"restore {ns}@{good.seq}\n\nTransaction {bad.entry.txn} ({ns}@{bad.entry.seq}) failed the audit:\n" + "\n".join(said)
         restored = _author(stargate, current, Plan(*good.trees, 0, 0), spool(stargate), text)
         stargate.report("audit.restored", {"ns": ns, "seq": restored.seq, "state_of": good.seq})
-        for pending in later:
-            _apply_again(stargate, pending, signer)
+        for base, pending in zip([bad, *later], later, strict=False):
+            _apply_again(stargate, base, pending, signer)
         # The mark moves last: a gateway killed before it finds the violation again and does all of this once more, which loses nothing.
         end = stargate.tip(ns)
         assert end is not None
         _mark(stargate, ns, stargate.watchlog_tip(end))
 
 
-def _apply_again(stargate: Stargate, pending: Pending, suspended: Principal | None) -> None:
+def _apply_again(stargate: Stargate, base: Pending, pending: Pending, suspended: Principal | None) -> None:
+    """Applies a transaction that was built on `base`, if it is right by itself: the gateway signs no violation of anybody's."""
     fields: dict[str, object] = {"ns": pending.entry.ns, "seq": pending.entry.seq, "txn": pending.entry.txn}
     try:
-        judged_by = stargate.policy_at(pending.entry.policy)
-        after = read_tip(pending.entry.ledger, pending.entry.index_oid, stargate.objects.read)
-        signer = _signer(stargate, after, judged_by)
-        if signer is None or signer == suspended:
-            stargate.report("audit.not-reapplied", {**fields, "why": "signed by the suspended writer, or by the gateway"})
+        before = _tip_of(stargate, base.entry)
+        audit, signer = _audit(stargate, pending, before)
+        if signer is None or signer == suspended or audit.reasons:
+            why = audit.reasons[0].text() if audit.reasons else "signed by the suspended writer, or by the gateway"
+            stargate.report("audit.not-reapplied", {**fields, "why": why})
             return
-        changes = _changes(stargate, judged_by, signer, after)
         current = stargate.tip(pending.entry.ns)
         assert current is not None
+        changes = _changes(stargate, audit.changes, (before, _tip_of(stargate, pending.entry), current))
         writer = spool(stargate)
         plan = plan_changes(current.trees, current.seq + 1, changes, stargate.objects.read, writer.add)
-        if plan.keys_set + plan.keys_del:
-            of = f"{pending.entry.ns}@{pending.entry.seq} of {signer.name}"
-            text = f"apply {of} again\n\nIt was undone together with a violation before it."
-            _author(stargate, current, plan, writer, text)
+        if plan.keys_set + plan.keys_del == 0:
+            stargate.report("audit.not-reapplied", {**fields, "why": "without what was undone it changes nothing"})
+            return
+        of = f"{pending.entry.ns}@{pending.entry.seq} of {signer.name}"
+        text = f"apply {of} again\n\nIt was undone together with a violation before it."
+        _author(stargate, current, plan, writer, text)
         stargate.report("audit.reapplied", fields)
     except (FormError, GitKvError) as error:
         stargate.report("audit.not-reapplied", {**fields, "why": str(error)})
 
 
-def _changes(stargate: Stargate, judged_by: JudgedPolicy, signer: Principal, after: Tip) -> Changes:
-    """What a transaction changed against its own parent, as far as its signer may. Raises FormError on malformed trees."""
-    objects = stargate.objects
-    parent = parse_commit(objects.read(after.ledger.commit.parents[0], COMMIT)).tree
-    old, new = open_ledger(parent, objects.read), open_ledger(after.ledger.commit.tree, objects.read)
-    ranges = allowed_ranges(judged_by.policy, after.ns, signer.name)
+def _changes(stargate: Stargate, audited: Iterable[tuple[bytes, Oid | None]], tips: tuple[Tip, Tip, Tip]) -> Changes:
+    """What a transaction changed; `tips`: its base, itself, and where it is to be applied.
+
+    New metadata of a value that it did not set goes with that value only: another one was somebody else's, and is undone.
+    """
+    read = stargate.objects.read
+    before, after, current = [open_ledger(tip.ledger.commit.tree, read) for tip in tips]
     changes: dict[bytes, Put | None] = {}
-    names = {found.name for found in differences(old.data, new.data)} | {found.name for found in differences(old.meta, new.meta)}
-    for name in sorted(names):
-        if is_name(name) and in_ranges(name, ranges):
-            value, meta = new.data.get(name), new.meta.get(name)
-            ctype, expires = parse_meta(objects.read(Oid(meta), BLOB)) if meta is not None else ("", 0)
-            changes[name] = None if value is None else Put(objects.read(Oid(value), BLOB), ctype, expires)
+    for name, value in audited:
+        if value is None:
+            changes[name] = None
+        elif before.data.get(name) != value or current.data.get(name) == value:
+            meta = after.meta.get(name)
+            ctype, expires = parse_meta(read(Oid(meta), BLOB)) if meta is not None else ("", 0)
+            changes[name] = Put(read(value, BLOB), ctype, expires)
     return changes
 
 

@@ -65,7 +65,7 @@ class Mirror:
         if not wanted:
             return MirrorOutcome("current")
         moves = [transport.Push(oid, ref) for ref, oid in sorted(wanted.items())]
-        statuses = transport.push(stargate.git, self._url, moves, timeout_s=PUSH_TIMEOUT_S).refs
+        statuses = transport.push(stargate.git, self._url, moves, timeout_s=PUSH_TIMEOUT_S)
         bad = {ref: status for ref, status in statuses.items() if status.state not in (transport.OK, transport.UP_TO_DATE)}
         if bad:
             ref, status = min(bad.items(), key=lambda entry: entry[1].state != transport.REJECTED)

@@ -1,4 +1,4 @@
-"""Judging a push to the policy branch: admins only, one line of commits, never into a state that nobody could change (spec/policy)."""
+"""Judging a push to the policy branch: admins only, one line of commits, never into a state that nobody could change (spec/policy 9)."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ from gitkv.gateway.judge import JudgedPush, Pushed, judge_transaction
 from gitkv.gateway.policy_push import judge_policy_push
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.gateway.watchlog import entry_of, write_entry
-from gitkv.git.object_store import GitObjectStore
+from gitkv.git.object_store import GitObjectStore, ObjectTooLargeError
 from gitkv.git.quarantine import Quarantine, QuarantinedPack
 from gitkv.ledger.compose import Tip
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object
 from gitkv.model.policy import VERIFY_BEFORE_ACK
 from gitkv.model.refs import POLICY_REF, RefUpdate, audited_ref, index_ref, ledger_ref, watchlog_ref
-from gitkv.model.verdict import ACCEPTED, CONFLICT, INTEGRITY, Verdict, reason, refuse
+from gitkv.model.verdict import ACCEPTED, CONFLICT, INTEGRITY, POLICY, Verdict, reason, refuse
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush
 
 READ_BYTES_MAX = 16 << 20  # nothing a judge reads whole comes near it; values are measured, not read
@@ -48,6 +48,8 @@ def receive(stargate: Stargate, push: TransactionPush | PolicyPush, quarantine: 
             if isinstance(push, PolicyPush):
                 return _receive_policy(stargate, push.policy_move, objects, (quarantine, pack))
             return _receive_transaction(stargate, Pushed(push, objects, pack.oids), (quarantine, pack))
+    except ObjectTooLargeError as error:  # the sender's doing: nothing that was accepted comes near it
+        return Answer(refuse([reason(POLICY, "object.size", "pack", f"trees and texts of at most {READ_BYTES_MAX} bytes", str(error))]))
     finally:
         quarantine.discard()
 

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from gitkv.errors import ToolError
 from gitkv.git.pack import Pack
-from gitkv.git.process import Git, complaint, end_process
+from gitkv.git.process import TIDY_S, Git, complaint, end_process
 
 UNPACK_OBJECTS_MAX = 99  # git's transfer.unpackLimit is 100
 
@@ -49,7 +49,7 @@ class PackStoring:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._child.returncode is None:
-            end_process(self._child)
+            end_process(self._child, grace_s=TIDY_S)
 
 
 def store_pack(git: Git, pack: Pack) -> None:

@@ -31,6 +31,10 @@ _INFOS = re.compile(rb"[0-9a-f]{40} (?:missing|([a-z]+) ([0-9]+))\n")
 _INFO_BYTES = 1 << 16
 
 
+class ObjectTooLargeError(IntegrityError):
+    """An object is larger than its reader would ever hold; it was not read."""
+
+
 class _Answer(NamedTuple):
     kind: bytes  # b"" when missing
     size: int
@@ -41,7 +45,7 @@ class GitObjectStore:
     """ObjectStore of one repository; safe to share between threads.
 
     `quarantine_dir` (an objects directory) is searched before the repository's own objects. An object larger than `object_bytes_max` is
-    refused with IntegrityError before its body is read. Raises ToolError when git dies.
+    refused with ObjectTooLargeError before its body is read. Raises ToolError when git dies.
     """
 
     def __init__(self, git: Git, *, quarantine_dir: str = "", object_bytes_max: int = 1 << 30) -> None:
@@ -49,6 +53,7 @@ class GitObjectStore:
         self._object_bytes_max = object_bytes_max
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
+        self._pid = 0  # of the process that started it
         self._stderr: IO[bytes] | None = None
         self._trees: dict[Oid, bytes] = {}
 
@@ -182,14 +187,17 @@ class GitObjectStore:
             raise self._died(oid)
         size = int(fields[2])
         if size > self._object_bytes_max:
-            raise IntegrityError(f"object {oid.hex()} has {size} bytes, expected at most {self._object_bytes_max}")
+            raise ObjectTooLargeError(f"object {oid.hex()} has {size} bytes, expected at most {self._object_bytes_max}")
         data = stdout.read(size)
         if len(data) != size or stdout.read(1) != b"\n":
             raise self._died(oid)
         return _Answer(fields[1], size, data)
 
     def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is not None and self._pid != os.getpid():
+            self._end()  # a fork's copy: answers that the two processes share would go to either
         if self._child is None:
+            self._pid = os.getpid()
             self._stderr = scratch_file()
             self._child = self._git.popen("-c", "core.bigFileThreshold=1m", "cat-file", "--batch-command", "--buffer", stderr=self._stderr)
         return self._child

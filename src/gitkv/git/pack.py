@@ -68,9 +68,6 @@ class PackWriter:
     def __len__(self) -> int:
         return len(self._oids)
 
-    def __contains__(self, oid: Oid) -> bool:
-        return oid in self._oids
-
     def add(self, kind: bytes, body: bytes) -> Oid:
         """The object's id; the object is in the pack once, however often it is added."""
         # The hot path of every transaction: two table look-ups instead of formatting, no calls but hash, checksum and append.
@@ -128,7 +125,7 @@ _sha1, _adler32 = hashlib.sha1, zlib.adler32
 
 
 class Pack:
-    """A finished pack: `count` objects, `size` bytes, `name` (40 hex digits of its SHA-1). Read with `chunks`, as often as needed."""
+    """A finished pack of `count` objects; `trailer` is its SHA-1. Read with `chunks`, as often as needed."""
 
     def __init__(self, header: bytes, file: int, file_bytes: int, tail: bytes, oids: list[Oid]) -> None:
         self.oids = oids
@@ -141,14 +138,6 @@ class Pack:
     @property
     def count(self) -> int:
         return len(self.oids)
-
-    @property
-    def size(self) -> int:
-        return len(self._header) + self._file_bytes + len(self._tail) + OID_BYTES
-
-    @property
-    def name(self) -> str:
-        return self.trailer.hex()
 
     def body(self) -> Iterator[bytes]:
         """The objects, without header and trailer."""

@@ -6,8 +6,10 @@ Left to others: what the commands mean. Nothing here goes through a shell, and n
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import IO, NamedTuple
 
 from gitkv.errors import BusyError, ToolError, UnavailableError
@@ -20,6 +22,7 @@ GIT_VERSION_MIN = "2.39"
 # No hook or helper of a repository runs on our behalf, and no background repack starts behind a transaction.
 _SETTINGS = ("core.hooksPath=/dev/null", "protocol.ext.allow=never", "gc.auto=0", "maintenance.auto=false")
 _STDERR_BYTES_MAX = 64 * 1024
+TIDY_S = 5.0  # for an interrupted git to remove its lock files: what is killed leaves them, and they block whoever comes next
 
 
 class Completed(NamedTuple):
@@ -54,32 +57,38 @@ class Git:
 
     def run(self, *args: str, stdin: bytes = b"", check: bool = True, timeout_s: float | None = None) -> Completed:
         """Runs to the end. Raises ToolError when git is missing or (with `check`) fails, UnavailableError after `timeout_s`."""
-        process = self.popen(*args)
+        # git leaves its ssh behind when it is ended: a group of their own ends both. Not on a terminal, where a person may have to type.
+        own_group = timeout_s is not None and not os.isatty(0)
+        process = self.popen(*args, own_group=own_group)
         try:
             stdout, stderr = process.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired:
             raise UnavailableError(f"git {sub_command(args)} took longer than {timeout_s} s") from None
         finally:
             if process.returncode is None:
-                end_process(process)
+                end_process(process, grace_s=TIDY_S)
+                if own_group:
+                    _end_group(process.pid)
         done = Completed(stdout, stderr, process.returncode)
         if check and done.code != 0:
             raise failure(sub_command(args), done)
         return done
 
-    def popen(self, *args: str, stderr: int | IO[bytes] = subprocess.PIPE, settings: bool = True) -> subprocess.Popen[bytes]:
+    def popen(
+        self, *args: str, stderr: int | IO[bytes] = subprocess.PIPE, settings: bool = True, own_group: bool = False
+    ) -> subprocess.Popen[bytes]:
         """Starts git with pipes on stdin and stdout; `settings` off leaves the repository's configuration as it is found."""
         command = [*self._prefix, *(self._settings if settings else ()), *args]
-        return start(command, self.env, cwd=self.cwd, stderr=stderr)
+        return start(command, self.env, cwd=self.cwd, stderr=stderr, own_group=own_group)
 
 
 def start(
-    command: list[str], env: Mapping[str, str], *, cwd: str = "", stderr: int | IO[bytes] = subprocess.PIPE
+    command: list[str], env: Mapping[str, str], *, cwd: str = "", stderr: int | IO[bytes] = subprocess.PIPE, own_group: bool = False
 ) -> subprocess.Popen[bytes]:
-    """Starts a process with pipes. Raises ToolError when the program or the directory is not there."""
-    pipe = subprocess.PIPE
+    """Starts a process with pipes, if asked in a group of its own. Raises ToolError when the program or the directory is not there."""
+    pipe, group = subprocess.PIPE, 0 if own_group else None
     try:
-        return subprocess.Popen(command, env=env, cwd=cwd or None, stdin=pipe, stdout=pipe, stderr=stderr)
+        return subprocess.Popen(command, env=env, cwd=cwd or None, stdin=pipe, stdout=pipe, stderr=stderr, process_group=group)
     except OSError as error:
         raise _not_started(command[0], env, cwd, error) from error
 
@@ -96,8 +105,12 @@ def _not_started(program: str, env: Mapping[str, str], cwd: str, error: OSError)
     return ToolError(f"{printable(program)} could not be started: {error.strerror}")
 
 
-def end_process(process: subprocess.Popen[bytes]) -> None:
-    """Kills and reaps a child and closes its pipes; harmless when it is gone already."""
+def end_process(process: subprocess.Popen[bytes], *, grace_s: float = 0) -> None:
+    """Ends and reaps a child and closes its pipes; harmless when it is gone already. `grace_s`: for tidying up before it is killed."""
+    if grace_s and process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(grace_s)
     if process.poll() is None:
         process.kill()
     for pipe in (process.stdin, process.stdout, process.stderr):
@@ -107,6 +120,12 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
         except OSError:  # unflushed bytes for a reader that is gone
             pass
     process.wait()
+
+
+def _end_group(leader: int) -> None:
+    """Kills what an ended process has left of its group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def scratch_file() -> IO[bytes]:

@@ -2,7 +2,7 @@
 
 `git index-pack --strict` does the checking: it hashes every object (detecting collisions), proves that each object is well formed and that
 what it links to exists, and completes thin packs. Around it stand limits on size, objects, memory, processor time and patience, because
-half a megabyte can inflate to half a gigabyte (design: gateway "Quarantine", hostile inputs "Wire and pack").
+half a megabyte can inflate to half a gigabyte.
 Left to others: whether the objects are wanted (`ledger/`), and the record of intent around `adopt` (`gateway/`).
 """
 
@@ -43,7 +43,7 @@ _INDEX_PACK = ("-c", "core.bigFileThreshold=1m", "-c", "core.deltaBaseCacheLimit
                "-c", "core.packedGitLimit=64m", "index-pack", "--strict", "--stdin", "--fix-thin", "--threads=1")  # fmt: skip
 
 
-class PackRefused(GitKvError):  # the event's name in the gateway's vocabulary
+class PackRefused(GitKvError):  # named like the rule of the reason that is made of it
     """A pack from outside was not accepted; nothing of it is left. The message is one printable line.
 
     `exit_code`: 5 for a broken pack, 3 where it is whole and asks too much or tells an impossible time, 8 for a forged commit.
@@ -71,14 +71,12 @@ class Limits(NamedTuple):
 class QuarantinedPack(NamedTuple):
     """A checked pack. `oids`: the objects that were sent; `bases`: objects of ours that complete a thin pack, both in ascending order.
 
-    Paths are "" when it is empty.
+    `pack_path` is "" when it is empty.
     """
 
     pack_path: str
-    idx_path: str
     oids: tuple[Oid, ...]
     bases: tuple[Oid, ...]
-    directory: str
 
 
 class Quarantine:
@@ -224,7 +222,7 @@ class Quarantine:
         stem = os.path.join(self.objects_dir, "pack", f"pack-{name}")
         if self._count == 0:
             self._check_length(_HEADER_BYTES + _TRAILER_BYTES)
-            return QuarantinedPack("", "", (), (), self.objects_dir)
+            return QuarantinedPack("", (), ())
         try:
             with open(f"{stem}.idx", "rb") as file:
                 oids, offsets = index = read_index(file.read())
@@ -237,7 +235,7 @@ class Quarantine:
         self._check_sizes(f"{stem}.pack", index)
         sent = tuple([oid for oid, at in zip(oids, offsets, strict=True) if at < end])
         bases = tuple([oid for oid, at in zip(oids, offsets, strict=True) if at >= end])
-        return QuarantinedPack(f"{stem}.pack", f"{stem}.idx", sent, bases, self.objects_dir)
+        return QuarantinedPack(f"{stem}.pack", sent, bases)
 
     def _check_sizes(self, pack_path: str, index: PackIndex) -> None:
         found = find_oversize(pack_path, index.offsets, self._limits.blob_bytes_max, self._limits.other_bytes_max)

@@ -1,8 +1,8 @@
 """Two homes of refs: Stargate's single file, and an ordinary clone's.
 
-git's files backend renames one file per ref, so a crash between two of them leaves the ledger new and its index old (design: gateway, "Why
-Stargate speaks", 3). Stargate keeps all refs in `packed-refs`: one rename moves them all, and readers see all or nothing; stock git reads
-that file as it is. Left to others: which moves are allowed, and the record of intent around them.
+git's files backend renames one file per ref, so a crash between two of them leaves the ledger new and its index old (docs/adr/0004).
+Stargate keeps all refs in `packed-refs`: one rename moves them all, and readers see all or nothing; stock git reads that file as it is.
+Left to others: which moves are allowed, and the record of intent around them.
 """
 
 from __future__ import annotations

@@ -68,4 +68,7 @@ def _completed(process: subprocess.Popen[bytes]) -> Completed:
 def _not_found(found: Completed) -> ToolError:
     if b"not a git repository" in found.stderr:
         return ToolError("not inside a git repository", hint="create one with: git init")
+    if b"dubious ownership" in found.stderr:
+        hint = "it belongs to another user; if you trust it: git config --global --add safe.directory DIR"
+        return ToolError(f"git refuses to open the repository: {complaint(found.stderr)}", hint=hint)
     return ToolError(f"the repository cannot be opened: {complaint(found.stderr)}")

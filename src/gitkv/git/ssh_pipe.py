@@ -48,7 +48,7 @@ def parse_ssh_url(url: str) -> SshTarget:
     return SshTarget(found["user"] or "", found["host"].strip("[]"), found["port"] or "", path[1:] if path.startswith("/~") else path)
 
 
-def ssh_command(target: SshTarget, environ: Mapping[str, str], config: Mapping[str, str], service: str = "git-receive-pack") -> list[str]:
+def ssh_command(target: SshTarget, environ: Mapping[str, str], config: Mapping[str, str]) -> list[str]:
     """The client and its arguments, in git's order of choice: GIT_SSH_COMMAND, core.sshCommand, GIT_SSH, ssh."""
     import shlex  # only where a write goes over ssh
 
@@ -59,7 +59,7 @@ def ssh_command(target: SshTarget, environ: Mapping[str, str], config: Mapping[s
         raise ToolError(f"the ssh command {printable(chosen or '')} cannot be split into words: {error}") from None
     port = ["-p", target.port] if target.port else []
     host = f"{target.user}@{target.host}" if target.user else target.host
-    return [*client, *port, "--", host, f"{service} '{target.path}'"]
+    return [*client, *port, "--", host, f"git-receive-pack '{target.path}'"]
 
 
 class SshPipe:

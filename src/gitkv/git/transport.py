@@ -14,20 +14,18 @@ from typing import NamedTuple
 from gitkv.errors import IntegrityError, ToolError, UnavailableError
 from gitkv.git.packed_refs import is_ref
 from gitkv.git.process import Completed, Git, busy, complaint, failure
-from gitkv.git.urls import check_mirror_url, redact
-from gitkv.model.oid import ZERO_OID, Oid
+from gitkv.git.urls import redact
+from gitkv.model.oid import Oid
 from gitkv.model.refs import Ref
 from gitkv.model.verdict import printable
 
-__all__ = ["Push", "PushReport", "PushStatus", "check_mirror_url", "fetch", "ls_remote", "push", "redact"]
+FETCH_TIMEOUT_S = 300.0  # a host that takes a connection and says nothing would hold a reader for ever
 
 OK = "ok"
 UP_TO_DATE = "up-to-date"
-REJECTED = "rejected"  # this side saw that the move is no fast-forward, or that the lease does not hold
+REJECTED = "rejected"  # this side saw that the move is no fast-forward
 REMOTE_REJECTED = "remote rejected"
 ERROR = "error"  # the remote's answer was lost: the move may have happened
-
-MESSAGES_MAX = 100
 
 _LISTED = re.compile(rb"([0-9a-f]{40})\t([^\n]+)")
 _STATUS = re.compile(rb"([ +\-*!=])\t[^\t\n]*:([^\t\n]+)\t([^\n]*)")
@@ -36,14 +34,10 @@ _STATES = {"rejected": REJECTED, "remote rejected": REMOTE_REJECTED, "up to date
 
 
 class Push(NamedTuple):
-    """One ref to move to an object; a ZERO_OID deletes it.
-
-    `lease` allows a move that is no fast-forward, from exactly that value (ZERO_OID: from nothing).
-    """
+    """One ref to move forward to an object."""
 
     oid: Oid
     ref: Ref
-    lease: Oid | None = None
 
 
 class PushStatus(NamedTuple):
@@ -53,21 +47,14 @@ class PushStatus(NamedTuple):
     reason: str = ""
 
 
-class PushReport(NamedTuple):
-    """What became of every ref, and the lines the remote sent for people (printable)."""
-
-    refs: dict[Ref, PushStatus]
-    messages: tuple[str, ...]
-
-
-def fetch(git: Git, remote: str, refspecs: Sequence[str], *, check_objects: bool = True, timeout_s: float | None = None) -> None:
+def fetch(git: Git, remote: str, refspecs: Sequence[str], *, timeout_s: float = FETCH_TIMEOUT_S) -> None:
     """Fetches `refspecs` from a remote's name or address; local refs move all or none.
 
-    Raises UnavailableError when the remote cannot be read, IntegrityError when it sent objects that git refuses.
+    Raises UnavailableError when the remote cannot be read or falls silent, IntegrityError when it sent objects that git refuses.
     """
-    settings = ("-c", "fetch.fsckObjects=true") if check_objects else ()
     done = git.run(
-        *settings, "fetch", "--quiet", "--atomic", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules",
+        "-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--atomic",
+        "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules",
         "--no-prune", "--refmap=", "--end-of-options", remote, *refspecs, check=False, timeout_s=timeout_s,
     )  # fmt: skip
     if done.code != 0:
@@ -88,22 +75,21 @@ def ls_remote(git: Git, remote: str, patterns: Sequence[str] = (), *, timeout_s:
     return refs
 
 
-def push(git: Git, remote: str, moves: Sequence[Push], *, atomic: bool = True, timeout_s: float | None = None) -> PushReport:
-    """Pushes `moves`, never by force: a move with a lease happens only from exactly that value.
+def push(git: Git, remote: str, moves: Sequence[Push], *, timeout_s: float | None = None) -> dict[Ref, PushStatus]:
+    """Pushes `moves`, all or none and never by force; what became of each ref.
 
     A refusal is an answer, not an error. Raises UnavailableError when the remote gave none: what happened is then unknown.
     """
-    leases = [f"--force-with-lease={move.ref.decode()}:{_lease(move.lease)}" for move in moves if move.lease is not None]
-    refspecs = [f"{'' if move.oid == ZERO_OID else move.oid.hex()}:{move.ref.decode()}" for move in moves]
+    refspecs = [f"{move.oid.hex()}:{move.ref.decode()}" for move in moves]
     done = git.run(
         "push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--recurse-submodules=no", "--no-progress",
-        "--atomic" if atomic else "--no-atomic", *leases, "--end-of-options", remote, *refspecs, check=False, timeout_s=timeout_s,
+        "--atomic", "--end-of-options", remote, *refspecs, check=False, timeout_s=timeout_s,
     )  # fmt: skip
     statuses = parse_push_report(done.stdout, remote)
     if not statuses:
         raise _unreachable("push", done, remote)
     missing = {move.ref: PushStatus(ERROR, complaint(done.stderr, remote)) for move in moves if move.ref not in statuses}
-    return PushReport(statuses | missing, _messages(done.stderr, remote))
+    return statuses | missing
 
 
 def parse_push_report(stdout: bytes, url: str = "") -> dict[Ref, PushStatus]:
@@ -122,21 +108,6 @@ def _status(flag: bytes, summary: bytes, url: str) -> PushStatus:
     if found is None:
         return PushStatus(ERROR, printable(text))
     return PushStatus(_STATES.get(found[1], ERROR), printable(found[2] or found[1]))
-
-
-def _messages(stderr: bytes, url: str) -> tuple[str, ...]:
-    lines = [line.strip() for line in stderr.replace(b"\r", b"\n").split(b"\n") if line.startswith(b"remote:")]
-    texts = [redact(line.removeprefix(b"remote:").strip().decode("utf-8", "backslashreplace"), url) for line in lines[:MESSAGES_MAX]]
-    return tuple(_line(text) for text in texts if text)
-
-
-def _line(text: str) -> str:
-    """One whole line, printable: reasons of a gateway may be longer than what `printable` keeps."""
-    return "".join(printable(text[start : start + 50]) for start in range(0, min(len(text), 2000), 50))
-
-
-def _lease(lease: Oid | None) -> str:
-    return "" if lease is None or lease == ZERO_OID else lease.hex()
 
 
 def _fetch_failure(done: Completed, remote: str) -> ToolError | UnavailableError | IntegrityError:

@@ -141,6 +141,7 @@ class TreeWalk:
             olds, news = [place for place in olds if place not in shared], [place for place in news if place not in shared]
             left -= len(olds) + len(news)
             _refuse_bomb(news, after.map_name, left)
+            _refuse_bomb(olds, before.map_name, left)  # behind a violation the old tree is somebody's, too
             found.fresh.update({place.oid for place in news}.difference([place.oid for place in olds]))
             if level > 0:
                 olds, news = self._below(before, level, olds, judged=False), self._below(after, level, news, judged=True)

@@ -10,7 +10,6 @@ from gitkv.model.oid import Oid
 from gitkv.model.verdict import INTEGRITY, FormError, reason
 
 EXPIRES_MAX = 253402300799
-CTYPE_CHARS_MAX = 127
 
 _N = rb"(?:0|[1-9][0-9]{0,17})"
 _CTYPE = rb'(?:[ !#-\[\]-~]|\\["\\]){1,254}'

@@ -29,7 +29,7 @@ _EMAIL = re.compile(r"[!-;=?A-~]+@[!-;=?A-~]+")  # printable ASCII without space
 _EMAIL_CHARS_MAX = 254
 # No part may start with `-`: ssh would read it as an option (CVE-2017-1000117).
 _PUSH_URL = re.compile(
-    r"ssh://(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@)?(?:[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::([1-9][0-9]{0,4}))?/[A-Za-z0-9._~/+@,=-]{1,1024}"
+    r"ssh://(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@)?(?:[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::([1-9][0-9]{0,4}))?/[A-Za-z0-9._~/-]{1,255}"
 )
 
 

@@ -35,6 +35,7 @@ _BLOCK = re.compile(b"".join([b"KV-%b: %b\n" % trailer for trailer in _TRAILERS]
 # Control characters but TAB and LF, C1 among them, and U+2028 and U+2029: where some readers end a line, none may pretend to.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 _STRAY = re.compile(rb"(?:^|\n)(?:[Kk][Vv]-|---)")
+_TEXT = re.compile(rb"[^\n]*[^\n\t ][^\n]*(?:\n\n[\x00-\xff]+)?")
 
 
 class Attestation(NamedTuple):
@@ -72,8 +73,8 @@ def parse_message(message: bytes) -> tuple[bytes, Attestation]:
     match = _BLOCK.fullmatch(block)
     if not gap or match is None:
         raise _broken("the exact trailer block as the last paragraph", block or message)
-    if _CONTROL.search(text) or not text.strip() or text.startswith(b"\n"):
-        raise _broken("a subject line and no control characters", text)
+    if _CONTROL.search(text) or _TEXT.fullmatch(text) is None:
+        raise _broken("one subject line, then an empty line before any body, and no control characters", text)
     if _STRAY.search(text):
         raise _broken("no other line that starts with KV- or ---", text)
     try:

@@ -34,4 +34,3 @@ def hash_object(kind: bytes, body: bytes) -> Oid:
 
 ZERO_OID = Oid(bytes(OID_BYTES))  # git's "no object" in ref updates
 EMPTY_TREE = hash_object(TREE, b"")
-EMPTY_BLOB = hash_object(BLOB, b"")

@@ -11,7 +11,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitkv.model import public_key, ssh_wire
+from gitkv.model import ssh_wire
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -63,11 +63,6 @@ def signed_data(payload: bytes, hash_name: bytes = b"sha512") -> bytes:
     """The bytes the key signs for `payload`."""
     digest = hashlib.new(hash_name.decode("ascii"), payload).digest()
     return _MAGIC + b"".join(map(ssh_wire.put_string, (_NAMESPACE, b"", hash_name, digest)))
-
-
-def public_key_blob(line: bytes) -> bytes:
-    """The key blob of an OpenSSH public key line. Raises ValueError."""
-    return public_key.ssh_key_blob(line)
 
 
 def fingerprint(blob: bytes) -> str:

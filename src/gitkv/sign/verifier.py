@@ -19,7 +19,8 @@ class SignatureVerifier:
         self._gnupg = GnupgVerifier(gnupg_dir, env)
 
     def verify(self, payload: bytes, armour: bytes, keys: Sequence[PublicKey], now_s: int) -> Signature:
-        """`armour` as in the commit, b"" for none; `now_s` the judge's time, never the commit's own date (a signer can choose that).
+        """`armour` as in the commit, b"" for none; `now_s` the judge's time, not the commit's own, which a signer can choose. Only who
+        judges again later takes that (spec/policy 6.3).
 
         Raises ToolError when gpg is needed and cannot be used."""
         if not armour:

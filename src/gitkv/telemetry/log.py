@@ -11,8 +11,6 @@ from typing import TextIO
 
 from gitkv.model.verdict import printable
 
-FORMATS = ("text", "json")
-
 
 class EventLog:
     """Writes events to a stream, whole lines only, from any thread."""
@@ -42,5 +40,5 @@ class EventLog:
 def _word(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + "; ".join(printable(str(part)) for part in value) + "]"
-    text = printable(str(value))
+    text = printable(str(value)).replace('"', "'")  # or a quoted word could end early and be followed by forged fields
     return f'"{text}"' if " " in text else text

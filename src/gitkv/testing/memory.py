@@ -21,10 +21,6 @@ class MemoryObjectStore:
         self._objects[oid] = kind, body
         return oid
 
-    def remove(self, oid: Oid) -> None:
-        """Loses an object, as a broken disk would."""
-        del self._objects[oid]
-
     def read(self, oid: Oid, kind: bytes) -> bytes:
         found, body = self._object(oid)
         if found != kind:

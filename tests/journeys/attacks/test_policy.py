@@ -216,6 +216,13 @@ def bent_tree(forge: Forge, commit: bytes, mode: bytes, text: bytes) -> tuple[Oi
     return emit(b"commit", sign_payload(payload, forge.signer.sign(payload))), objects
 
 
+def test_a_policy_that_inflates_beyond_reading_is_its_writers_fault_and_wakes_no_operator(world: World, forge: Forge) -> None:
+    before = settled(world)
+    assert_refused(forge.push(forge.policy_change(b"#" * (17 << 20))), 3, "object.size")
+    assert_nothing_left(world, before)
+    assert b"push.failed" not in world.log.read_bytes()
+
+
 @harmless
 def test_a_policy_push_brings_eight_mebibytes_at_most(world: World, admin_forge: Forge) -> None:
     stuffed = admin_forge.policy_change(commented(policy_text(world)))

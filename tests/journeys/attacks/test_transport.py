@@ -322,11 +322,13 @@ def test_only_public_keys_open_the_door(world: World, forge: Forge, method: str)
 
 def test_the_log_shows_hostile_words_escaped(world: World, forge: Forge) -> None:
     talk(world, forge.person, "git-upload-pack '/\x1b[2J\nforged line'", b"")
+    talk(world, forge.person, 'x" who="alice" said="y', b"")
     forge.send(commands([(b"refs/kv/\x1b[31m\nforged line", ZERO, ZERO)], PLAIN_CAPABILITIES))
 
     log = world.log.read_bytes()
 
     assert b"\x1b" not in log
+    assert b'who="alice"' not in log
     assert not any(line.startswith(b"forged line") for line in log.split(b"\n"))
     assert b"Traceback" not in log
 

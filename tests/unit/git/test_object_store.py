@@ -70,6 +70,27 @@ def test_threads_share_one_child_without_mixing_answers(git: Git) -> None:
     assert wrong == []
 
 
+def test_a_forked_process_does_not_read_its_parents_answers(git: Git) -> None:
+    oids = _stored(git, [b"value %d" % number for number in range(300)])
+    with GitObjectStore(git) as store:
+
+        def all_right() -> bool:
+            return all(store.read(oid, BLOB) == b"value %d" % number for number, oid in enumerate(oids))
+
+        assert store.read(oids[0], BLOB) == b"value 0"
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                code = 0 if all_right() else 2
+                store.close()
+            finally:
+                os._exit(code)
+        assert all_right()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert all_right()
+
+
 def test_a_killed_child_is_an_error_once_and_replaced(git: Git) -> None:
     [oid] = _stored(git, [b"value"])
     with GitObjectStore(git) as store:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from gitkv.errors import ToolError, UnavailableError
-from gitkv.git.process import Completed, Git, complaint, failure, sub_command
+from gitkv.git.process import TIDY_S, Completed, Git, complaint, end_process, failure, sub_command
 
 
 def test_a_repository_that_a_surrounding_command_exported_is_not_used(bare_repo: Path, repo: Path) -> None:
@@ -43,6 +46,43 @@ def test_a_command_without_end_is_ended(bare_repo: Path) -> None:
     os.mkfifo(bare_repo / "fifo")  # nobody ever writes to it
     with pytest.raises(UnavailableError, match="hash-object took longer"):
         Git(str(bare_repo), env=os.environ).run("hash-object", "--end-of-options", str(bare_repo / "fifo"), timeout_s=0.05)
+
+
+def test_an_ssh_that_hangs_ends_with_the_git_that_waited_for_it(bare_repo: Path, tmp_path: Path) -> None:
+    held, ssh = tmp_path / "held", tmp_path / "ssh"
+    ssh.write_text(
+        f"#!{sys.executable}\nimport fcntl, time\nfile = open({str(held)!r}, 'w')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
+        "file.write('held')\nfile.flush()\ntime.sleep(120)\n"
+    )
+    ssh.chmod(0o755)
+    git = Git(str(bare_repo), env=dict(os.environ) | {"GIT_SSH_COMMAND": str(ssh)})
+    with pytest.raises(UnavailableError, match="took longer"):
+        git.run("ls-remote", "ssh://silent.invalid/x", timeout_s=2.0)
+    with held.open() as file:
+        assert file.read() == "held"
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                os.sched_yield()
+    raise AssertionError("ssh is still there")
+
+
+def test_an_interrupted_git_takes_its_locks_with_it(bare_repo: Path) -> None:
+    git = Git(str(bare_repo), env=os.environ)
+    blob = git.run("hash-object", "-w", "--stdin").stdout
+    child = git.popen("update-ref", "--stdin")
+    assert child.stdin is not None and child.stdout is not None
+    child.stdin.write(b"start\ncreate refs/kv/main %bprepare\n" % blob)
+    child.stdin.flush()
+    while child.stdout.readline() != b"prepare: ok\n":
+        pass
+    lock = bare_repo / "refs" / "kv" / "main.lock"
+    assert lock.exists()
+    end_process(child, grace_s=TIDY_S)
+    assert not lock.exists()
 
 
 def test_the_line_that_tells_is_chosen_and_made_harmless() -> None:
