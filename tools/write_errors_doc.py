@@ -28,8 +28,8 @@ world is not ready.
 """
 
 TAIL = """
-Codes that no error class carries: 0 success, 1 also when `diff` finds differences, 11 sync refused, 130 interrupted.
-Code 6 is not used.
+Codes that no error class carries: 0 success, 1 also when `diff` finds differences, 130 interrupted, 141 the reader of stdout went away.
+Codes 6 and 11 are not used.
 """
 
 

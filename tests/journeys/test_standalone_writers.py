@@ -11,6 +11,7 @@ from conftest import GitRunner, SshKey
 
 from gitkv import IntegrityError, PolicyError, Put, RejectedError, Store
 from gitkv.client.init import init_store
+from gitkv.errors import BusyError
 from gitkv.ledger.policy_template import format_policy
 
 
@@ -84,12 +85,49 @@ def test_history_of_a_key_reads_few_objects_among_many_commits(store: Store) -> 
     assert len(reads) < 60  # 122 commits and as many indexes lie below
 
 
+def _impatient(store: Store) -> None:
+    store._replica.edge = store._replica.edge._replace(sleep=lambda seconds: None)
+
+
 def test_an_index_ref_that_was_tampered_with_stops_every_write(store: Store, repo: Path, git: GitRunner) -> None:
     store["a"] = b"1"
-    git("update-ref", "refs/kv-index/main", "refs/kv-index/main~1", cwd=repo)
-    store._replica.edge = store._replica.edge._replace(sleep=lambda seconds: None)
+    forged = git("commit-tree", "-m", "index", "refs/kv-index/main^{tree}", cwd=repo).decode().strip()
+    git("update-ref", "refs/kv-index/main", forged, cwd=repo)
+    _impatient(store)
     with pytest.raises(IntegrityError, match="do not belong together"):
         store["a"] = b"2"
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_move_that_was_killed_between_its_two_refs_is_completed_by_the_next_write(
+    store: Store, repo: Path, git: GitRunner, steps: int
+) -> None:
+    for number in range(3):
+        store["a"] = b"%d" % number
+    whole = git("rev-parse", "refs/kv-index/main", cwd=repo)
+    git("update-ref", "refs/kv-index/main", f"refs/kv-index/main~{steps}", cwd=repo)
+    _impatient(store)
+    assert store.set("a", b"2").seq == 3  # changes nothing
+    assert git("rev-parse", "refs/kv-index/main", cwd=repo) == whole
+
+
+def test_a_store_whose_start_was_killed_between_its_two_refs_is_whole_after_the_next_command(repo: Path, git: GitRunner) -> None:
+    init_store(repo)
+    git("update-ref", "-d", "refs/kv-index/main", cwd=repo)
+    assert not init_store(repo).created
+    with Store.open(repo) as store:
+        assert store.set("a", b"1").seq == 1
+
+
+def test_a_lock_that_a_killed_git_left_behind_is_named(store: Store, repo: Path) -> None:
+    lock = repo / ".git" / "refs" / "kv" / "main.lock"
+    lock.touch()
+    _impatient(store)
+    with pytest.raises(BusyError, match=r"refs/kv/main\.lock") as caught:
+        store["a"] = b"1"
+    assert "killed" in caught.value.hint
+    lock.unlink()
+    store["a"] = b"1"
 
 
 def _commit_policy(repo: Path, git: GitRunner, text: bytes) -> None:

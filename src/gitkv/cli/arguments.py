@@ -22,7 +22,7 @@ _DURATION = re.compile(r"([0-9]{1,10})(s|m|h|d|w)")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _OID = re.compile(r"[0-9a-f]{40}")
 _COUNT = re.compile(r"[0-9]{1,9}")
-_CTYPE = re.compile(r"[ -~]{1,127}")
+CTYPE = re.compile(r"[ -~]{1,127}")
 
 
 class Parser(argparse.ArgumentParser):
@@ -106,6 +106,6 @@ def count(text: str) -> int:
 
 
 def content_type(text: str) -> str:
-    if _CTYPE.fullmatch(text) is None:
+    if CTYPE.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(f"expected 1 to 127 printable ASCII characters, got {text[:60]!r}")
     return text

@@ -6,11 +6,10 @@ equal names in an object, or two lines for one key, somebody meant the one that 
 
 from __future__ import annotations
 
-import re
 from binascii import a2b_base64
 from json import JSONDecoder
 
-from gitkv.cli.arguments import TTL_S_MAX, duration
+from gitkv.cli.arguments import CTYPE, TTL_S_MAX, duration
 from gitkv.errors import GitKvError, KeyInvalidError
 from gitkv.ledger.plan import Put
 from gitkv.model.key import encode_key
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 MALFORMED = 129
-_CTYPE = re.compile(r"[ -~]{1,127}")
 _FIELDS = {"set": {"op", "key", "value", "value_b64", "file", "ctype", "ttl"}, "del": {"op", "key"}}
 _SOURCES = ("value", "value_b64", "file")
 
@@ -116,7 +114,7 @@ class _Reader:
             raise _Problem(MALFORMED, "one of value, value_b64, file", " and ".join(given) or "none of them")
         text = _text(operation, given[0])
         ctype = _text(operation, "ctype")
-        if "ctype" in operation and _CTYPE.fullmatch(ctype) is None:
+        if "ctype" in operation and CTYPE.fullmatch(ctype) is None:
             raise _Problem(MALFORMED, '"ctype" of 1 to 127 printable ASCII characters', repr(ctype))
         return Put(self._value(given[0], text), ctype, self._expires(operation))
 

@@ -13,11 +13,13 @@ from gitkv.ledger.plan import Put
 from gitkv.ledger.seek import Load
 from gitkv.ledger.view import find_line
 from gitkv.model.attestation import Attestation, format_message
+from gitkv.model.commit import COMMIT_BYTES_MAX
 from gitkv.model.key import decode_name, encode_key
 from gitkv.model.oid import EMPTY_TREE, Oid, parse_oid
 from gitkv.model.refs import EpochLabel, Namespace
 from gitkv.model.verdict import FormError
 
+_TEXT_BYTES_MAX = COMMIT_BYTES_MAX - (4 << 10)  # leaves room for the identity, the trailers and the signature
 _SAMPLE = Attestation(Namespace("main"), "00000000-0000-7000-8000-000000000000", 0, None, None, None, EMPTY_TREE, EpochLabel("e1"), 0, 0)
 
 
@@ -91,6 +93,8 @@ def _checked(key: str, put: Put | None) -> Put | None:
 
 def _checked_text(text: str) -> str:
     try:
+        if len(text.encode()) > _TEXT_BYTES_MAX:
+            raise UsageError(f"the message is too long: expected at most {_TEXT_BYTES_MAX} bytes, got {len(text.encode())}")
         format_message(text, _SAMPLE)
     except FormError as error:
         raise UsageError(f"the message cannot stand in a commit: expected {error.reason.expected}, got {error.reason.got}") from None

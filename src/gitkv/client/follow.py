@@ -1,4 +1,4 @@
-"""Following others: fetching their tips into tracking refs, and trusting them only forward (design: "Reading, and trusting").
+"""Following others: fetching their tips into tracking refs, and trusting them only forward.
 
 A mirror may lag. It may not go back behind what it showed before, and nobody may show a history that leaves the one we trust.
 """
@@ -80,7 +80,7 @@ def fetch_heads(replica: Replica, source: Source) -> Heads:
     for kind, tail in (("kv-mirror", "*"), ("kv-watchlog", "@*")):  # patterns: an ordinary mirror may lack them
         refspecs.append(f"refs/{kind}/{replica.ns}{tail}:refs/remotes/{source.tracking}/{kind}/{replica.ns}{tail}")
     refspecs.append(f"+refs/heads/main*:refs/remotes/{source.tracking}/main*")  # receipts name the policy they were judged by
-    before = replica.read_heads(ours[0], ours[1])
+    before = _whole(replica, ours)
     try:
         _fetch(replica, source, refspecs)
     except (ToolError, UnavailableError) as error:
@@ -90,6 +90,14 @@ def fetch_heads(replica: Replica, source: Source) -> Heads:
     if heads is None:
         raise IntegrityError(f"{source.name} was fetched, and yet {os.fsdecode(ours[0])} is not there")
     return heads
+
+
+def _whole(replica: Replica, refs: list[Ref]) -> Heads | None:
+    """The heads in tracking refs; None also for a half: a fetch that was killed between two refs is simply done again."""
+    try:
+        return replica.read_heads(refs[0], refs[1])
+    except IntegrityError:
+        return None
 
 
 def _fetch(replica: Replica, source: Source, refspecs: list[str]) -> None:
@@ -109,8 +117,9 @@ def _fetch(replica: Replica, source: Source, refspecs: list[str]) -> None:
 def adopt(replica: Replica, heads: Heads, source: Source) -> Tip:
     """The trusted tip after what `source` showed was taken into account: moved forward, or kept when the source lags.
 
-    Raises IntegrityError when its history leaves ours, or an authority is behind us.
+    Raises IntegrityError when its history leaves ours, or an authority is behind us, UnavailableError when the trusted refs stay locked.
     """
+    busy: BusyError | None = None
     for _ in range(_MOVES_MAX):
         trusted = replica.heads()
         if trusted == heads:
@@ -119,11 +128,14 @@ def adopt(replica: Replica, heads: Heads, source: Source) -> Tip:
             return replica.tip()
         tip = replica.read_pair(heads)
         if trusted is not None and not is_ancestor(replica.git, trusted[1], heads[1]):
-            raise _forked(source, "index", trusted[1], heads[1])
-        if replica.move(trusted, heads):
-            return tip
+            raise _forked(replica, source, "index", trusted[1], heads[1])
+        try:
+            if replica.move(trusted, heads):
+                return tip
+        except BusyError as error:
+            busy = error
         replica.edge.sleep(0.01)  # another process moves the same refs
-    raise UnavailableError(f"the refs of {replica.ns} are busy", hint="try again")
+    raise busy or UnavailableError(f"the refs of {replica.ns} are busy", hint="try again")
 
 
 def leads_on(replica: Replica, trusted: Oid, shown: Oid, source: Source) -> bool:
@@ -131,7 +143,7 @@ def leads_on(replica: Replica, trusted: Oid, shown: Oid, source: Source) -> bool
     if is_ancestor(replica.git, trusted, shown):
         return True
     if not is_ancestor(replica.git, shown, trusted):
-        raise _forked(source, "ledger", trusted, shown)
+        raise _forked(replica, source, "ledger", trusted, shown)
     if source.is_authority:
         raise GoneBackError(
             f"{source.name} has gone back: it shows {shown.hex()}, expected {trusted.hex()} or a commit after it",
@@ -149,19 +161,28 @@ def _explain(replica: Replica, source: Source, before: Heads | None, error: GitK
         return
     refs = [os.fsdecode(ledger_ref(replica.ns)), os.fsdecode(index_ref(replica.ns))]
     shown = transport.ls_remote(replica.git, source.address, refs)
-    if ledger_ref(replica.ns) not in shown:
-        raise IntegrityError(f"{source.name} no longer has {refs[0]}, which was {before[0].hex()}") from error
-    transport.fetch(replica.git, source.address, [ref for ref in refs if ref.encode() in shown])  # objects only, no tracking ref
+    for ref, was in zip(refs, before, strict=True):
+        if ref.encode() not in shown:
+            raise IntegrityError(f"{source.name} no longer has {ref}, which was {was.hex()}") from error
+    transport.fetch(replica.git, source.address, refs)  # objects only, no tracking ref
     for what, old, new in zip(("ledger", "index"), before, [shown.get(Ref(ref.encode())) for ref in refs], strict=True):
         if new is None or not replica.has_commit(new) or is_ancestor(replica.git, old, new):
             continue
         how = "was rewound" if is_ancestor(replica.git, new, old) else "has another history than before"
-        hint = "nothing was adopted; compare with Stargate: git kv get --read-from=stargate"
-        raise IntegrityError(f"{source.name} {how}: its {what} was {old.hex()}, now it shows {new.hex()}", hint=hint) from error
+        raise IntegrityError(
+            f"{source.name} {how}: its {what} was {old.hex()}, now it shows {new.hex()}", hint=_advice(replica, source)
+        ) from error
 
 
-def _forked(source: Source, what: str, trusted: Oid, shown: Oid) -> IntegrityError:
+def _advice(replica: Replica, source: Source) -> str:
+    """What to do about a history that does not lead on from ours. Where a clone was cut short, the missing link may just not be here."""
+    if os.path.exists(os.path.join(replica.repository.common_dir, "shallow")):
+        return f"nothing was adopted; this clone is shallow, so first: git fetch --unshallow {source.address}"
+    return "nothing was adopted; compare with Stargate: git kv get --read-from=stargate"
+
+
+def _forked(replica: Replica, source: Source, what: str, trusted: Oid, shown: Oid) -> IntegrityError:
     return IntegrityError(
         f"{source.name} shows another history: its {what} {shown.hex()} does not descend from the trusted {trusted.hex()}",
-        hint="nothing was adopted; compare with Stargate: git kv get --read-from=stargate",
+        hint=_advice(replica, source),
     )

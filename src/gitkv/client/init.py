@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gitkv.client.author import Author
 from gitkv.client.replica import Replica, open_replica
 from gitkv.client.store import edge_for, namespace_of
-from gitkv.errors import ToolError, UsageError
+from gitkv.errors import UsageError
 from gitkv.git.local_pack import store_pack
 from gitkv.git.pack import PackWriter
 from gitkv.ledger.compose import Transaction, compose_first
@@ -31,7 +31,8 @@ class InitReport(NamedTuple):
 def init_store(path: str | os.PathLike[str] = ".", ns: str = "main", env: Mapping[str, str] | None = None) -> InitReport:
     """Makes the ledger of a namespace in the repository around `path`; harmless when it is there.
 
-    Raises ToolError when there is no repository or git does not know the writer, UsageError in a clone that writes through a Stargate.
+    Raises ToolError when there is no repository or git does not know the writer, BusyError when its refs are locked, UsageError in a clone
+    that writes through a Stargate.
     """
     replica = open_replica(os.fspath(path), namespace_of(ns), edge_for(env))
     try:
@@ -58,10 +59,7 @@ def _create(replica: Replica, author: Author) -> bool:
         store_pack(replica.git, pack)
     finally:
         pack.close()
-    moved = replica.move(None, (transaction.tip.ledger.oid, transaction.tip.index_oid))
-    if not moved and replica.heads() is None:
-        raise ToolError(f"the refs of {replica.ns} are locked", hint="another git-kv may be at work; try again")
-    return moved
+    return replica.move(None, (transaction.tip.ledger.oid, transaction.tip.index_oid))
 
 
 def _first(replica: Replica, author: Author) -> tuple[Transaction, PackWriter]:

@@ -9,7 +9,7 @@ import os
 
 from gitkv.client.edge import Edge
 from gitkv.client.opening import Opening, begin, push_url, stargate_remote
-from gitkv.errors import BusyError, ConflictError, GitKvError, IntegrityError, ToolError
+from gitkv.errors import ConflictError, GitKvError, IntegrityError, ToolError
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ssh_pipe import SshPipe
@@ -68,6 +68,11 @@ class Replica:
 
     def heads(self) -> Heads | None:
         """The trusted heads as the refs say, None when there is no ledger. Raises IntegrityError when one stands without the other."""
+        ledger, index = self.objects.resolve([os.fsdecode(ledger_ref(self.ns)), os.fsdecode(index_ref(self.ns))])
+        if ledger is not None and index is not None:
+            return ledger, index
+        if ledger is not None:
+            self._complete_move(ledger, None)
         return self.read_heads(ledger_ref(self.ns), index_ref(self.ns))
 
     def read_heads(self, ledger: Ref, index: Ref) -> Heads | None:
@@ -102,8 +107,11 @@ class Replica:
                 # git moves one ref file after the other: a reader may come between. Only a pair that stays is wrong.
                 self.edge.sleep(_TORN_PAUSE_S)
                 before, heads = heads, self.heads()
-                if heads == before:
+                if heads != before:
+                    continue
+                if not self._complete_move(*before):
                     raise
+                heads = self.heads()
         raise IntegrityError(f"the refs of {self.ns} never came to rest")
 
     def read_pair(self, heads: Heads) -> Tip:
@@ -117,16 +125,21 @@ class Replica:
         return tip
 
     def move(self, before: Heads | None, after: Heads) -> bool:
-        """Moves both trusted refs as one; False when they are no longer at `before`, or another process is moving them."""
+        """Moves both trusted refs as one; False when they are no longer at `before`. Raises BusyError when another process locks them."""
         from gitkv.git.ref_store import GitRefStore
 
         old = before or (ZERO_OID, ZERO_OID)
         updates = [RefUpdate(ledger_ref(self.ns), old[0], after[0]), RefUpdate(index_ref(self.ns), old[1], after[1])]
         try:
             GitRefStore(self.git).move(updates)
-        except (ConflictError, BusyError):  # someone else's transaction came first, or is in flight: it wins
+        except ConflictError:  # someone else's transaction came first
             return False
         return True
+
+    def _complete_move(self, ledger: Oid, index: Oid | None) -> bool:
+        from gitkv.client.mend import complete_move  # after a crash only
+
+        return complete_move(self.git, self.ns, (ledger, index), self.load)
 
     def has_commit(self, oid: Oid) -> bool:
         return list(self.objects.kinds([oid])) == [COMMIT]

@@ -9,7 +9,7 @@ from gitkv.client.edge import pauses
 from gitkv.client.judge import judge
 from gitkv.client.replica import Replica
 from gitkv.client.values import Written
-from gitkv.errors import ConflictError
+from gitkv.errors import BusyError, ConflictError
 from gitkv.git.housekeeping import tidy_now_and_then
 from gitkv.git.local_pack import store_pack
 
@@ -21,19 +21,25 @@ def write_standalone(replica: Replica, draft: Draft) -> Written:
     """One transaction on the tip as it is when the refs move; rebuilt as often as another writer was faster.
 
     Raises ConflictError when the draft expects another state or too many races were lost, KeyNotFoundError, and RejectedError when the
-    rules refuse it.
+    rules refuse it, BusyError when the refs stay locked.
     """
     author = Author(replica, draft.text)
-    expected = ""
+    expected, busy = "", None
     for _ in pauses(replica.edge, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
         base = replica.tip()
         built = build(replica, base, draft, author, keep_objects=True)
         if built is None:
             return unchanged(base)
-        if _commit(replica, built):
+        try:
+            done, busy = _commit(replica, built), None
+        except BusyError as error:  # someone else's transaction is in flight
+            done, busy = False, error
+        if done:
             tidy_now_and_then(replica.git, built.tip.seq)
             return built.written()
         expected = base.ledger.oid.hex()
+    if busy is not None:
+        raise busy
     text = f"{_ATTEMPTS} times in a row another writer of {replica.ns} was faster"
     raise ConflictError(text, expected=expected, actual=replica.tip().ledger.oid.hex(), hint="try again")
 

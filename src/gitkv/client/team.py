@@ -167,10 +167,9 @@ class _TeamWrite:
                     self._check_refusal(outcome.verdict)
                     self._lost = _lost_race(outcome.verdict, built)
                     return None
-                storing.finish()
+                self._take_over(built, storing)
         finally:
             built.pack.close()
-        self._advance(built)
         tidy_now_and_then(self._replica.git, built.tip.seq)
         return built.written(outcome.receipt.watchlog.hex() if outcome.receipt else "")
 
@@ -190,6 +189,14 @@ class _TeamWrite:
         replayed = bool(self.uncertain) and any(entry.rule == _REPLAYED for entry in verdict.reasons)
         if CONFLICT not in codes and not replayed:
             raise RejectedError(verdict)
+
+    def _take_over(self, built: Built, storing: PackStoring) -> None:
+        """What Stargate accepted, here too. It stands whether or not this clone has room for it, or a lock in the way: then we warn."""
+        try:
+            storing.finish()
+            self._advance(built)
+        except (ToolError, UnavailableError) as error:
+            self._replica.edge.warn(f"the transaction was accepted, but this clone does not have it yet: {error}")
 
     def _advance(self, built: Built) -> None:
         """Our transaction is the trusted tip now, unless another process of this clone has seen a later one."""

@@ -1,6 +1,6 @@
 """Who signed each ledger commit, whether the policy of that time let them, and what they might change (spec/policy 6 to 8).
 
-Keys expire by the commit's own time: the judge's clock of that moment is not on record, and a commit cannot be far from it.
+Keys expire by the commit's own time, which admission let be at most ten minutes ahead of the judge's clock (spec/policy 6.3).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A fence: returns once a transaction is visible on the mirror or on Stargate (design: read-after-write)."""
+"""A fence: returns once a transaction is visible on the mirror or on Stargate, so that a read after it sees the write."""
 
 from __future__ import annotations
 

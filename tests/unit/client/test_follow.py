@@ -58,6 +58,20 @@ def test_a_forked_mirror_is_reported_and_never_adopted(team):
     assert reader.get("a", read_from="local").value == b"2"
 
 
+def test_a_history_that_a_shallow_fetch_has_cut_is_told_with_the_way_to_get_the_rest(team):
+    alice, reader = _alice_and_reader(team)
+    for number in range(3):
+        alice.set("b", b"%d" % number)
+    team.publish()
+    refspecs = [f"+refs/{kind}/main:refs/remotes/origin/{kind}/main" for kind in ("kv", "kv-index")]
+    team.git("fetch", "--quiet", "--depth=1", f"file://{team.mirror}", *refspecs, cwd=team.root / "reader")
+    with pytest.raises(IntegrityError) as caught:
+        reader["a"]
+    assert "git fetch --unshallow" in caught.value.hint
+    team.git("fetch", "--quiet", "--unshallow", "origin", *refspecs, cwd=team.root / "reader")
+    assert reader["b"] == b"2"
+
+
 def test_a_fork_from_before_the_first_look_is_seen_against_the_trusted_tip(team):
     alice, _ = _alice_and_reader(team)
     _forked_copy(team)
@@ -72,10 +86,11 @@ def test_a_mirror_that_lags_behind_what_we_wrote_is_no_error(team):
     assert alice["a"] == b"1"
 
 
-def test_a_ref_that_vanished_from_the_mirror_is_reported(team):
+@pytest.mark.parametrize("ref", ["refs/kv/main", "refs/kv-index/main"])
+def test_a_ref_that_vanished_from_the_mirror_is_reported(team, ref):
     _, reader = _alice_and_reader(team)
-    team.git("update-ref", "-d", "refs/kv/main", cwd=team.mirror)
-    with pytest.raises(IntegrityError, match="no longer has"):
+    team.git("update-ref", "-d", ref, cwd=team.mirror)
+    with pytest.raises(IntegrityError, match=f"no longer has {ref}"):
         reader["a"]
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from gitkv import ConflictError, Expect, IntegrityError, KeyNotFoundError, Put, RejectedError, Store, UnavailableError
+from gitkv import ConflictError, Expect, IntegrityError, KeyNotFoundError, Put, RejectedError, Store, UnavailableError, UsageError
 
 
 def _count(team, repository) -> int:
@@ -208,3 +208,41 @@ def test_waiting_believes_the_watermark_not_the_ledger_ref(team):
     alice.wait(first, timeout_s=30)
     with pytest.raises(Exception, match=f"it is at {first}"):
         alice.wait(second, timeout_s=30)
+
+
+def test_a_lock_in_the_clone_does_not_turn_an_accepted_write_into_a_failure(team):
+    warnings: list[str] = []
+    team.clone("alice").set("a", b"1")
+    alice = team.open("alice", warnings.append)
+    alice._replica.edge = alice._replica.edge._replace(sleep=lambda seconds: None)
+    lock = team.root / "alice" / ".git" / "refs" / "kv" / "main.lock"
+    lock.touch()
+    written = alice.set("a", b"2", expect=Expect(if_match=alice.get("a", read_from="local").etag))
+    assert team.tip(team.server) == written.commit
+    assert len(warnings) == 1 and "was accepted" in warnings[0] and "main.lock" in warnings[0]
+    lock.unlink()
+    assert alice.get("a", read_from="stargate").value == b"2"
+
+
+def test_a_clone_killed_between_its_two_refs_writes_on(team):
+    alice = team.clone("alice")
+    for number in range(3):
+        alice.set("a", b"%d" % number)
+    alice._replica.edge = alice._replica.edge._replace(sleep=lambda seconds: None)
+    team.git("update-ref", "refs/kv-index/main", "refs/kv-index/main~2", cwd=team.root / "alice")
+    assert alice.set("a", b"3").seq == 4
+
+
+def test_a_first_fetch_killed_between_its_two_refs_is_done_again(team):
+    team.clone("alice").set("a", b"1")
+    reader = team.clone("reader")
+    team.git("fetch", "--quiet", team.server, "refs/kv/main:refs/remotes/origin-stargate/kv/main", cwd=team.root / "reader")
+    assert reader.get("a", read_from="stargate").value == b"1"
+
+
+@pytest.mark.parametrize("length", [70_000, 61_441])
+def test_a_message_too_long_for_a_commit_is_the_callers_mistake_and_no_alarm(team, length):
+    alice = team.clone("alice")
+    alice.set("a", b"1", message="x" * 61_440)
+    with pytest.raises(UsageError, match="at most 61440 bytes"):
+        alice.set("a", b"2", message="x" * length)
