@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import asyncssh
@@ -120,7 +121,7 @@ async def _read_pack(process: asyncssh.SSHServerProcess[bytes], quarantine: Quar
         if time.monotonic() > deadline:
             raise PackRefused(f"pack: it did not arrive within {UPLOAD_TIMEOUT_S:g} s")
         if data:
-            await _in_thread(lambda chunk=data: quarantine.feed(chunk))  # type: ignore[misc]
+            await _in_thread(partial(quarantine.feed, data))
         if ending is None and quarantine.is_started:
             ending = asyncio.ensure_future(_in_thread(quarantine.wait_until_ended))
         reading = asyncio.ensure_future(_read(process))
