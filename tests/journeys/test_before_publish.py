@@ -22,7 +22,7 @@ from gitkv.ledger.index_line import parse_live
 from gitkv.ledger.plan import Plan, Put
 from gitkv.ledger.roots import open_index, open_ledger
 from gitkv.ledger.seek import read_ledger_commit
-from gitkv.model.oid import BLOB, TREE, Oid
+from gitkv.model.oid import BLOB, TREE, Oid, hash_object
 from gitkv.sign import sshsig
 
 JSON = ("--log-format", "json")
@@ -197,6 +197,29 @@ def test_a_client_of_the_mirror_reads_on_through_a_restoration(stage: Stage) -> 
     assert carol.kv("get", "bad", "--read-from", "mirror", check=False).code == 1
     assert carol.kv("set", "after", "1").code == 0
     assert b"restore main@" in carol.kv("log", "--json").out
+
+
+def test_an_object_that_nothing_reaches_is_a_violation_too(stage: Stage) -> None:
+    seq = stage.bob.tip().seq
+    forged = stage.carol.transaction({b"plain": Put(b"v")})
+    stray = b"a value of nobody"
+    assert stage.carol.push(forged._replace(objects=pruned(forged).objects | {hash_object(BLOB, stray): (BLOB, stray)})).accepted
+    stage.wait_for_restoration()
+    [found] = events(stage.world, "audit.violation")
+    assert "pack.stray" in str(found["reasons"])
+    assert stage.value(b"plain") is None
+    assert [event["state_of"] for event in events(stage.world, "audit.restored")] == [seq]
+    assert_refused(stage.carol.push(pruned(stage.carol.transaction({b"more": Put(b"v")}))), 3, "writer.suspended")
+    assert not list((stage.world.gate / "kv" / "unaudited").iterdir())
+
+
+def test_what_stock_git_sends_again_is_no_stray(stage: Stage) -> None:
+    old = stage.bob.tip().ledger.commit.tree
+    forged = pruned(stage.bob.transaction({b"plain": Put(b"v")}))
+    assert stage.bob.push(forged._replace(objects=forged.objects | {old: (TREE, stage.bob.load(old, TREE))})).accepted
+    wait_until(stage.audited_to_the_end, 20)
+    assert not events(stage.world, "audit.violation")
+    assert stage.value(b"plain") == b"v"
 
 
 def test_an_admins_change_of_the_policy_lifts_the_suspension(stage: Stage) -> None:

@@ -13,9 +13,7 @@ from gitkv.errors import UsageError
 from gitkv.git.local_pack import store_pack
 from gitkv.git.pack import PackWriter
 from gitkv.ledger.compose import Transaction, compose_first
-from gitkv.model.refs import EpochLabel
-
-FIRST_EPOCH = EpochLabel("e1")
+from gitkv.model.refs import FIRST_EPOCH
 
 
 class InitReport(NamedTuple):

@@ -63,7 +63,7 @@ async def serve_push(process: asyncssh.SSHServerProcess[bytes], stargate: Starga
     else:
         answer, is_whole = await _receive(process, stargate, push, proposed.rest)
     stargate.step("judged")
-    _say(process, proposed, push, answer)
+    _say(process, proposed, answer)
     _log(stargate, who, push, answer, time.monotonic() - started)
     await process.stdout.drain()
     if not is_whole:
@@ -155,7 +155,7 @@ async def _drain_refused(process: asyncssh.SSHServerProcess[bytes]) -> None:
         return
 
 
-def _say(process: asyncssh.SSHServerProcess[bytes], proposed: ProposedCommands, push: object, answer: Answer) -> None:
+def _say(process: asyncssh.SSHServerProcess[bytes], proposed: ProposedCommands, answer: Answer) -> None:
     """Reasons or receipt on band 2, then the report git needs."""
     sideband, machine = SIDE_BAND_64K in proposed.capabilities, KV_REPORT in proposed.capabilities
     verdict, receipt = answer.verdict, answer.receipt

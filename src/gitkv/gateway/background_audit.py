@@ -13,6 +13,8 @@ from typing import NamedTuple
 from gitkv.errors import GitKvError, IntegrityError
 from gitkv.gateway.author import deliver, gateway_stamp, spool
 from gitkv.gateway.commit import commit
+from gitkv.gateway.judge import stray_reason
+from gitkv.gateway.sent_objects import drop_sent, stray_objects
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.gateway.watchlog import Entry
 from gitkv.git.audit_loader import AuditLoader
@@ -24,9 +26,9 @@ from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.policy_audit import audit_under
 from gitkv.ledger.roots import open_ledger
 from gitkv.model.commit import parse_commit
-from gitkv.model.oid import BLOB, COMMIT, Oid
+from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, Oid
 from gitkv.model.policy import Principal
-from gitkv.model.refs import Namespace, RefUpdate, audited_ref
+from gitkv.model.refs import Namespace, RefUpdate, audited_ref, ledger_ref
 from gitkv.model.verdict import FormError, Reason
 
 
@@ -39,15 +41,21 @@ class Pending(NamedTuple):
 
 def audit_pending(stargate: Stargate, ns: Namespace) -> int:
     """Audits everything that waits in a namespace, in order; how many transactions that were."""
-    audited = 0
+    audited, reached = 0, {EMPTY_TREE}
     for pending in list(pending_entries(stargate, ns)):
         before = _audited_tip(stargate, ns)
         audit, signer = _audit(stargate, pending, before)
         audited += 1
-        if audit.reasons:
-            _answer_violation(stargate, ns, pending, signer, audit.reasons)
+        reached |= audit.objects | {pending.entry.ledger, pending.entry.index_oid}
+        reasons = audit.reasons
+        if not reasons:
+            strays = stray_objects(stargate, pending.entry_oid, reached, before)
+            reasons = [stray_reason(strays, ledger_ref(ns))] if strays else []
+        if reasons:
+            _answer_violation(stargate, ns, pending, signer, reasons)
             return audited + audit_pending(stargate, ns)
         _mark(stargate, ns, pending.entry_oid)
+        drop_sent(stargate, pending.entry_oid)
         stargate.report("audit.passed", {"ns": ns, "seq": pending.entry.seq, "ledger": pending.entry.ledger.hex()})
     return audited
 
@@ -119,6 +127,8 @@ def _answer_violation(stargate: Stargate, ns: Namespace, bad: Pending, signer: P
         end = stargate.tip(ns)
         assert end is not None
         _mark(stargate, ns, stargate.watchlog_tip(end))
+        for pending in (bad, *later):
+            drop_sent(stargate, pending.entry_oid)
 
 
 def _apply_again(stargate: Stargate, base: Pending, pending: Pending, suspended: Principal | None) -> None:

@@ -199,8 +199,13 @@ def _judge_strays(stargate: Stargate, unexpected: list[Oid], where: bytes) -> Ve
     strays = [oid for oid, kind in zip(unexpected, kinds, strict=True) if kind is None]
     if not strays:
         return Verdict()
+    return refuse([stray_reason(strays, where)])
+
+
+def stray_reason(strays: list[Oid], where: bytes) -> Reason:
+    """Why a push that brings these along is no good."""
     got = f"{len(strays)} more, such as {strays[0].hex()}"
-    return refuse([reason(INTEGRITY, "pack.stray", where, "only objects of the transaction", got)])
+    return reason(INTEGRITY, "pack.stray", where, "only objects of the transaction", got)
 
 
 def _refused(reasons: list[Reason]) -> JudgedPush:

@@ -12,6 +12,7 @@ from gitkv.errors import ConflictError
 from gitkv.gateway.commit import Delivery, commit
 from gitkv.gateway.judge import JudgedPush, Pushed, judge_transaction
 from gitkv.gateway.policy_push import judge_policy_push
+from gitkv.gateway.sent_objects import drop_sent, keep_sent
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.gateway.watchlog import entry_of, write_entry
 from gitkv.git.object_store import GitObjectStore, ObjectTooLargeError
@@ -104,8 +105,14 @@ def apply_tips(stargate: Stargate, judged: JudgedPush, judged_by: JudgedPolicy, 
         RefUpdate(index_ref(ns), _index_before(stargate, last), last.index_oid),
         RefUpdate(watchlog_ref(ns, epoch), log_before, hash_object(COMMIT, entries[-1])),
     ]
-    updates += _audited_move(stargate, judged_by, last, log)
-    commit(stargate, Delivery(*parcel, entries, updates))
+    moved = _audited_move(stargate, judged_by, last, log)
+    if not moved:  # the audit comes behind the answer, when the pack may have been rolled up with others
+        keep_sent(stargate, log, parcel[1].oids)
+    try:
+        commit(stargate, Delivery(*parcel, entries, updates + moved))
+    except (ConflictError, OSError):  # nothing was changed
+        drop_sent(stargate, log)
+        raise
     for tip in judged.tips:
         stargate.learn_transaction(tip.ledger.attestation.txn)
     return Receipt(last, log)

@@ -6,7 +6,9 @@ import os
 from contextlib import suppress
 
 from gitkv.errors import IntegrityError
+from gitkv.gateway.background_audit import pending_entries
 from gitkv.gateway.commit import recover_intent
+from gitkv.gateway.sent_objects import sweep_sent
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine import sweep
 from gitkv.model.refs import audited_ref
@@ -28,6 +30,7 @@ def recover(stargate: Stargate) -> None:
     stargate.refs.check()
     _check_no_other_view(stargate)
     _check_namespaces(stargate)
+    sweep_sent(stargate, [entry.entry_oid for ns in stargate.namespaces() for entry in pending_entries(stargate, ns)])
     stargate.policy()
     stargate.load_transaction_ids()
 

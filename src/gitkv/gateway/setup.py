@@ -18,9 +18,8 @@ from gitkv.ledger.ordered_tree import Emit
 from gitkv.ledger.policy_template import format_policy
 from gitkv.model.commit import commit_payload, sign_payload
 from gitkv.model.oid import BLOB, COMMIT, TREE, ZERO_OID, Oid
-from gitkv.model.refs import LEDGER, POLICY_REF, EpochLabel, Namespace, RefUpdate
+from gitkv.model.refs import FIRST_EPOCH, LEDGER, POLICY_REF, Namespace, RefUpdate
 
-FIRST_EPOCH = EpochLabel("e1")
 MIRROR_SETTING = "stargate.mirror"
 
 _README = """\

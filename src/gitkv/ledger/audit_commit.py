@@ -15,7 +15,7 @@ from gitkv.model.refs import parse_epoch, parse_namespace
 COMMIT_BYTES_MAX = 65536
 TIME_MAX_S = 253402300799
 
-_PERSON = rb"([^<>\x00-\x1f\x7f]{1,128}) <([!-;=?-~]{1,254})> ([1-9][0-9]{0,11}) [+-](?:[01][0-9]|2[0-3])[0-5][0-9]"
+_PERSON = rb"([^<>\x00-\x1f\x7f]{1,128}) <([!-;=?-~]{1,254})> ([1-9][0-9]{0,11}) [+-](?:0[0-9]|1[0-4])[0-5][0-9]"
 _COMMIT = re.compile(
     rb"(tree ([0-9a-f]{40})\n(?:parent ([0-9a-f]{40})\n)?author ([^\n]+)\ncommitter ([^\n]+)\n)"
     rb"(?:gpgsig ([^\n]+(?:\n [^\n]*)*)\n)?(\n(.*))",
@@ -115,8 +115,8 @@ def _parse_message(message: bytes) -> tuple[bytes, ...]:
     match = _TRAILERS.fullmatch(block[:-1])
     if match is None:
         raise ValueError("2.1: trailers other than those asked for, in their order")
-    if any(line[:3].upper() == b"KV-" for line in text.split(b"\n")):
-        raise ValueError("2.2: a line starting with KV- outside the trailer block")
+    if any(line[:3].upper() in (b"KV-", b"---") for line in text.split(b"\n")):
+        raise ValueError("2.2: a line starting with KV- or --- outside the trailer block")
     return match.groups()
 
 

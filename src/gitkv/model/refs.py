@@ -12,6 +12,7 @@ EpochLabel = NewType("EpochLabel", str)
 _NAMESPACE = re.compile(rb"[a-z0-9][a-z0-9._-]{0,62}")
 _EPOCH = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
+FIRST_EPOCH = EpochLabel("e1")  # of a new ledger
 POLICY_REF = Ref(b"refs/heads/main")
 POLICY_PATH = ".kv/policy.yaml"
 LEDGER = b"refs/kv/"
