@@ -1,4 +1,5 @@
-"""A bare SSH server on asyncssh that runs stock `git receive-pack` and `git upload-pack`: Stargate's transport without Stargate.
+"""A bare SSH server on asyncssh that runs stock `git receive-pack` and `git upload-pack`:
+Stargate's transport without Stargate.
 
     python asyncssh_peer.py HOST_KEY AUTHORIZED_KEYS PORT_FILE
 
@@ -25,7 +26,11 @@ async def _serve(process: asyncssh.SSHServerProcess[bytes]) -> None:
         process.exit(1)
         return
     child = await asyncio.create_subprocess_exec(
-        "git", words[0].removeprefix("git-"), words[1], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        "git",
+        words[0].removeprefix("git-"),
+        words[1],
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     assert child.stdin is not None and child.stdout is not None
     feeding = asyncio.ensure_future(_pump(process.stdin, child.stdin))
@@ -47,7 +52,12 @@ async def _pump(source: asyncssh.SSHReader[bytes], sink: asyncio.StreamWriter) -
 
 async def main(host_key: str, authorized_keys: str, port_file: str) -> None:
     server = await asyncssh.listen(
-        "127.0.0.1", 0, server_host_keys=[host_key], authorized_client_keys=authorized_keys, process_factory=_serve, encoding=None
+        "127.0.0.1",
+        0,
+        server_host_keys=[host_key],
+        authorized_client_keys=authorized_keys,
+        process_factory=_serve,
+        encoding=None,
     )
     draft = Path(port_file + ".draft")
     draft.write_text(f"{server.get_port()}\n")

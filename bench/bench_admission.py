@@ -1,4 +1,6 @@
-"""Admission in constant time: what Stargate does before it answers in `verify: before-publish`, by the number of keys."""
+"""Admission in constant time: what Stargate does before it answers in `verify: before-publish`, by
+the number of keys.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ from bench.stage import Stage, batch, kv, pairs, stage
 
 SIZES = (1, 100, 10_000, 100_000)
 BASE_KEYS = 10_000
-ROUNDS, AUDITS = 25, 3  # audits come last: what they leave in memory makes starting a process slower
+ROUNDS, AUDITS = (
+    25,
+    3,
+)  # audits come last: what they leave in memory makes starting a process slower
 PUSHES = {1: 5, 100: 5, 10_000: 3, 100_000: 1}
 FLAT = 1.2
 
@@ -27,17 +32,26 @@ class _Parts(NamedTuple):
 
 def run(work: Path) -> Outcome:
     with stage(work / "admission", verify="before-publish") as world:
-        kv(world.person("bob"), "mset", "--file", str(batch(world.root / "batch.jsonl", pairs(BASE_KEYS, "base"))))
+        kv(
+            world.person("bob"),
+            "mset",
+            "--file",
+            str(batch(world.root / "batch.jsonl", pairs(BASE_KEYS, "base"))),
+        )
         world.wait_for_mirror()
         parts = _Parts(*({size: [] for size in SIZES} for _ in _Parts._fields))
         _time_parts(world, parts)
         _time_pushes(world, parts)
-    samples = {f"{name} {size}": times[size] for name, times in parts._asdict().items() for size in SIZES}
+    samples = {
+        f"{name} {size}": times[size] for name, times in parts._asdict().items() for size in SIZES
+    }
     return Outcome(_rows(parts), samples, _notes())
 
 
 def _time_parts(world: Stage, parts: _Parts) -> None:
-    """Real packs in real quarantines, judged in this process and then discarded: every round meets the same state."""
+    """Real packs in real quarantines, judged in this process and then discarded: every round meets
+    the same state.
+    """
     with open_gate(world) as gate:
         built = {size: gate.build(dict(pairs(size, "new"))) for size in SIZES}
         gate.judge(built[1], audit=False)  # the first of all starts processes and reads the policy
@@ -61,7 +75,9 @@ def _time_pushes(world: Stage, parts: _Parts) -> None:
         for size in SIZES:
             if at < PUSHES[size]:
                 file = str(batch(world.root / "batch.jsonl", pairs(size, f"push{at}-{size}")))
-                parts.push[size].append(seconds_of(lambda at, file=file: kv(bob, "mset", "--file", file) and None, at))  # type: ignore[misc]
+                parts.push[size].append(
+                    seconds_of(lambda at, file=file: kv(bob, "mset", "--file", file) and None, at)
+                )  # type: ignore[misc]
                 world.wait_for_mirror(timeout_s=120)
 
 
@@ -69,25 +85,59 @@ def _rows(parts: _Parts) -> list[Row]:
     rows = []
     one = median(parts.admission[1])
     for size in SIZES[1:]:
-        rows.append(Row(f"admission of {size:,} keys vs 1 key", "flat within 1.2×", median(parts.admission[size]), one, FLAT))
+        rows.append(
+            Row(
+                f"admission of {size:,} keys vs 1 key",
+                "flat within 1.2×",
+                median(parts.admission[size]),
+                one,
+                FLAT,
+            )
+        )
     for size in SIZES:
         audit = median(parts.audit[size])
-        rows.append(Row(f"admission vs deep audit, {size:,} keys", "", median(parts.admission[size]), audit))
+        rows.append(
+            Row(f"admission vs deep audit, {size:,} keys", "", median(parts.admission[size]), audit)
+        )
     for size in SIZES:
-        rows.append(Row(f"git index-pack vs whole push, {size:,} keys", "", median(parts.index_pack[size]), median(parts.push[size])))
+        rows.append(
+            Row(
+                f"git index-pack vs whole push, {size:,} keys",
+                "",
+                median(parts.index_pack[size]),
+                median(parts.push[size]),
+            )
+        )
     for size in SIZES:
-        rows.append(Row(f"admission vs whole push, {size:,} keys", "", median(parts.admission[size]), median(parts.push[size])))
+        rows.append(
+            Row(
+                f"admission vs whole push, {size:,} keys",
+                "",
+                median(parts.admission[size]),
+                median(parts.push[size]),
+            )
+        )
     for size in SIZES:
-        rows.append(Row(f"deep audit vs whole push, {size:,} keys", "", median(parts.audit[size]), median(parts.push[size])))
+        rows.append(
+            Row(
+                f"deep audit vs whole push, {size:,} keys",
+                "",
+                median(parts.audit[size]),
+                median(parts.push[size]),
+            )
+        )
     return rows
 
 
 def _notes() -> list[str]:
     return [
-        f"On a store of {BASE_KEYS:,} keys, with `verify: before-publish`: admission is all that is decided before the answer; the deep "
+        f"On a store of {BASE_KEYS:,} keys, with `verify: before-publish`: admission is all that "
+        "is decided before the answer; the deep "
         "audit runs behind it, before anything reaches the mirror.",
-        "Admission is `gateway.judge.judge_transaction` on a quarantined pack: signature, form, roots, order, prefixes. It does not count "
-        "`git index-pack`, which unpacks and hashes every object and is linear by nature; that is shown beside it. All sizes start "
+        "Admission is `gateway.judge.judge_transaction` on a quarantined pack: signature, form, "
+        "roots, order, prefixes. It does not count "
+        "`git index-pack`, which unpacks and hashes every object and is linear by nature; that is "
+        "shown beside it. All sizes start "
         "with cold processor caches, as a large pack leaves them.",
         "The whole push is `git kv mset` by the wall clock, with the client's own work.",
     ]

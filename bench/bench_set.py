@@ -1,4 +1,6 @@
-"""One key: `git kv set` through Stargate, against `git add`, `commit -S` and `push` to a bare repository that checks nothing."""
+"""One key: `git kv set` through Stargate, against `git add`, `commit -S` and `push` to a bare
+repository that checks nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,25 +19,45 @@ def run(work: Path) -> Outcome:
     with stage(work / "set") as world:
         bob = world.person("bob")
         kv(bob, "mset", "--file", str(batch(world.root / "batch.jsonl", pairs(KEYS, "app"))))
-        with asyncssh_server(world.root / "asyncssh", bob) as fast, openssh_server(world.root / "openssh", bob) as usual:
-            cases: dict[str, Case] = {OURS: lambda at: _set(world, at), ASYNCSSH: _plain(world, "asyncssh", fast)}
+        with (
+            asyncssh_server(world.root / "asyncssh", bob) as fast,
+            openssh_server(world.root / "openssh", bob) as usual,
+        ):
+            cases: dict[str, Case] = {
+                OURS: lambda at: _set(world, at),
+                ASYNCSSH: _plain(world, "asyncssh", fast),
+            }
             if usual is not None:
                 cases[OPENSSH] = _plain(world, "openssh", usual)
             samples = interleave(cases, ROUNDS, warmups=2)
-    notes = ["Whole commands by the wall clock: the same ssh client and options, the same ed25519 key, SSH signatures on both sides; "
-             f"both stores hold {KEYS} keys. Plain git is three commands, as a user types them; its server checks nothing."]  # fmt: skip
+    notes = [
+        "Whole commands by the wall clock: the same ssh client and options, the same ed25519 key, "
+        "SSH signatures on both sides; "
+        f"both stores hold {KEYS} keys. Plain git is three commands, as a user types them; its "
+        "server checks nothing."
+    ]
     notes.append(
-        "Stargate acknowledges TCP segments at once, which spares stock ssh clients waits of 40 ms during the log-in; the peers are "
-        "as they come. Its push to the mirror, behind the answer, is waited for outside of the measurement."
+        "Stargate acknowledges TCP segments at once, which spares stock ssh clients waits of 40 ms "
+        "during the log-in; the peers are "
+        "as they come. Its push to the mirror, behind the answer, is waited for outside of the "
+        "measurement."
     )
     if OPENSSH not in samples:
-        notes.append("No OpenSSH server here (apt-get install openssh-server): its rows are missing.")
+        notes.append(
+            "No OpenSSH server here (apt-get install openssh-server): its rows are missing."
+        )
     return Outcome(_rows(samples), samples, notes)
 
 
 def _set(world: Stage, at: int) -> float:
-    seconds = seconds_of(lambda at: kv(world.person("bob"), "set", "app:g07:item0000007", f"value of round {at}") and None, at)
-    world.wait_for_mirror()  # what Stargate does behind its answer must slow down neither the peers nor the next round
+    seconds = seconds_of(
+        lambda at: (
+            kv(world.person("bob"), "set", "app:g07:item0000007", f"value of round {at}") and None
+        ),
+        at,
+    )
+    # What Stargate does behind its answer must slow down neither the peers nor the next round
+    world.wait_for_mirror()
     return seconds
 
 
@@ -58,5 +80,13 @@ def _rows(samples: dict[str, list[float]]) -> list[Row]:
     for peer, limit, aim in ((OPENSSH, 0.5, "≤ 0.5×"), (ASYNCSSH, 1.2, "≤ 1.2×, hoped < 1×")):
         if peer in samples:
             for name, quantile in (("p50", median), ("p95", p95)):
-                rows.append(Row(f"set, {name}, vs {peer}", aim, quantile(samples[OURS]), quantile(samples[peer]), limit))
+                rows.append(
+                    Row(
+                        f"set, {name}, vs {peer}",
+                        aim,
+                        quantile(samples[OURS]),
+                        quantile(samples[peer]),
+                        limit,
+                    )
+                )
     return rows

@@ -1,4 +1,6 @@
-"""What a command costs before it does anything: `git-kv --version` and a `get`, against Python alone."""
+"""What a command costs before it does anything: `git-kv --version` and a `get`, against Python
+alone.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,16 @@ def run(work: Path) -> Outcome:
     kv(bob, "init")
     for key, value in pairs(20, "app"):
         kv(bob, "set", key, value)
-    etag = bob.git("hash-object", "--stdin", stdin=pairs(1, "app")[0][1].encode()).out.decode().strip()
+    etag = (
+        bob.git("hash-object", "--stdin", stdin=pairs(1, "app")[0][1].encode()).out.decode().strip()
+    )
 
     def command(*words: str) -> Case:
         env = {**bob.env, "PATH": f"{BIN}{os.pathsep}{bob.env['PATH']}"}
-        return lambda at: subprocess.run(words, env=env, cwd=bob.clone_dir, check=True, stdout=subprocess.DEVNULL) and None
+        return lambda at: (
+            subprocess.run(words, env=env, cwd=bob.clone_dir, check=True, stdout=subprocess.DEVNULL)
+            and None
+        )
 
     cases = {
         PYTHON: command(sys.executable, "-c", "pass"),
@@ -39,8 +46,16 @@ def run(work: Path) -> Outcome:
     samples = interleave(cases, ROUNDS, warmups=2)
     times = {name: median(of) for name, of in samples.items()}
     rows = [
-        Row(f"{VERSION} vs {PYTHON}", "within 60 ms of it", times[VERSION], times[PYTHON], bound_s=BOUND_S),
+        Row(
+            f"{VERSION} vs {PYTHON}",
+            "within 60 ms of it",
+            times[VERSION],
+            times[PYTHON],
+            bound_s=BOUND_S,
+        ),
         Row(f"{GET} vs {PYTHON}", "within 60 ms of it", times[GET], times[PYTHON], bound_s=BOUND_S),
         Row(f"{GET} vs {CAT} of the value's id", "", times[GET], times[CAT]),
     ]
-    return Outcome(rows, samples, ["Modules are compiled; `git kv` includes git's own dispatch to `git-kv`."])
+    return Outcome(
+        rows, samples, ["Modules are compiled; `git kv` includes git's own dispatch to `git-kv`."]
+    )

@@ -1,4 +1,6 @@
-"""Transactions for etcd over its JSON gateway: the requests are encoded beforehand, the connections stay open."""
+"""Transactions for etcd over its JSON gateway: the requests are encoded beforehand, the connections
+stay open.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ def requests(pairs: Iterable[tuple[str, str]]) -> list[bytes]:
     """Bodies of transactions of up to 128 puts."""
     bodies, rest = [], iter(pairs)
     while some := list(islice(rest, OPERATIONS_MAX)):
-        puts = [{"requestPut": {"key": _base64(key), "value": _base64(value)}} for key, value in some]
+        puts = [
+            {"requestPut": {"key": _base64(key), "value": _base64(value)}} for key, value in some
+        ]
         bodies.append(json.dumps({"success": puts}).encode())
     return bodies
 
@@ -24,7 +28,9 @@ def requests(pairs: Iterable[tuple[str, str]]) -> list[bytes]:
 def send(port: int, bodies: Sequence[bytes], connections: int) -> None:
     """All transactions, spread over connections, each in order. Raises OSError when one fails."""
     with ThreadPoolExecutor(connections) as pool:
-        for done in [pool.submit(_send_in_order, port, bodies[at::connections]) for at in range(connections)]:
+        for done in [
+            pool.submit(_send_in_order, port, bodies[at::connections]) for at in range(connections)
+        ]:
             done.result()
 
 

@@ -1,4 +1,6 @@
-"""Stargate's use case without its sockets: transactions are built by the client's code and judged by the gateway's, in this process."""
+"""Stargate's use case without its sockets: transactions are built by the client's code and judged
+by the gateway's, in this process.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from bench.stage import Stage
+from gitkv.admission.deep_audit import audit_under
 from gitkv.client.author import Author
 from gitkv.client.build import Built, build
 from gitkv.client.draft import make_draft
@@ -22,7 +25,6 @@ from gitkv.git.audit_loader import AuditLoader
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.quarantine import Quarantine, QuarantinedPack
 from gitkv.ledger.plan import Put
-from gitkv.ledger.policy_audit import audit_under
 from gitkv.model.refs import Namespace, index_ref, ledger_ref
 from gitkv.wire.push_grammar import TransactionPush
 
@@ -46,7 +48,9 @@ class Gate:
 
     def build(self, pairs: Mapping[str, str]) -> Built:
         """A signed transaction of the writer on the tip."""
-        draft = make_draft({key: Put(value.encode(), "", 0) for key, value in pairs.items()}, Expect(), "bench")
+        draft = make_draft(
+            {key: Put(value.encode(), "", 0) for key, value in pairs.items()}, Expect(), "bench"
+        )
         built = build(self._writer, self._writer.tip(), draft, Author(self._writer, "bench"))
         assert built is not None
         return built
@@ -66,9 +70,13 @@ class Gate:
             pack = quarantine.finish()
             index_pack_s = time.perf_counter() - started
             _chill_caches()
-            with GitObjectStore(self._stargate.git, quarantine_dir=quarantine.objects_dir) as objects:
+            with GitObjectStore(
+                self._stargate.git, quarantine_dir=quarantine.objects_dir
+            ) as objects:
                 admission_s = self._admit(built, pack, objects)
-                return Timed(index_pack_s, admission_s, self._audit(built, objects) if audit else None)
+                return Timed(
+                    index_pack_s, admission_s, self._audit(built, objects) if audit else None
+                )
         finally:
             quarantine.discard()
 
@@ -86,14 +94,18 @@ class Gate:
         judged_by = self._stargate.policy()
         principal = judged_by.policy.principal("bob")
         started = time.perf_counter()
-        audit = audit_under(judged_by.policy, (built.base, built.tip), principal, AuditLoader(objects))
+        audit = audit_under(
+            judged_by.policy, (built.base, built.tip), principal, AuditLoader(objects)
+        )
         seconds = time.perf_counter() - started
         assert not audit.reasons, audit.reasons
         return seconds
 
 
 def _chill_caches() -> None:
-    """Every admission starts with cold caches, as it does after the unpacking of a large pack; a small one would find them warm."""
+    """Every admission starts with cold caches, as it does after the unpacking of a large pack; a
+    small one would find them warm.
+    """
     bytearray(os.urandom(1 << 20)) * _CACHE_MIB
 
 

@@ -1,4 +1,6 @@
-"""Where and from what the numbers come: a number without its machine and its commit says nothing."""
+"""Where and from what the numbers come: a number without its machine and its commit says
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def describe(work: Path) -> dict[str, str]:
-    """The machine, as far as it decides speeds; `work` is where the stores of the benches lie. To be asked before a bench loads it."""
+    """The machine, as far as it decides speeds; `work` is where the stores of the benches lie. To
+    be asked before a bench loads it.
+    """
     return {
         "cpu": _cpu(),
         "cores": str(os.cpu_count()),

@@ -1,6 +1,8 @@
-"""Timing and what comes of it: interleaved rounds, quantiles, and rows that say whether an aim was met.
+"""Timing and what comes of it: interleaved rounds, quantiles, and rows that say whether an aim was
+met.
 
-Speeds of a shared machine drift by tens of per cent within minutes, so only what ran in the same rounds is ever compared.
+Speeds of a shared machine drift by tens of per cent within minutes, so only what ran in the same
+rounds is ever compared.
 """
 
 from __future__ import annotations
@@ -10,11 +12,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-Case = Callable[[int], "float | None"]  # does round N; its own measurement in seconds, or None for the wall clock's
+Case = Callable[
+    [int], "float | None"
+]  # does round N; its own measurement in seconds, or None for the wall clock's
 
 
 class Row(NamedTuple):
-    """One line of the report, in seconds; `limit` bounds the ratio, `bound_s` how much longer ours may take than the peer (or nothing)."""
+    """One line of the report, in seconds; `limit` bounds the ratio, `bound_s` how much longer ours
+    may take than the peer (or nothing).
+    """
 
     what: str
     aim: str
@@ -49,8 +55,12 @@ class Outcome(NamedTuple):
     notes: list[str]
 
 
-def interleave(cases: Mapping[str, Case], rounds: int, *, warmups: int = 1) -> dict[str, list[float]]:
-    """Seconds of each case, one a round; every other round runs them in reverse, so no case always profits from its neighbour."""
+def interleave(
+    cases: Mapping[str, Case], rounds: int, *, warmups: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of each case, one a round; every other round runs them in reverse, so no case always
+    profits from its neighbour.
+    """
     samples: dict[str, list[float]] = {name: [] for name in cases}
     for at in range(-warmups, rounds):
         names = list(cases) if at % 2 == 0 else list(cases)[::-1]

@@ -13,10 +13,14 @@ _HEAD = """\
 
 Written by `make bench` (`bench/run.py`); do not edit. Raw times: `bench/results/latest.json`.
 
-Every number stands beside a peer that did the same work in the same run: the cases take turns, so that a shared machine's moods hit both,
-and medians are compared (p95 where it says so). What misses its aim stays in the table.
+Every number stands beside a peer that did the same work in the same run: the
+cases take turns, so that a shared machine's moods hit both, and medians are compared (p95 where it
+says so). What misses its aim stays in the table.
 """
-_MOODS = {"fsync": "an fsync of a small file", "load": "load average when the bench began (its own neighbours count, too)"}
+_MOODS = {
+    "fsync": "an fsync of a small file",
+    "load": "load average when the bench began (its own neighbours count, too)",
+}
 _TITLES = {
     "startup": "Start-up of commands",
     "set": "One key through Stargate",
@@ -29,7 +33,10 @@ _TITLES = {
 def render(results: Results, names: Sequence[str], plot: Path | None) -> str:
     parts = [_HEAD]
     if plot is not None:
-        parts.append(f"![Ratios with their aims, and the cost of a transaction by its size]({plot.as_posix()})\n")
+        parts.append(
+            "![Ratios with their aims, and the cost of a transaction by its "
+            f"size]({plot.as_posix()})\n"
+        )
     for name in names:
         if name in results:
             parts.append(_section(_TITLES[name], name, results[name]))
@@ -38,7 +45,12 @@ def render(results: Results, names: Sequence[str], plot: Path | None) -> str:
 
 
 def _section(title: str, name: str, found: dict[str, Any]) -> str:
-    lines = [f"## {title}", f"`bench/run.py {name}`, commit {found['commit']}, {found['when']}, took {found['took_s']:.0f} s.", ""]
+    lines = [
+        f"## {title}",
+        f"`bench/run.py {name}`, commit {found['commit']}, {found['when']}, took "
+        f"{found['took_s']:.0f} s.",
+        "",
+    ]
     lines += ["| what | aim | git-kv | peer | ratio | met |", "|---|---|---:|---:|---:|---|"]
     lines += [_line(row) for row in found["rows"]]
     lines += ["", *(f"- {note}" for note in [*found["notes"], *_row_notes(found["rows"])]), ""]
@@ -48,7 +60,10 @@ def _section(title: str, name: str, found: dict[str, Any]) -> str:
 def _line(row: dict[str, Any]) -> str:
     peer = duration(row["peer"]) if row["peer"] else "–"
     ratio = times(row["ratio"]) if row["ratio"] else "–"
-    return f"| {row['what']} | {row['aim'] or '–'} | {duration(row['ours'])} | {peer} | {ratio} | {verdict(row)} |"
+    return (
+        f"| {row['what']} | {row['aim'] or '–'} | {duration(row['ours'])} | {peer} | {ratio} | "
+        f"{verdict(row)} |"
+    )
 
 
 def _row_notes(rows: list[dict[str, Any]]) -> list[str]:
@@ -61,11 +76,17 @@ def _machines(results: Results, names: Sequence[str]) -> str:
     seen: dict[str, list[str]] = {}
     for name in names:
         if name in results:
-            said = ", ".join(f"{what} {value}" for what, value in results[name]["machine"].items() if what not in _MOODS)
+            said = ", ".join(
+                f"{what} {value}"
+                for what, value in results[name]["machine"].items()
+                if what not in _MOODS
+            )
             seen.setdefault(said, []).append(name)
     for said, of in seen.items():
         lines.append(f"- {', '.join(of)}: {said}")
     for mood, title in _MOODS.items():
-        said = ", ".join(f"{name} {results[name]['machine'].get(mood, '?')}" for name in names if name in results)
+        said = ", ".join(
+            f"{name} {results[name]['machine'].get(mood, '?')}" for name in names if name in results
+        )
         lines.append(f"- {title}: {said}")
     return "\n".join(lines) + "\n"

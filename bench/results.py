@@ -1,4 +1,6 @@
-"""The results file: one JSON object, a member for each bench, with machine, commit and time of its run."""
+"""The results file: one JSON object, a member for each bench, with machine, commit and time of its
+run.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,22 @@ def load(path: Path) -> Results:
 
 
 def record(path: Path, name: str, outcome: Outcome, on: dict[str, str], seconds: float) -> None:
-    """Replaces one bench's results; the others stay. `on`: the machine as it was when the bench began."""
+    """Replaces one bench's results; the others stay. `on`: the machine as it was when the bench
+    began.
+    """
     results = load(path)
     results[name] = {
         "commit": machine.commit(),
         "when": machine.now(),
         "took_s": round(seconds, 1),
         "machine": on,
-        "rows": [{key: _rounded(value) for key, value in row.as_json().items()} for row in outcome.rows],
-        "samples_s": {case: [round(sample, 6) for sample in samples] for case, samples in outcome.samples.items()},
+        "rows": [
+            {key: _rounded(value) for key, value in row.as_json().items()} for row in outcome.rows
+        ],
+        "samples_s": {
+            case: [round(sample, 6) for sample in samples]
+            for case, samples in outcome.samples.items()
+        },
         "notes": outcome.notes,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +46,10 @@ def spell(row: dict[str, Any]) -> str:
     """A row for the terminal."""
     peer = f" / {duration(row['peer'])}" if row["peer"] else ""
     ratio = f" = {times(row['ratio'])}" if row["ratio"] else ""
-    return f"{row['what']}: {duration(row['ours'])}{peer}{ratio}  (aim {row['aim'] or 'none'}: {verdict(row)})"
+    return (
+        f"{row['what']}: {duration(row['ours'])}{peer}{ratio}  (aim {row['aim'] or 'none'}: "
+        f"{verdict(row)})"
+    )
 
 
 def verdict(row: dict[str, Any]) -> str:

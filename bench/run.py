@@ -1,4 +1,5 @@
-"""`make bench`: runs the benches named on the command line, or all, and rewrites bench/results/latest.json and docs/benchmarks.md.
+"""`make bench`: runs the benches named on the command line, or all, and rewrites
+bench/results/latest.json and docs/benchmarks.md.
 
     python bench/run.py [set] [admission] [mset] [million] [startup]
 
@@ -23,13 +24,23 @@ PLOT = ROOT / "docs" / "img" / "benchmarks.svg"
 NAMES = ("startup", "set", "admission", "mset", "million")
 
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # without compiled modules every command would pay for compiling them
+os.environ.pop(
+    "PYTHONDONTWRITEBYTECODE", None
+)  # without compiled modules every command would pay for compiling them
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench/run.py", description="measure git-kv against its peers")
-    parser.add_argument("names", nargs="*", metavar="BENCH", help=f"{', '.join(NAMES)} (default: all)")
-    parser.add_argument("--render", action="store_true", help="only draw page and plot from the results that are there")
+    parser = argparse.ArgumentParser(
+        prog="bench/run.py", description="measure git-kv against its peers"
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="BENCH", help=f"{', '.join(NAMES)} (default: all)"
+    )
+    parser.add_argument(
+        "--render",
+        action="store_true",
+        help="only draw page and plot from the results that are there",
+    )
     args = parser.parse_args()
     unknown = set(args.names) - set(NAMES)
     if unknown:

@@ -1,4 +1,6 @@
-"""The peers' servers on loopback: OpenSSH's sshd, asyncssh, etcd. Each is ended by its own process id."""
+"""The peers' servers on loopback: OpenSSH's sshd, asyncssh, etcd. Each is ended by its own process
+id.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,13 @@ def asyncssh_server(root: Path, person: Person) -> Iterator[SshServer]:
     """The transport that Stargate uses, in front of stock git."""
     key = _host_key(root)
     port_file = root / "port"
-    command = [sys.executable, str(_HERE / "asyncssh_peer.py"), str(key), str(person.public_key), str(port_file)]
+    command = [
+        sys.executable,
+        str(_HERE / "asyncssh_peer.py"),
+        str(key),
+        str(person.public_key),
+        str(port_file),
+    ]
     with running(command, person.env, root / "log"):
         wait_until(port_file.exists, _START_S)
         port = int(port_file.read_text())
@@ -55,14 +63,26 @@ def openssh_server(root: Path, person: Person) -> Iterator[SshServer | None]:
     key, port = _host_key(root), free_port()
     (root / "authorized_keys").write_text(person.public_key.read_text())
     settings = {
-        "Port": port, "ListenAddress": "127.0.0.1", "HostKey": key, "AuthorizedKeysFile": root / "authorized_keys",
-        "PidFile": "none", "UsePAM": "no", "StrictModes": "no", "PasswordAuthentication": "no", "PermitRootLogin": "yes",
-        "PrintMotd": "no", "PrintLastLog": "no", "UseDNS": "no", "SetEnv": "GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1",
-    }  # fmt: skip
+        "Port": port,
+        "ListenAddress": "127.0.0.1",
+        "HostKey": key,
+        "AuthorizedKeysFile": root / "authorized_keys",
+        "PidFile": "none",
+        "UsePAM": "no",
+        "StrictModes": "no",
+        "PasswordAuthentication": "no",
+        "PermitRootLogin": "yes",
+        "PrintMotd": "no",
+        "PrintLastLog": "no",
+        "UseDNS": "no",
+        "SetEnv": "GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1",
+    }
     config = root / "sshd_config"
     config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
     if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where its unprivileged half is locked in
+        Path("/run/sshd").mkdir(
+            mode=0o755, exist_ok=True
+        )  # where its unprivileged half is locked in
     with running([sshd, "-D", "-e", "-f", str(config)], person.env, root / "log"):
         wait_until(lambda: listens(port), _START_S)
         _trust(person, port, key)
@@ -71,27 +91,44 @@ def openssh_server(root: Path, person: Person) -> Iterator[SshServer | None]:
 
 @contextmanager
 def etcd_server(root: Path) -> Iterator[int | None]:
-    """A one-member etcd as it comes, every commit synced; its client port, or None where there is no etcd."""
+    """A one-member etcd as it comes, every commit synced; its client port, or None where there is
+    no etcd.
+    """
     etcd = _etcd_binary()
     if etcd is None:
         yield None
         return
     client, peer = free_port(), free_port()
     command = [
-        etcd, "--data-dir", str(root / "data"), "--log-level", "error",
-        "--listen-client-urls", f"http://127.0.0.1:{client}", "--advertise-client-urls", f"http://127.0.0.1:{client}",
-        "--listen-peer-urls", f"http://127.0.0.1:{peer}", "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}",
-        "--initial-cluster", f"default=http://127.0.0.1:{peer}",
-    ]  # fmt: skip
+        etcd,
+        "--data-dir",
+        str(root / "data"),
+        "--log-level",
+        "error",
+        "--listen-client-urls",
+        f"http://127.0.0.1:{client}",
+        "--advertise-client-urls",
+        f"http://127.0.0.1:{client}",
+        "--listen-peer-urls",
+        f"http://127.0.0.1:{peer}",
+        "--initial-advertise-peer-urls",
+        f"http://127.0.0.1:{peer}",
+        "--initial-cluster",
+        f"default=http://127.0.0.1:{peer}",
+    ]
     with running(command, dict(os.environ), root / "log"):
         wait_until(lambda: listens(client), _START_S)
         yield client
 
 
 @contextmanager
-def running(command: Sequence[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str], env: dict[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("ab") as said:
-        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        process = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+        )
     try:
         yield process
     finally:
@@ -122,7 +159,9 @@ def _etcd_binary() -> str | None:
 
 def _host_key(root: Path) -> Path:
     root.mkdir(parents=True)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(root / "host_key")], check=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(root / "host_key")], check=True
+    )
     return root / "host_key"
 
 

@@ -1,4 +1,6 @@
-"""The stage of the benches: a Stargate world that runs the installed program, plain git clones, and keys to write."""
+"""The stage of the benches: a Stargate world that runs the installed program, plain git clones, and
+keys to write.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,16 @@ _SPREAD = 2654435761  # Knuth's multiplier: values that differ in many digits
 
 
 class Stage(World):
-    """A world whose people and daemon run the installed git-kv, with compiled modules, and not the sources."""
+    """A world whose people and daemon run the installed git-kv, with compiled modules, and not the
+    sources.
+    """
 
     def base_env(self) -> dict[str, str]:
-        env = {name: value for name, value in super().base_env().items() if not name.startswith("PYTHON")}
+        env = {
+            name: value
+            for name, value in super().base_env().items()
+            if not name.startswith("PYTHON")
+        }
         return env | {"PATH": f"{BIN}{os.pathsep}{env['PATH']}"}
 
     def verify(self, mode: str) -> None:
@@ -56,7 +64,9 @@ def stage(root: Path, *, verify: str = "before-ack") -> Iterator[Stage]:
 
 
 class PlainGit:
-    """The same keys as files in a git repository: `git add`, `git commit -S`, `git push` to a bare repository without any check."""
+    """The same keys as files in a git repository: `git add`, `git commit -S`, `git push` to a bare
+    repository without any check.
+    """
 
     def __init__(self, person: Person, directory: Path, url: str) -> None:
         self._person, self.directory = person, directory
@@ -85,12 +95,22 @@ class PlainGit:
 
 def pairs(count: int, tag: str) -> list[tuple[str, str]]:
     """`count` keys in a hundred groups, with values of about 60 bytes."""
-    return [(f"{tag}:g{at % 100:02d}:item{at:07d}", f"{tag} {at:07d} {at * _SPREAD % 2**64:020d} state of an item") for at in range(count)]
+    return [
+        (
+            f"{tag}:g{at % 100:02d}:item{at:07d}",
+            f"{tag} {at:07d} {at * _SPREAD % 2**64:020d} state of an item",
+        )
+        for at in range(count)
+    ]
 
 
 def batch(path: Path, wanted: Iterable[tuple[str, str]]) -> Path:
     """The pairs as a batch for `git kv mset`."""
-    path.write_text("".join(json.dumps({"op": "set", "key": key, "value": value}) + "\n" for key, value in wanted))
+    path.write_text(
+        "".join(
+            json.dumps({"op": "set", "key": key, "value": value}) + "\n" for key, value in wanted
+        )
+    )
     return path
 
 

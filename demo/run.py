@@ -1,7 +1,9 @@
-"""`make demo`: the whole story on this machine, with real SSH and real signatures, nothing beyond 127.0.0.1.
+"""`make demo`: the whole story on this machine, with real SSH and real signatures, nothing beyond
+127.0.0.1.
 
-Exit code 1 when anything goes another way than the story says. KEEP=1 leaves Stargate running and everybody's home in place. Leaves to
-others: the story (`scenes`, `attacks`) and the world it is played in (`stage`).
+Exit code 1 when anything goes another way than the story says. KEEP=1 leaves Stargate running and
+everybody's home in place. Leaves to others: the story (`scenes`, `attacks`) and the world it is
+played in (`stage`).
 """
 
 from __future__ import annotations
@@ -21,7 +23,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from attacks import attack
-from scenes import Cast, change_policy, engage, found, join, look_back, race, roll_out, without_us, write_and_read
+from scenes import (
+    Cast,
+    change_policy,
+    engage,
+    found,
+    join,
+    look_back,
+    race,
+    roll_out,
+    without_us,
+    write_and_read,
+)
 from screen import Screen
 from stage import Deviation, Stage, missing_tools
 
@@ -36,14 +49,20 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9._~+=@/-]+")
 
 def main() -> int:
     """The exit code: 0 when everything went as the story says."""
-    arguments = argparse.ArgumentParser(description="acts out git-kv on this machine; KEEP=1 in the environment leaves it running")
-    arguments.add_argument("--dir", default=_default_dir(), help="where the demo's files go (default: %(default)s)")
+    arguments = argparse.ArgumentParser(
+        description="acts out git-kv on this machine; KEEP=1 in the environment leaves it running"
+    )
+    arguments.add_argument(
+        "--dir", default=_default_dir(), help="where the demo's files go (default: %(default)s)"
+    )
     root = Path(arguments.parse_args().dir).absolute()
     missing = missing_tools()
     if missing:
         return _refuse(f"the demo needs programs that are not installed: {', '.join(missing)}")
     if _is_running(root):
-        return _refuse(f"a demo that was kept is still running in {root}; end it first:\n  {_stop_line(root)}")
+        return _refuse(
+            f"a demo that was kept is still running in {root}; end it first:\n  {_stop_line(root)}"
+        )
     if root.exists() and not (root / MARK).exists() and any(root.iterdir()):
         return _refuse(f"{root} holds something that the demo did not make: give another --dir")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -51,9 +70,15 @@ def main() -> int:
 
 
 def _default_dir() -> str:
-    """`.demo` in the checkout; where that path has spaces or worse, which a mirror's address may not have, a folder for temporary files."""
+    """`.demo` in the checkout; where that path has spaces or worse, which a mirror's address may
+    not have, a folder for temporary files.
+    """
     here = ROOT / ".demo"
-    return str(here if _PLAIN_PATH.fullmatch(str(here)) else Path(tempfile.gettempdir()) / f"git-kv-demo-{os.getuid()}")
+    return str(
+        here
+        if _PLAIN_PATH.fullmatch(str(here))
+        else Path(tempfile.gettempdir()) / f"git-kv-demo-{os.getuid()}"
+    )
 
 
 def _play(root: Path, *, keep: bool) -> int:
@@ -84,7 +109,9 @@ def _play(root: Path, *, keep: bool) -> int:
 
 def _act(stage: Stage, *, keep: bool) -> None:
     """Every scene, and the end of Stargate unless it is kept. Raises Deviation."""
-    stage.screen.say("git-kv: state as code. Commits are transactions. Git is the database.", "scene")
+    stage.screen.say(
+        "git-kv: state as code. Commits are transactions. Git is the database.", "scene"
+    )
     cast = engage(stage)
     for scene in STORY:
         scene(stage, cast)
@@ -106,15 +133,34 @@ def _complain(stage: Stage, deviation: Deviation) -> None:
 def _summarise(stage: Stage, seconds: float) -> None:
     """The table of what was seen: printed, and kept in the summary file."""
     screen = stage.screen
-    screen.scene("Summary", f"Everything went as expected, in {seconds:.1f} s. Times are those of whole commands, start-up included.")
+    screen.scene(
+        "Summary",
+        f"Everything went as expected, in {seconds:.1f} s. Times are those of whole commands, "
+        "start-up included.",
+    )
     width = max(len(seen.what) for seen in stage.seen)
     for seen in stage.seen:
-        screen.say(f"  {seen.what:<{width}}  {f'{seen.seconds:6.2f} s' if seen.seconds else ' ' * 8}  {seen.outcome}")
-    tools = (stage.quietly("git", "kv", "--version"), stage.quietly("git", "--version"), f"Python {platform.python_version()}")
+        screen.say(
+            f"  {seen.what:<{width}}  {f'{seen.seconds:6.2f} s' if seen.seconds else ' ' * 8}  "
+            f"{seen.outcome}"
+        )
+    tools = (
+        stage.quietly("git", "kv", "--version"),
+        stage.quietly("git", "--version"),
+        f"Python {platform.python_version()}",
+    )
     versions = ", ".join(tool.strip() for tool in tools)
-    lines = ["# What the demo saw", "", f"{versions}, {os.cpu_count()} cores; {seconds:.1f} s in all.", ""]
+    lines = [
+        "# What the demo saw",
+        "",
+        f"{versions}, {os.cpu_count()} cores; {seconds:.1f} s in all.",
+        "",
+    ]
     lines += ["| what | time | outcome |", "|---|---|---|"]
-    lines += [f"| {seen.what} | {f'{seen.seconds:.2f} s' if seen.seconds else ''} | {seen.outcome} |" for seen in stage.seen]
+    lines += [
+        f"| {seen.what} | {f'{seen.seconds:.2f} s' if seen.seconds else ''} | {seen.outcome} |"
+        for seen in stage.seen
+    ]
     (stage.root / SUMMARY).write_text("\n".join(lines) + "\n")
     sys.stdout.write(f"\nThis table is kept in {os.path.relpath(stage.root / SUMMARY)}\n")
 
@@ -123,10 +169,18 @@ def _invite(stage: Stage) -> None:
     """How to play with a world that was kept."""
     for name in ("alice", "bob"):
         home = stage.root / name
-        settings = {"HOME": str(home), "GIT_CONFIG_GLOBAL": f"{home}/.gitconfig", "GIT_CONFIG_NOSYSTEM": "1", "PATH": stage.env["PATH"]}
+        settings = {
+            "HOME": str(home),
+            "GIT_CONFIG_GLOBAL": f"{home}/.gitconfig",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "PATH": stage.env["PATH"],
+        }
         lines = [f"export {variable}={shlex.quote(value)}" for variable, value in settings.items()]
         (home / "shell.rc").write_text(
-            "\n".join(["unset ${!GIT_*}", *lines, f"cd {shlex.quote(f'{home}/store')}", f"PS1='{name}$ '"]) + "\n"
+            "\n".join(
+                ["unset ${!GIT_*}", *lines, f"cd {shlex.quote(f'{home}/store')}", f"PS1='{name}$ '"]
+            )
+            + "\n"
         )
     assert stage.gateway is not None
     (stage.root / "stargate.pid").write_text(f"{stage.gateway.pid}\n")
@@ -170,7 +224,9 @@ def _refuse(why: str) -> int:
 
 
 def _clean(root: Path) -> None:
-    """Removes everything but the summary, and the mark by which the next run knows the directory."""
+    """Removes everything but the summary, and the mark by which the next run knows the
+    directory.
+    """
     for path in root.iterdir():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

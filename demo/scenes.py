@@ -1,4 +1,6 @@
-"""The story, scene by scene: an operator sets up, two developers work, race and look back. Every claim on the screen is checked first."""
+"""The story, scene by scene: an operator sets up, two developers work, race and look back. Every
+claim on the screen is checked first.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ def found(stage: Stage, cast: Cast) -> None:
     """A mirror, a Stargate, and its first state on the mirror."""
     stage.screen.scene(
         "1 An operator sets up",
-        "The mirror is any Git host that people clone from; here it is a bare repository. Stargate is where writes go: one process, SSH, "
+        "The mirror is any Git host that people clone from; here it is a bare repository. Stargate "
+        "is where writes go: one process, SSH, "
         "and a policy that names who may write, by public key.",
     )
     operator = cast.operator
@@ -50,7 +53,9 @@ def found(stage: Stage, cast: Cast) -> None:
     stage.expect(host_key is not None, "the host key in what init prints", done.out)
     assert host_key is not None
     stage.known_hosts.write_text(f"[127.0.0.1]:{stage.port} {host_key[0]}\n")
-    stage.screen.command(operator.name, "echo '[127.0.0.1]:PORT ssh-ed25519 …' >known_hosts    # what init printed")
+    stage.screen.command(
+        operator.name, "echo '[127.0.0.1]:PORT ssh-ed25519 …' >known_hosts    # what init printed"
+    )
     stage.saw("Stargate answers on 127.0.0.1", "serving", stage.start_gateway(operator))
 
 
@@ -58,8 +63,10 @@ def join(stage: Stage, cast: Cast) -> None:
     """Two clones of the mirror become writers."""
     stage.screen.scene(
         "2 Two developers join",
-        "They clone the mirror like any repository. `git kv remote setup` learns the rest from the policy that came with the clone: "
-        "reads keep coming from the mirror, pushes go to Stargate, commits are signed with the key the policy knows.",
+        "They clone the mirror like any repository. `git kv remote setup` learns the rest from the "
+        "policy that came with the clone: "
+        "reads keep coming from the mirror, pushes go to Stargate, commits are signed with the key "
+        "the policy knows.",
     )
     cast.alice("git clone --quiet ../mirror.git store")
     cast.alice.here = cast.alice.home / "store"
@@ -75,7 +82,8 @@ def write_and_read(stage: Stage, cast: Cast) -> None:
     """One key; the fence; the authority; compare-and-swap."""
     stage.screen.scene(
         "3 One key, and who sees it when",
-        "A write prints the ledger commit that holds it. Readers of the mirror see it a moment later; who cannot wait for the moment "
+        "A write prints the ledger commit that holds it. Readers of the mirror see it a moment "
+        "later; who cannot wait for the moment "
         "asks Stargate, or waits for that very commit.",
     )
     alice, bob = cast.alice, cast.bob
@@ -98,25 +106,35 @@ def roll_out(stage: Stage, cast: Cast) -> None:
     """Ten thousand keys in one transaction, and lists that cost what they show."""
     stage.screen.scene(
         f"4 {FLAGS:,} keys, one transaction",
-        "A batch lands whole or not at all: one signed commit, one push. Stargate compares what the signature covers with what was pushed, "
+        "A batch lands whole or not at all: one signed commit, one push. Stargate compares what "
+        "the signature covers with what was pushed, "
         "then audits every key before it answers.",
     )
     alice, bob = cast.alice, cast.bob
     batch = alice.here / "flags.jsonl"
-    lines = [json.dumps({"op": "set", "key": f"flag:{number:05d}", "value": f"on, group {number % 7}"}) for number in range(FLAGS)]
+    lines = [
+        json.dumps({"op": "set", "key": f"flag:{number:05d}", "value": f"on, group {number % 7}"})
+        for number in range(FLAGS)
+    ]
     batch.write_text("\n".join(lines) + "\n")
     alice("head -n 2 flags.jsonl")
     done = alice("git kv mset --file flags.jsonl --json -m 'all flags'")
     said = json.loads(done.out)
     stage.expect(said["keys_set"] == FLAGS, f"{FLAGS} keys set", said["keys_set"])
     accepted = stage.wait_for_log(rf"push\.accepted .* set={FLAGS} .*{said['commit']}")
-    stage.saw(f"mset of {FLAGS:,} keys", f"one transaction, {_seconds_in(accepted)} s of it in Stargate", done.seconds)
+    stage.saw(
+        f"mset of {FLAGS:,} keys",
+        f"one transaction, {_seconds_in(accepted)} s of it in Stargate",
+        done.seconds,
+    )
     bob.run(f"git kv wait --oid {said['commit']}")
     done = bob("git kv list --prefix flag:0042 -l", show=4)
     stage.expect(len(done.out.strip().split("\n")) == 11, "ten keys and a header listed", done.out)
     stage.saw("list of a prefix, 10 keys of 10,001", "from the index alone", done.seconds)
     everything = bob.run("git kv list --prefix flag:")
-    stage.expect(everything.out.count("\n") == FLAGS, f"{FLAGS} keys listed", everything.out.count("\n"))
+    stage.expect(
+        everything.out.count("\n") == FLAGS, f"{FLAGS} keys listed", everything.out.count("\n")
+    )
     stage.saw(f"list of all {FLAGS:,} flags", "every one is there", everything.seconds)
 
 
@@ -124,7 +142,8 @@ def change_policy(stage: Stage, cast: Cast) -> None:
     """The admin narrows bob's rights with stock git."""
     stage.screen.scene(
         "5 A policy change is a signed commit",
-        "The policy is a file on the branch main. An admin changes it with stock git; Stargate checks that an admin of the policy so far "
+        "The policy is a file on the branch main. An admin changes it with stock git; Stargate "
+        "checks that an admin of the policy so far "
         "has signed, and that what comes out is a policy that somebody can still change.",
     )
     alice = cast.alice
@@ -132,21 +151,34 @@ def change_policy(stage: Stage, cast: Cast) -> None:
     text = policy.read_text()
     stage.expect("      bob: {}\n" in text, "bob as a writer of every key", text)
     policy.write_text(text.replace("      bob: {}\n", '      bob: {prefixes: ["cfg:", "flag:"]}\n'))
-    alice("git diff --unified=0 .kv/policy.yaml | grep '^[-+] '", says='+      bob: {prefixes: ["cfg:", "flag:"]}')
-    alice("git commit --quiet -S --message 'policy: bob writes cfg: and flag: only' .kv/policy.yaml")
+    alice(
+        "git diff --unified=0 .kv/policy.yaml | grep '^[-+] '",
+        says='+      bob: {prefixes: ["cfg:", "flag:"]}',
+    )
+    alice(
+        "git commit --quiet -S --message 'policy: bob writes cfg: and flag: only' .kv/policy.yaml"
+    )
     done = alice("git push --quiet origin main")
     stage.settle()
     stage.saw("policy change by an admin", "accepted, and on the mirror", done.seconds)
     cast.bob("git pull --quiet origin main")
-    stage.expect("prefixes" in (cast.bob.here / ".kv" / "policy.yaml").read_text(), "the new policy in bob's clone", "the old one")
+    stage.expect(
+        "prefixes" in (cast.bob.here / ".kv" / "policy.yaml").read_text(),
+        "the new policy in bob's clone",
+        "the old one",
+    )
 
 
 def race(stage: Stage, cast: Cast) -> None:
-    """Bob's large batch against alice's small writes: one of them loses, is told, rebuilds, lands."""
+    """Bob's large batch against alice's small writes: one of them loses, is told, rebuilds,
+    lands.
+    """
     stage.screen.scene(
         "6 Two writers race",
-        f"Bob sends {RACE_KEYS:,} keys while alice keeps changing single ones. Both decided on the same state; the second to arrive is "
-        "refused as stale. The client fetches, builds the same transaction on the new tip and tries again: nobody merges by hand.",
+        f"Bob sends {RACE_KEYS:,} keys while alice keeps changing single ones. Both decided on the "
+        "same state; the second to arrive is "
+        "refused as stale. The client fetches, builds the same transaction on the new tip and "
+        "tries again: nobody merges by hand.",
     )
     for attempt in range(1, RACE_ROUNDS_MAX + 1):
         lost = _race_once(stage, cast, attempt)
@@ -155,10 +187,19 @@ def race(stage: Stage, cast: Cast) -> None:
         stage.screen.say("    Nobody lost this time; again.", "output")
     else:
         raise Deviation(f"expected a lost race within {RACE_ROUNDS_MAX} rounds, got none")
-    stage.screen.command("operator", "grep -E 'who=bob|who=alice' stargate.log    # what happened, in order")
-    for line in stage.logged(r"push\.(accepted|refused) who=(alice|bob)")[-(RACE_SINGLES + 1 + lost) :]:
-        stage.screen.output(_in_short(line), style="refusal" if "push.refused" in line else "output")
-    stage.saw("a lost race", f"refused as stale {lost} time{'s' * (lost > 1)}, retried by the client, landed")
+    stage.screen.command(
+        "operator", "grep -E 'who=bob|who=alice' stargate.log    # what happened, in order"
+    )
+    for line in stage.logged(r"push\.(accepted|refused) who=(alice|bob)")[
+        -(RACE_SINGLES + 1 + lost) :
+    ]:
+        stage.screen.output(
+            _in_short(line), style="refusal" if "push.refused" in line else "output"
+        )
+    stage.saw(
+        "a lost race",
+        f"refused as stale {lost} time{'s' * (lost > 1)}, retried by the client, landed",
+    )
 
 
 def _race_once(stage: Stage, cast: Cast, attempt: int) -> int:
@@ -166,21 +207,38 @@ def _race_once(stage: Stage, cast: Cast, attempt: int) -> int:
     alice, bob = cast.alice, cast.bob
     already = len(stage.logged(r"push\.refused .*base\.stale"))
     batch = "".join(
-        json.dumps({"op": "set", "key": f"cfg:host:{number:05d}", "value": f"round {attempt}"}) + "\n" for number in range(RACE_KEYS)
+        json.dumps({"op": "set", "key": f"cfg:host:{number:05d}", "value": f"round {attempt}"})
+        + "\n"
+        for number in range(RACE_KEYS)
     )
     (bob.here / "hosts.jsonl").write_text(batch)
     rollout = bob.begin("git kv mset --file hosts.jsonl --json -m 'all hosts'")
-    singles = [_oid_of(alice(f"git kv set team:note{number} 'round {attempt}'", show=0)) for number in range(RACE_SINGLES)]
+    singles = [
+        _oid_of(alice(f"git kv set team:note{number} 'round {attempt}'", show=0))
+        for number in range(RACE_SINGLES)
+    ]
     out, err = rollout.communicate(timeout=120)
     stage.expect(rollout.returncode == 0, "bob's batch to land", err.decode(errors="replace"))
     said = json.loads(out)
     stage.wait_for_log(rf"push\.accepted who=bob .*{said['commit']}")
     alice.run(f"git kv wait --oid {said['commit']} --visible-on=stargate")
-    log = [json.loads(line) for line in alice.run(f"git kv log -n {RACE_SINGLES + 1} --json").out.split("\n") if line]
+    log = [
+        json.loads(line)
+        for line in alice.run(f"git kv log -n {RACE_SINGLES + 1} --json").out.split("\n")
+        if line
+    ]
     landed = {entry["commit"] for entry in log}
-    stage.expect(landed == {*singles, said["commit"]}, "all these transactions on top of the ledger", [entry["text"] for entry in log])
+    stage.expect(
+        landed == {*singles, said["commit"]},
+        "all these transactions on top of the ledger",
+        [entry["text"] for entry in log],
+    )
     last = f"team:note{RACE_SINGLES - 1}", f"cfg:host:{RACE_KEYS - 1:05d}"
-    values = [person.run(f"git kv get {key} --read-from=stargate").out for person in (alice, bob) for key in last]
+    values = [
+        person.run(f"git kv get {key} --read-from=stargate").out
+        for person in (alice, bob)
+        for key in last
+    ]
     stage.expect(values == [f"round {attempt}"] * 4, "the last value of each, read by both", values)
     return len(stage.logged(r"push\.refused .*base\.stale")) - already
 
@@ -189,7 +247,8 @@ def look_back(stage: Stage, cast: Cast) -> None:
     """Who changed what; any past state; a delete that is remembered."""
     stage.screen.scene(
         "8 Looking back",
-        "History is kept as long as the key: who signed what, when, with the value of any moment, deleted keys included.",
+        "History is kept as long as the key: who signed what, when, with the value of any moment, "
+        "deleted keys included.",
     )
     alice, bob = cast.alice, cast.bob
     oid = _oid_of(alice("git kv del team:note0 -m 'not needed'"))
@@ -209,7 +268,8 @@ def without_us(stage: Stage, cast: Cast) -> None:
     """What stock git alone can say about it."""
     stage.screen.scene(
         "9 Without git-kv",
-        "It is all plain Git. With stock git alone the mirror is checked, the newest signature verified, and a value read.",
+        "It is all plain Git. With stock git alone the mirror is checked, the newest signature "
+        "verified, and a value read.",
     )
     operator, bob = cast.operator, cast.bob
     stage.settle()
@@ -218,7 +278,10 @@ def without_us(stage: Stage, cast: Cast) -> None:
     operator.run("git -C gate.git fsck --strict --no-dangling")
     stage.saw("git fsck --strict of both", "clean")
     signers = stage.root / "signers"
-    keys = {person.name: " ".join(person.key.with_suffix(".pub").read_text().split(" ")[:2]) for person in (cast.alice, cast.bob)}
+    keys = {
+        person.name: " ".join(person.key.with_suffix(".pub").read_text().split(" ")[:2])
+        for person in (cast.alice, cast.bob)
+    }
     signers.write_text("".join(f"{name}@example.com {key}\n" for name, key in keys.items()))
     verify = "git -C mirror.git -c gpg.ssh.allowedSignersFile=../signers verify-commit refs/kv/main"
     operator(verify, says='Good "git" signature for alice@example.com')

@@ -1,6 +1,8 @@
-"""The world every test runs in: no configuration, agent, home or repository of the person who runs it.
+"""The world every test runs in: no configuration, agent, home or repository of the person who runs
+it.
 
-Fixtures give tools, repositories and keys. What only one folder of tests needs lives in that folder.
+Fixtures give tools, repositories and keys. What only one folder of tests needs lives in that
+folder.
 """
 
 from __future__ import annotations
@@ -15,10 +17,14 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("house", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "house", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile("ci", settings.get_profile("house"), derandomize=True, database=None)
 settings.register_profile("thorough", settings.get_profile("house"), max_examples=5000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "house"))
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "house")
+)
 
 FIXED_DATE = "1700000000 +0000"
 
@@ -38,23 +44,41 @@ _GIT_CONFIG = """\
 	allow = always
 """
 
-# Where a caller's settings could leak in besides GIT_*: agents, keyrings, language, and bytecode switched off (slow children).
-_LEAKS = ("SSH_AUTH_SOCK", "SSH_ASKPASS", "GNUPGHOME", "EMAIL", "LANGUAGE", "TZ", "PYTHONDONTWRITEBYTECODE", "PYTHONWARNINGS")
+# Where a caller's settings could leak in besides GIT_*: agents, keyrings, language, and bytecode
+# switched off (slow children).
+_LEAKS = (
+    "SSH_AUTH_SOCK",
+    "SSH_ASKPASS",
+    "GNUPGHOME",
+    "EMAIL",
+    "LANGUAGE",
+    "TZ",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONWARNINGS",
+)
 
-# ssh takes its home from the password database, not from HOME: a test names the keys and the hosts it means.
+# ssh takes its home from the password database, not from HOME: a test names the keys and the hosts
+# it means.
 _SSH_COMMAND = (
     "ssh -F none -o BatchMode=yes -o IdentityAgent=none -o IdentityFile=none"
     " -o UserKnownHostsFile=none -o GlobalKnownHostsFile=none -o StrictHostKeyChecking=yes"
 )
 
-_PACKAGE_OF = {"git": "git", "ssh": "openssh-client", "ssh-keygen": "openssh-client", "gpg": "gnupg"}
+_PACKAGE_OF = {
+    "git": "git",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "gpg": "gnupg",
+}
 
 
 GitRunner = Callable[..., bytes]
 
 
 class SshKey(NamedTuple):
-    """An unencrypted ed25519 key pair: `private` is the key file, `public` its one-line public key, without a comment or LF."""
+    """An unencrypted ed25519 key pair: `private` is the key file, `public` its one-line public key,
+    without a comment or LF.
+    """
 
     private: Path
     public: str
@@ -82,7 +106,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def require_tool(name: str) -> str:
-    """The program's path. A missing one fails the test and says what to install: a skipped test would be a silent hole."""
+    """The program's path. A missing one fails the test and says what to install: a skipped test
+    would be a silent hole.
+    """
     path = shutil.which(name)
     if path is None:
         pytest.fail(f"{name} is not installed: apt-get install {_PACKAGE_OF[name]}", pytrace=False)
@@ -111,13 +137,18 @@ def gpg_tool() -> str:
 
 @pytest.fixture(scope="session")
 def git(git_tool: str) -> GitRunner:
-    """`git("rev-parse", "HEAD", cwd=repo, input=b"")` gives the standard output; a failure raises with git's own words."""
+    """`git("rev-parse", "HEAD", cwd=repo, input=b"")` gives the standard output; a failure raises
+    with git's own words.
+    """
 
     def run(*arguments: str | Path, cwd: Path | None = None, input: bytes = b"") -> bytes:
-        done = subprocess.run([git_tool, *map(str, arguments)], cwd=cwd, input=input, capture_output=True)
+        done = subprocess.run(
+            [git_tool, *map(str, arguments)], cwd=cwd, input=input, capture_output=True
+        )
         if done.returncode:
             raise AssertionError(
-                f"git {' '.join(map(str, arguments))} ended with {done.returncode}: {done.stderr.decode(errors='replace')}"
+                f"git {' '.join(map(str, arguments))} ended with {done.returncode}: "
+                f"{done.stderr.decode(errors='replace')}"
             )
         return done.stdout
 
@@ -126,7 +157,9 @@ def git(git_tool: str) -> GitRunner:
 
 @pytest.fixture
 def fixed_dates(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Commits that stock git makes in this test carry FIXED_DATE, so their ids are the same in every run."""
+    """Commits that stock git makes in this test carry FIXED_DATE, so their ids are the same in
+    every run.
+    """
     monkeypatch.setenv("GIT_AUTHOR_DATE", FIXED_DATE)
     monkeypatch.setenv("GIT_COMMITTER_DATE", FIXED_DATE)
     return FIXED_DATE
@@ -147,7 +180,9 @@ def repo(tmp_path: Path, git: GitRunner) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_ssh_key(ssh_keygen_tool: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SshKey]:
+def make_ssh_key(
+    ssh_keygen_tool: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], SshKey]:
     """`make_ssh_key("alice")` makes a new ed25519 key pair."""
 
     def make(name: str) -> SshKey:

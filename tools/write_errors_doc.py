@@ -1,4 +1,5 @@
-"""Writes docs/errors.md from the classes in gitkv.errors: what each family means, its exit code and its retry class.
+"""Writes docs/errors.md from the classes in gitkv.errors: what each family means, its exit code and
+its retry class.
 
 `--stdout` prints the page instead, for the test that compares the two.
 """
@@ -19,17 +20,17 @@ HEAD = """\
 
 Generated from `src/gitkv/errors.py` by `make docs`; do not edit.
 
-Every error the SDK raises is a `GitKvError`. A class says what the caller does next; its exit code is what `git kv` ends with.
-Retry: `never` — the same call fails the same way; `reload` — read the new state, decide again, retry; `later` — the call is fine, the
-world is not ready.
+Every error the SDK raises is a `GitKvError`. A class says what the caller does next; its exit
+code is what `git kv` ends with. Retry: `never` — the same call fails the same way; `reload` — read
+the new state, decide again, retry; `later` — the call is fine, the world is not ready.
 
 | error | kind of | exit code | retry | meaning |
 |---|---|---|---|---|
 """
 
 TAIL = """
-Codes that no error class carries: 0 success, 1 also when `diff` finds differences, 130 interrupted, 141 the reader of stdout went away.
-Codes 6 and 11 are not used.
+Codes that no error class carries: 0 success, 1 also when `diff` finds differences, 130
+interrupted, 141 the reader of stdout went away. Codes 6 and 11 are not used.
 """
 
 

@@ -1,7 +1,8 @@
 """Every error git-kv raises, in families named after what the caller does next.
 
-A family fixes the exit code of the command line and the retry class; `docs/errors.md` is generated from this file.
-Rules do not raise these: they return a `gitkv.model.verdict.Verdict`. Only edges turn a verdict into a `RejectedError`.
+A family fixes the exit code of the command line and the retry class; `docs/errors.md` is generated
+from this file. Rules do not raise these: they return a `gitkv.model.verdict.Verdict`. Only edges
+turn a verdict into a `RejectedError`.
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ class RejectedError(GitKvError):
 
 
 class IntegrityError(GitKvError):
-    """Stored or fetched data contradicts itself or what was trusted before: stop, and tell a person."""
+    """Stored or fetched data contradicts itself or what was trusted before: stop, and tell a
+    person.
+    """
 
     exit_code = 8
 
@@ -97,7 +100,9 @@ class UnavailableError(GitKvError):
 
 
 class BusyError(UnavailableError):
-    """Another process holds a lock in the repository; a moment later it will not, unless it was killed."""
+    """Another process holds a lock in the repository; a moment later it will not, unless it was
+    killed.
+    """
 
 
 class NotLeaderError(UnavailableError):

@@ -1,4 +1,6 @@
-"""What the use cases need of the world. Adapters live in `git/`, `sign/` and `testing/`; rules (`ledger/`, `wire/`) never see these."""
+"""What the use cases need of the world. Adapters live in `git/`, `sign/` and `testing/`; rules
+(`ledger/`, `wire/`) never see these.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from gitkv.model.refs import Ref, RefUpdate
 
 
 class ObjectStore(Protocol):
-    """Reads objects by id. Raises IntegrityError when one is missing, or is not of the kind asked for."""
+    """Reads objects by id. Raises IntegrityError when one is missing, or is not of the kind asked
+    for.
+    """
 
     def read(self, oid: Oid, kind: bytes) -> bytes:
         """The body of the object."""
@@ -33,21 +37,29 @@ class RefStore(Protocol):
     def read_all(self, prefix: bytes = b"refs/") -> dict[Ref, Oid]: ...
 
     def move(self, updates: Sequence[RefUpdate]) -> None:
-        """All or nothing, durable on return. Raises ConflictError when an `old` is not the current value."""
+        """All or nothing, durable on return. Raises ConflictError when an `old` is not the current
+        value.
+        """
 
 
 class Signer(Protocol):
     """Signs commits for the configured identity."""
 
     def sign(self, payload: bytes) -> bytes:
-        """The armoured signature (ends in LF) over a commit object without its gpgsig header. Raises ToolError."""
+        """The armoured signature (ends in LF) over a commit object without its gpgsig header.
+        Raises ToolError.
+        """
 
 
 class Verifier(Protocol):
     """Checks commit signatures against a set of keys."""
 
-    def verify(self, payload: bytes, armour: bytes, keys: Sequence[PublicKey], now_s: int) -> Signature:
-        """`armour`: as in the commit, empty for none; `now_s`: seconds since 1970 by which keys expire (spec/policy 6)."""
+    def verify(
+        self, payload: bytes, armour: bytes, keys: Sequence[PublicKey], now_s: int
+    ) -> Signature:
+        """`armour`: as in the commit, empty for none; `now_s`: seconds since 1970 by which keys
+        expire (spec/policy 6).
+        """
 
 
 class Clock(Protocol):

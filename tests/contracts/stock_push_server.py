@@ -1,7 +1,9 @@
-"""A receive-pack made of `gitkv.wire` for stock git to push to, on standard input and output: `python stock_push_server.py MODE REPO`.
+"""A receive-pack made of `gitkv.wire` for stock git to push to, on standard input and output:
+`python stock_push_server.py MODE REPO`.
 
-MODE `judge` answers as the grammar says and keeps what it accepts; `lost` dies after the pack; `standby` refuses before any ref is shown.
-What it read is left in REPO/seen for the test to look at. The commands are read byte by byte, so that the pack stays for index-pack.
+MODE `judge` answers as the grammar says and keeps what it accepts; `lost` dies after the pack;
+`standby` refuses before any ref is shown. What it read is left in REPO/seen for the test to look
+at. The commands are read byte by byte, so that the pack stays for index-pack.
 """
 
 from __future__ import annotations
@@ -47,7 +49,15 @@ def answer(repo: Path, proposed: server.ProposedCommands) -> None:
     else:
         for command in proposed.commands:
             git(repo, "update-ref", command.ref.decode(), command.new.hex(), command.old.hex())
-        say(server.progress(accepted(Namespace("main"), Receipt(12, proposed.commands[0].new, Oid(bytes(20))), machine)))
+        say(
+            server.progress(
+                accepted(
+                    Namespace("main"),
+                    Receipt(12, proposed.commands[0].new, Oid(bytes(20))),
+                    machine,
+                )
+            )
+        )
     say(server.report(b"ok", [(command.ref, why) for command in proposed.commands], sideband=True))
 
 
@@ -62,7 +72,12 @@ def read_commands() -> server.ProposedCommands:
 
 
 def refs_of(repo: Path) -> dict[Ref, Oid]:
-    shown = subprocess.run(["git", "for-each-ref", "--format=%(objectname) %(refname)"], cwd=repo, check=True, capture_output=True).stdout
+    shown = subprocess.run(
+        ["git", "for-each-ref", "--format=%(objectname) %(refname)"],
+        cwd=repo,
+        check=True,
+        capture_output=True,
+    ).stdout
     pairs = [line.split(b" ") for line in shown.split(b"\n") if line]
     return {Ref(ref): parse_oid(oid) for oid, ref in pairs}
 

@@ -33,14 +33,28 @@ def filled(request: pytest.FixtureRequest, bare_repo: Path) -> Iterator[Filled]:
         return
 
     def add(kind: bytes, body: bytes) -> Oid:
-        command = ["git", f"--git-dir={bare_repo}", "hash-object", "-w", "-t", kind.decode(), "--stdin"]
-        return Oid(bytes.fromhex(subprocess.run(command, input=body, capture_output=True, check=True).stdout.decode()))
+        command = [
+            "git",
+            f"--git-dir={bare_repo}",
+            "hash-object",
+            "-w",
+            "-t",
+            kind.decode(),
+            "--stdin",
+        ]
+        return Oid(
+            bytes.fromhex(
+                subprocess.run(command, input=body, capture_output=True, check=True).stdout.decode()
+            )
+        )
 
     with GitObjectStore(Git(str(bare_repo), env=os.environ)) as store:
         yield Filled(store, add)
 
 
-@pytest.mark.parametrize("body", [b"", b"\n", b"a\nb\x00c\xff", b"blob 3\n" * 3, os.urandom(300_000)], ids=len)
+@pytest.mark.parametrize(
+    "body", [b"", b"\n", b"a\nb\x00c\xff", b"blob 3\n" * 3, os.urandom(300_000)], ids=len
+)
 def test_a_body_comes_back_byte_for_byte(filled: Filled, body: bytes) -> None:
     oid = filled.add(BLOB, body)
     assert filled.store.read(oid, BLOB) == body
@@ -74,8 +88,12 @@ def test_an_object_of_another_kind_is_an_integrity_error(filled: Filled) -> None
 def test_many_come_in_the_order_asked_with_repeats(filled: Filled) -> None:
     oids = [filled.add(BLOB, b"%d" % number) for number in range(40)]
     asked = [*reversed(oids), oids[3], oids[3]]
-    assert list(filled.store.read_many(iter(asked), BLOB)) == [b"%d" % n for n in reversed(range(40))] + [b"3", b"3"]
-    assert list(filled.store.sizes(iter(asked))) == [len(b"%d" % n) for n in reversed(range(40))] + [1, 1]
+    assert list(filled.store.read_many(iter(asked), BLOB)) == [
+        b"%d" % n for n in reversed(range(40))
+    ] + [b"3", b"3"]
+    assert list(filled.store.sizes(iter(asked))) == [
+        len(b"%d" % n) for n in reversed(range(40))
+    ] + [1, 1]
 
 
 def test_reading_between_two_steps_of_read_many_mixes_nothing_up(filled: Filled) -> None:

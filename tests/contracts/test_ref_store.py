@@ -24,14 +24,21 @@ def commits(bare_repo: Path) -> list[Oid]:
     """Three real commits: git refuses refs to objects that are not there."""
     git = Git(str(bare_repo), env=os.environ)
     tree = git.run("hash-object", "-t", "tree", "-w", "--stdin").stdout.decode().strip()
-    return [Oid(bytes.fromhex(git.run("commit-tree", "-m", f"commit {number}", tree).stdout.decode())) for number in range(3)]
+    return [
+        Oid(bytes.fromhex(git.run("commit-tree", "-m", f"commit {number}", tree).stdout.decode()))
+        for number in range(3)
+    ]
 
 
 @pytest.fixture(params=["memory", "packed", "git"])
 def store(request: pytest.FixtureRequest, bare_repo: Path) -> RefStore:
     if request.param == "memory":
         return MemoryRefStore()
-    return PackedRefStore(str(bare_repo)) if request.param == "packed" else GitRefStore(Git(str(bare_repo), env=os.environ))
+    return (
+        PackedRefStore(str(bare_repo))
+        if request.param == "packed"
+        else GitRefStore(Git(str(bare_repo), env=os.environ))
+    )
 
 
 def test_an_empty_store_has_no_refs(store: RefStore) -> None:
@@ -47,15 +54,21 @@ def test_several_refs_appear_move_and_vanish_as_one(store: RefStore, commits: li
     assert store.read(INDEX) is None
 
 
-def test_stale_tip_is_refused_with_both_oids_and_nothing_moves(store: RefStore, commits: list[Oid]) -> None:
+def test_stale_tip_is_refused_with_both_oids_and_nothing_moves(
+    store: RefStore, commits: list[Oid]
+) -> None:
     store.move([RefUpdate(LEDGER, ZERO_OID, commits[0])])
     with pytest.raises(ConflictError) as caught:
-        store.move([RefUpdate(INDEX, ZERO_OID, commits[0]), RefUpdate(LEDGER, commits[1], commits[2])])
+        store.move(
+            [RefUpdate(INDEX, ZERO_OID, commits[0]), RefUpdate(LEDGER, commits[1], commits[2])]
+        )
     assert (caught.value.expected, caught.value.actual) == (commits[1].hex(), commits[0].hex())
     assert store.read_all() == {LEDGER: commits[0]}
 
 
-def test_a_ref_that_must_not_exist_yet_conflicts_when_it_does(store: RefStore, commits: list[Oid]) -> None:
+def test_a_ref_that_must_not_exist_yet_conflicts_when_it_does(
+    store: RefStore, commits: list[Oid]
+) -> None:
     store.move([RefUpdate(LEDGER, ZERO_OID, commits[0])])
     with pytest.raises(ConflictError):
         store.move([RefUpdate(LEDGER, ZERO_OID, commits[1])])
@@ -65,7 +78,12 @@ def test_a_ref_that_must_not_exist_yet_conflicts_when_it_does(store: RefStore, c
 
 
 def test_a_prefix_selects_by_bytes_not_by_folders(store: RefStore, commits: list[Oid]) -> None:
-    refs = [Ref(b"refs/kv/main"), Ref(b"refs/kv/maintenance"), Ref(b"refs/kv-index/main"), Ref(b"refs/heads/main")]
+    refs = [
+        Ref(b"refs/kv/main"),
+        Ref(b"refs/kv/maintenance"),
+        Ref(b"refs/kv-index/main"),
+        Ref(b"refs/heads/main"),
+    ]
     store.move([RefUpdate(ref, ZERO_OID, commits[0]) for ref in refs])
     assert set(store.read_all(b"refs/kv/")) == set(refs[:2])
     assert set(store.read_all(b"refs/kv/main")) == set(refs[:2])
@@ -83,7 +101,9 @@ def test_a_ref_below_a_ref_is_refused(store: RefStore, commits: list[Oid]) -> No
 
 
 @pytest.mark.parametrize("name", [b"refs/kv/a\nrefs/kv/b", b"refs/kv/a b", b"HEAD", b"kv/main"])
-def test_a_name_that_could_forge_a_line_never_reaches_the_file(store: RefStore, commits: list[Oid], name: bytes) -> None:
+def test_a_name_that_could_forge_a_line_never_reaches_the_file(
+    store: RefStore, commits: list[Oid], name: bytes
+) -> None:
     with pytest.raises(ValueError):
         store.move([RefUpdate(Ref(name), ZERO_OID, commits[0])])
     assert store.read_all() == {}
@@ -91,5 +111,7 @@ def test_a_name_that_could_forge_a_line_never_reaches_the_file(store: RefStore, 
 
 def test_the_same_ref_twice_in_one_move_is_refused(store: RefStore, commits: list[Oid]) -> None:
     with pytest.raises((ValueError, ConflictError)):
-        store.move([RefUpdate(LEDGER, ZERO_OID, commits[0]), RefUpdate(LEDGER, ZERO_OID, commits[1])])
+        store.move(
+            [RefUpdate(LEDGER, ZERO_OID, commits[0]), RefUpdate(LEDGER, ZERO_OID, commits[1])]
+        )
     assert store.read_all() == {}

@@ -22,7 +22,13 @@ from gitkv.wire.send_pack import Advertisement, AnswerReader, TruncatedAnswer
 
 Git = Callable[..., bytes]
 LEDGER, INDEX = Ref(b"refs/kv/main"), Ref(b"refs/kv-index/main")
-WANTED = (b"report-status", b"side-band-64k", b"atomic", b"object-format=sha1", b"agent=git-kv/test")
+WANTED = (
+    b"report-status",
+    b"side-band-64k",
+    b"atomic",
+    b"object-format=sha1",
+    b"agent=git-kv/test",
+)
 TRANSACTION = ("--atomic", "main:refs/kv/main", "main:refs/kv-index/main")
 
 
@@ -38,7 +44,9 @@ def commit(repo: Path, git: Git) -> Callable[[str], Oid]:
 # Stock git pushes to our server half.
 
 
-def push(work: Path, target: Path, *arguments: str, mode: str = "judge") -> subprocess.CompletedProcess[str]:
+def push(
+    work: Path, target: Path, *arguments: str, mode: str = "judge"
+) -> subprocess.CompletedProcess[str]:
     source = Path(gitkv.__file__).parents[1]
     script = Path(__file__).with_name("stock_push_server.py")
     program = f"PYTHONPATH={quote(str(source))} {quote(sys.executable)} {quote(str(script))} {mode}"
@@ -46,17 +54,24 @@ def push(work: Path, target: Path, *arguments: str, mode: str = "judge") -> subp
     return subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=60)
 
 
-def test_stock_git_pushes_a_transaction_and_reads_its_receipt(repo: Path, bare_repo: Path, commit: Callable[[str], Oid], git: Git) -> None:
+def test_stock_git_pushes_a_transaction_and_reads_its_receipt(
+    repo: Path, bare_repo: Path, commit: Callable[[str], Oid], git: Git
+) -> None:
     for message in ("one", "two"):  # the second push starts from refs that our advertisement told
         tip = commit(message)
         done = push(repo, bare_repo, *TRANSACTION)
         assert done.returncode == 0, done.stderr
         assert "remote: accepted main@12 (receipt 000000000000)" in done.stderr
-        assert git("rev-parse", "refs/kv/main", "refs/kv-index/main", cwd=bare_repo).decode().split() == [tip.hex()] * 2
+        assert (
+            git("rev-parse", "refs/kv/main", "refs/kv-index/main", cwd=bare_repo).decode().split()
+            == [tip.hex()] * 2
+        )
     git("fsck", "--strict", cwd=bare_repo)
 
 
-def test_stock_git_shows_every_reason_of_a_refusal(repo: Path, bare_repo: Path, commit: Callable[[str], Oid], git: Git) -> None:
+def test_stock_git_shows_every_reason_of_a_refusal(
+    repo: Path, bare_repo: Path, commit: Callable[[str], Oid], git: Git
+) -> None:
     commit("one")
     done = push(repo, bare_repo, "main:refs/heads/other", "main:refs/kv/a/b")
     assert done.returncode == 1
@@ -66,7 +81,9 @@ def test_stock_git_shows_every_reason_of_a_refusal(repo: Path, bare_repo: Path, 
     assert git("for-each-ref", cwd=bare_repo) == b""
 
 
-def test_stock_git_does_not_even_ask_for_a_deletion(repo: Path, bare_repo: Path, commit: Callable[[str], Oid]) -> None:
+def test_stock_git_does_not_even_ask_for_a_deletion(
+    repo: Path, bare_repo: Path, commit: Callable[[str], Oid]
+) -> None:
     commit("one")
     assert push(repo, bare_repo, *TRANSACTION).returncode == 0
     done = push(repo, bare_repo, ":refs/kv/main")
@@ -74,7 +91,9 @@ def test_stock_git_does_not_even_ask_for_a_deletion(repo: Path, bare_repo: Path,
     assert "remote does not support deleting refs" in done.stderr
 
 
-def test_a_push_with_nothing_new_is_an_empty_list(repo: Path, bare_repo: Path, commit: Callable[[str], Oid]) -> None:
+def test_a_push_with_nothing_new_is_an_empty_list(
+    repo: Path, bare_repo: Path, commit: Callable[[str], Oid]
+) -> None:
     commit("one")
     push(repo, bare_repo, *TRANSACTION)
     done = push(repo, bare_repo, *TRANSACTION)
@@ -93,14 +112,18 @@ def test_a_push_from_a_shallow_clone_is_seen_and_refused(
     assert "[5 push.shallow]" in done.stderr
 
 
-def test_stock_git_prints_the_refusal_of_a_standby(repo: Path, bare_repo: Path, commit: Callable[[str], Oid]) -> None:
+def test_stock_git_prints_the_refusal_of_a_standby(
+    repo: Path, bare_repo: Path, commit: Callable[[str], Oid]
+) -> None:
     commit("one")
     done = push(repo, bare_repo, *TRANSACTION, mode="standby")
     assert done.returncode == 128
     assert "fatal: remote error: not leader: ask the other one" in done.stderr
 
 
-def test_stock_git_takes_a_fatal_band_for_a_failure(repo: Path, bare_repo: Path, commit: Callable[[str], Oid]) -> None:
+def test_stock_git_takes_a_fatal_band_for_a_failure(
+    repo: Path, bare_repo: Path, commit: Callable[[str], Oid]
+) -> None:
     commit("one")
     done = push(repo, bare_repo, *TRANSACTION, mode="lost")
     assert done.returncode != 0
@@ -132,9 +155,16 @@ def advertised(output: IO[bytes]) -> Advertisement:
     raise AssertionError("the server hung up")
 
 
-def exchange(repo: Path, target: Path, updates: list[RefUpdate], git: Git) -> tuple[client.Answer, list[bytes]]:
+def exchange(
+    repo: Path, target: Path, updates: list[RefUpdate], git: Git
+) -> tuple[client.Answer, list[bytes]]:
     pack = git(
-        "pack-objects", "--quiet", "--revs", "--stdout", cwd=repo, input=b"".join(b"%b\n" % entry.new.hex().encode() for entry in updates)
+        "pack-objects",
+        "--quiet",
+        "--revs",
+        "--stdout",
+        cwd=repo,
+        input=b"".join(b"%b\n" % entry.new.hex().encode() for entry in updates),
     )
     with receive_pack(target) as (_, to_server, from_server):
         assert set(WANTED[:4]) <= advertised(from_server).capabilities
@@ -146,23 +176,36 @@ def exchange(repo: Path, target: Path, updates: list[RefUpdate], git: Git) -> tu
     return reader.finish(), lines
 
 
-def test_stock_git_accepts_our_push(repo: Path, bare_repo: Path, commit: Callable[[str], Oid], git: Git) -> None:
+def test_stock_git_accepts_our_push(
+    repo: Path, bare_repo: Path, commit: Callable[[str], Oid], git: Git
+) -> None:
     one = commit("one")
-    answer, _ = exchange(repo, bare_repo, [RefUpdate(LEDGER, ZERO_OID, one), RefUpdate(INDEX, ZERO_OID, one)], git)
+    answer, _ = exchange(
+        repo, bare_repo, [RefUpdate(LEDGER, ZERO_OID, one), RefUpdate(INDEX, ZERO_OID, one)], git
+    )
     assert answer == client.Answer(b"ok", {LEDGER: None, INDEX: None})
     with receive_pack(bare_repo) as (_, _, from_server):
         assert advertised(from_server).refs == {LEDGER: one, INDEX: one}
 
 
-def test_a_lying_old_id_comes_back_as_a_reason_for_each_ref(repo: Path, bare_repo: Path, commit: Callable[[str], Oid], git: Git) -> None:
+def test_a_lying_old_id_comes_back_as_a_reason_for_each_ref(
+    repo: Path, bare_repo: Path, commit: Callable[[str], Oid], git: Git
+) -> None:
     one = commit("one")
-    answer, _ = exchange(repo, bare_repo, [RefUpdate(LEDGER, one, commit("two")), RefUpdate(INDEX, ZERO_OID, one)], git)
+    answer, _ = exchange(
+        repo,
+        bare_repo,
+        [RefUpdate(LEDGER, one, commit("two")), RefUpdate(INDEX, ZERO_OID, one)],
+        git,
+    )
     assert answer.unpack == b"ok"
     assert set(answer.results) == {LEDGER, INDEX}
     assert all(answer.results.values())
 
 
-def test_the_words_of_a_hook_come_as_progress(repo: Path, bare_repo: Path, commit: Callable[[str], Oid], git: Git) -> None:
+def test_the_words_of_a_hook_come_as_progress(
+    repo: Path, bare_repo: Path, commit: Callable[[str], Oid], git: Git
+) -> None:
     hook = bare_repo / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho one; echo two >&2; exit 1\n")
@@ -172,7 +215,9 @@ def test_the_words_of_a_hook_come_as_progress(repo: Path, bare_repo: Path, commi
     assert answer == client.Answer(b"ok", {LEDGER: b"pre-receive hook declined"})
 
 
-def test_a_server_killed_before_its_report_leaves_an_unknown_outcome(bare_repo: Path, repo: Path, commit: Callable[[str], Oid]) -> None:
+def test_a_server_killed_before_its_report_leaves_an_unknown_outcome(
+    bare_repo: Path, repo: Path, commit: Callable[[str], Oid]
+) -> None:
     tip = commit("one")
     reader = AnswerReader(sideband=True)
     with receive_pack(bare_repo) as (process, to_server, from_server):

@@ -1,4 +1,6 @@
-"""Worlds that can be broken: a created Stargate for each module, started by each test in the way it needs."""
+"""Worlds that can be broken: a created Stargate for each module, started by each test in the way it
+needs.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ KILLABLE = str(Path(__file__).resolve().parents[1] / "support" / "killable_daemo
 
 
 class Breakable:
-    """A world, and a forge for its writer bob. `plant` starts the daemon with a fault, `restart` without."""
+    """A world, and a forge for its writer bob. `plant` starts the daemon with a fault, `restart`
+    without.
+    """
 
     def __init__(self, root: Path) -> None:
         self.world = World(root).create(writers=("bob", "carol"))

@@ -1,4 +1,6 @@
-"""kill -9 at every step of the pipeline, and what else a crash leaves. Afterwards: start again, unaided, and re-decide everything."""
+"""kill -9 at every step of the pipeline, and what else a crash leaves. Afterwards: start again,
+unaided, and re-decide everything.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,38 @@ from pathlib import Path
 
 import pytest
 from faults.conftest import Breakable
-from support.forge import CAPABILITIES, Answered, Forged, assert_nothing_left, assert_refused, commands, pack_of, settled, ssh_line
+from support.forge import (
+    CAPABILITIES,
+    Answered,
+    Forged,
+    assert_nothing_left,
+    assert_refused,
+    commands,
+    pack_of,
+    settled,
+    ssh_line,
+)
 from support.invariants import check_invariants, events
 from support.world import wait_until
 
 from gitkv.ledger.plan import Put
 
-BEFORE_THE_COMMIT_POINT = ["commands-read", "quarantined", "admitted", "audited", "intent-written", "pack-adopted", "entries-written"]
+BEFORE_THE_COMMIT_POINT = [
+    "commands-read",
+    "quarantined",
+    "admitted",
+    "audited",
+    "intent-written",
+    "pack-adopted",
+    "entries-written",
+]
 BEHIND_THE_COMMIT_POINT = ["refs-moved", "intent-cleared", "judged", "mirror-pushed"]
 
 
 def _push_into_death(broken: Breakable, step: str) -> tuple[Forged, Answered]:
-    if step == "mirror-pushed":  # at start the daemon asks the mirror where it stands: that is the first time
+    if (
+        step == "mirror-pushed"
+    ):  # at start the daemon asks the mirror where it stands: that is the first time
         broken.plant(f"kill:{step}:2")
         wait_until(lambda: events(broken.world, "mirror.pushed"), 20)
     else:
@@ -33,12 +55,19 @@ def _push_into_death(broken: Breakable, step: str) -> tuple[Forged, Answered]:
 
 
 @pytest.mark.parametrize("step", BEFORE_THE_COMMIT_POINT)
-def test_killed_before_the_commit_point_nothing_happened_and_the_same_push_succeeds(broken: Breakable, step: str) -> None:
+def test_killed_before_the_commit_point_nothing_happened_and_the_same_push_succeeds(
+    broken: Breakable, step: str
+) -> None:
     before = broken.world.refs(broken.world.gate)
     forged, answered = _push_into_death(broken, step)
     assert answered.dropped
     broken.restart()
-    assert forged.said.txn not in check_invariants(broken.world, refused=[forged.ledger.hex(), forged.index.hex()]).txns
+    assert (
+        forged.said.txn
+        not in check_invariants(
+            broken.world, refused=[forged.ledger.hex(), forged.index.hex()]
+        ).txns
+    )
     after = broken.world.refs(broken.world.gate)
     assert {ref: oid for ref, oid in after.items() if "kv-mirror" not in ref} == {
         ref: oid for ref, oid in before.items() if "kv-mirror" not in ref
@@ -50,12 +79,16 @@ def test_killed_before_the_commit_point_nothing_happened_and_the_same_push_succe
 
 
 @pytest.mark.parametrize("step", BEHIND_THE_COMMIT_POINT)
-def test_killed_behind_the_commit_point_everything_happened_and_the_ledger_tells(broken: Breakable, step: str) -> None:
+def test_killed_behind_the_commit_point_everything_happened_and_the_ledger_tells(
+    broken: Breakable, step: str
+) -> None:
     forged, answered = _push_into_death(broken, step)
     assert answered.dropped or (step == "mirror-pushed" and answered.accepted)
     broken.restart()
     told = check_invariants(broken.world, acknowledged=[forged.ledger.hex()])
-    assert told.txns[forged.said.txn] == forged.ledger.hex(), "the outcome cannot be resolved by the transaction's id"
+    assert told.txns[forged.said.txn] == forged.ledger.hex(), (
+        "the outcome cannot be resolved by the transaction's id"
+    )
     assert_refused(broken.forge.push(forged), 2, "base.stale")
     broken.forge.push_good()
     broken.world.wait_for_mirror()
@@ -66,7 +99,10 @@ def test_killed_behind_the_commit_point_everything_happened_and_the_ledger_tells
 def test_killed_in_a_policy_change_it_happened_or_did_not(broken: Breakable, step: str) -> None:
     broken.plant(f"kill:{step}:1")
     text = subprocess.run(
-        ["git", "cat-file", "blob", "refs/heads/main:.kv/policy.yaml"], cwd=broken.world.gate, check=True, capture_output=True
+        ["git", "cat-file", "blob", "refs/heads/main:.kv/policy.yaml"],
+        cwd=broken.world.gate,
+        check=True,
+        capture_output=True,
     ).stdout
     admin = broken.forge.__class__(broken.world, broken.world.person("alice"))
     change = admin.policy_change(text + b"# once more\n")
@@ -81,7 +117,9 @@ def test_killed_in_a_policy_change_it_happened_or_did_not(broken: Breakable, ste
     broken.forge.push_good()
 
 
-def test_killed_three_times_in_a_row_at_different_steps_it_still_recovers(broken: Breakable) -> None:
+def test_killed_three_times_in_a_row_at_different_steps_it_still_recovers(
+    broken: Breakable,
+) -> None:
     acknowledged = []
     for step in ("pack-adopted", "refs-moved", "entries-written"):
         forged, _ = _push_into_death(broken, step)
@@ -91,7 +129,8 @@ def test_killed_three_times_in_a_row_at_different_steps_it_still_recovers(broken
     broken.forge.push_good()
 
 
-# --- uploads ---------------------------------------------------------------------------------------------------------------------
+# --- uploads
+# --------------------------------------------------------------------------------------------------
 
 
 class Upload:
@@ -102,7 +141,11 @@ class Upload:
         data = commands(self.forged.updates, CAPABILITIES) + pack_of(self.forged.objects.values())
         line = [*ssh_line(broken.world, broken.forge.person), "git-receive-pack '/gate.git'"]
         self.client = subprocess.Popen(
-            line, env=broken.forge.person.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            line,
+            env=broken.forge.person.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         assert self.client.stdin is not None
         self.client.stdin.write(data[: len(data) // 2])
@@ -167,16 +210,30 @@ def test_a_reader_of_objects_that_is_killed_is_replaced(broken: Breakable) -> No
     check_invariants(broken.world)
 
 
-# --- what lies about at start -------------------------------------------------------------------------------------------------------
+# --- what lies about at start
+# --------------------------------------------------------------------------------------------------
 
 
 def _serve_and_fail(broken: Breakable) -> tuple[int, str]:
-    line = [sys.executable, "-m", "gitkv", "stargate", "serve", str(broken.world.gate), "--ssh", "127.0.0.1:0"]
-    done = subprocess.run(line, env=broken.world.base_env(), capture_output=True, timeout=60, check=False)
+    line = [
+        sys.executable,
+        "-m",
+        "gitkv",
+        "stargate",
+        "serve",
+        str(broken.world.gate),
+        "--ssh",
+        "127.0.0.1:0",
+    ]
+    done = subprocess.run(
+        line, env=broken.world.base_env(), capture_output=True, timeout=60, check=False
+    )
     return done.returncode, done.stderr.decode()
 
 
-def test_a_second_daemon_on_the_same_repository_refuses_and_the_first_goes_on(broken: Breakable) -> None:
+def test_a_second_daemon_on_the_same_repository_refuses_and_the_first_goes_on(
+    broken: Breakable,
+) -> None:
     broken.restart()
     code, said = _serve_and_fail(broken)
     assert code == 5
@@ -198,8 +255,19 @@ def test_stale_locks_and_drafts_do_not_keep_it_from_starting(broken: Breakable) 
     broken.forge.push_good()
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"packs": [], "comm', b"[]", b'{"packs":["../../x"],"commits":[],"updates":[]}', b"\0" * 4096])
-def test_a_torn_intent_is_put_aside_since_the_refs_are_whole(broken: Breakable, torn: bytes) -> None:
+@pytest.mark.parametrize(
+    "torn",
+    [
+        b"",
+        b'{"packs": [], "comm',
+        b"[]",
+        b'{"packs":["../../x"],"commits":[],"updates":[]}',
+        b"\0" * 4096,
+    ],
+)
+def test_a_torn_intent_is_put_aside_since_the_refs_are_whole(
+    broken: Breakable, torn: bytes
+) -> None:
     (broken.world.gate / "kv" / "intent.json").write_bytes(torn)
     broken.restart()
     check_invariants(broken.world)
@@ -224,7 +292,9 @@ def test_torn_refs_are_reported_and_never_guessed(broken: Breakable, how: str) -
     broken.forge.push_good()
 
 
-def test_refs_torn_under_a_running_daemon_stop_writes_until_they_are_restored(broken: Breakable) -> None:
+def test_refs_torn_under_a_running_daemon_stop_writes_until_they_are_restored(
+    broken: Breakable,
+) -> None:
     broken.restart()
     broken.world.wait_for_mirror()
     path = broken.world.gate / "packed-refs"
@@ -238,7 +308,9 @@ def test_refs_torn_under_a_running_daemon_stop_writes_until_they_are_restored(br
     check_invariants(broken.world)
 
 
-def test_a_lock_of_another_process_refuses_the_push_for_now_and_the_mirror_lives_on(broken: Breakable) -> None:
+def test_a_lock_of_another_process_refuses_the_push_for_now_and_the_mirror_lives_on(
+    broken: Breakable,
+) -> None:
     broken.restart()
     before = settled(broken.world)
     lock = broken.world.gate / "packed-refs.lock"
@@ -255,7 +327,11 @@ def test_a_lost_object_or_a_loose_ref_is_reported_and_never_guessed(broken: Brea
     tip = broken.forge.tip()
     loose = broken.world.gate / "refs" / "kv" / "main"
     loose.parent.mkdir(parents=True, exist_ok=True)
-    loose.write_text(tip.ledger.commit.parents[0].hex() + "\n" if tip.ledger.commit.parents else tip.ledger.oid.hex() + "\n")
+    loose.write_text(
+        tip.ledger.commit.parents[0].hex() + "\n"
+        if tip.ledger.commit.parents
+        else tip.ledger.oid.hex() + "\n"
+    )
     try:
         code, said = _serve_and_fail(broken)
         assert code == 8 and "loose" in said and "Traceback" not in said

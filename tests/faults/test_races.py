@@ -1,4 +1,6 @@
-"""Writers who push at the same moment on the same base: one wins, the others are told where the ledger stands, nothing of theirs stays."""
+"""Writers who push at the same moment on the same base: one wins, the others are told where the
+ledger stands, nothing of theirs stays.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,18 @@ def _push_all(forge: Forge, transactions: list[Forged]) -> list[Answered]:
 
 
 def _one_wins(broken: Breakable, transactions: list[Forged], answers: list[Answered]) -> None:
-    won = [forged for forged, answered in zip(transactions, answers, strict=True) if answered.accepted]
+    won = [
+        forged for forged, answered in zip(transactions, answers, strict=True) if answered.accepted
+    ]
     assert len(won) == 1, answers
     actual = won[0].ledger.hex().encode()
     for forged, answered in zip(transactions, answers, strict=True):
         if forged is not won[0]:
             assert_refused(answered, 2, "base.stale")
-            assert any(actual in entry.text or won[0].index.hex().encode() in entry.text for entry in answered.reasons), answered.reasons
+            assert any(
+                actual in entry.text or won[0].index.hex().encode() in entry.text
+                for entry in answered.reasons
+            ), answered.reasons
     lost = [forged.ledger.hex() for forged in transactions if forged is not won[0]]
     broken.world.wait_for_mirror()
     told = check_invariants(broken.world, acknowledged=[won[0].ledger.hex()], refused=lost)
@@ -44,16 +51,23 @@ def _one_wins(broken: Breakable, transactions: list[Forged], answers: list[Answe
 def test_of_many_on_one_base_exactly_one_wins(broken: Breakable) -> None:
     broken.restart()
     for turn in range(2):
-        transactions = [broken.forge.transaction({b"race": Put(b"%d of turn %d" % (n, turn))}) for n in range(WRITERS)]
+        transactions = [
+            broken.forge.transaction({b"race": Put(b"%d of turn %d" % (n, turn))})
+            for n in range(WRITERS)
+        ]
         _one_wins(broken, transactions, _push_all(broken.forge, transactions))
     broken.forge.push_good()
 
 
 @pytest.mark.parametrize("step", ["admitted", "audited"])
-def test_all_judged_good_before_any_is_committed_still_one_wins(broken: Breakable, step: str) -> None:
+def test_all_judged_good_before_any_is_committed_still_one_wins(
+    broken: Breakable, step: str
+) -> None:
     """The decision is made without a lock; only the move of the refs compares again."""
     broken.plant(f"meet:{step}:{WRITERS}")
-    transactions = [broken.forge.transaction({b"race:%d" % n: Put(step.encode())}) for n in range(WRITERS)]
+    transactions = [
+        broken.forge.transaction({b"race:%d" % n: Put(step.encode())}) for n in range(WRITERS)
+    ]
     _one_wins(broken, transactions, _push_all(broken.forge, transactions))
     broken.forge.push_good()
 
@@ -72,7 +86,9 @@ def test_the_very_same_push_twice_at_once_is_accepted_once(broken: Breakable) ->
 def test_one_transaction_id_in_two_racing_transactions_is_used_once(broken: Breakable) -> None:
     broken.plant("meet:audited:2")
     first = broken.forge.transaction()
-    second = broken.forge.transaction(bend=Bend(said=lambda said: said._replace(txn=first.said.txn)))
+    second = broken.forge.transaction(
+        bend=Bend(said=lambda said: said._replace(txn=first.said.txn))
+    )
     answers = _push_all(broken.forge, [first, second])
     assert sorted(answered.accepted for answered in answers) == [False, True]
     check_invariants(broken.world)
@@ -84,7 +100,11 @@ def test_a_policy_that_changes_between_judgement_and_commit_is_noticed(broken: B
     gate = broken.world.root / "go"
     broken.plant(f"hold:audited:{gate}")
     forged = broken.forge.transaction()
-    text = run(["git", "cat-file", "blob", "refs/heads/main:.kv/policy.yaml"], broken.world.base_env(), broken.world.gate).out
+    text = run(
+        ["git", "cat-file", "blob", "refs/heads/main:.kv/policy.yaml"],
+        broken.world.base_env(),
+        broken.world.gate,
+    ).out
     with Forge(broken.world, broken.world.person("alice")) as alice, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(broken.forge.push, forged)
         wait_until(gate.with_suffix(".reached").exists, 20)

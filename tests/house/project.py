@@ -1,4 +1,6 @@
-"""What the laws of the house look at: the project's own files, found by folder so that a copy without `.git` is checked as well."""
+"""What the laws of the house look at: the project's own files, found by folder so that a copy
+without `.git` is checked as well.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The laws of the floors that import-linter cannot say: cycles of modules, builtins and attributes that act, the package's own root."""
+"""The laws of the floors that import-linter cannot say: cycles of modules, builtins and attributes
+that act, the package's own root.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,27 @@ import grimp
 import pytest
 from house.project import PACKAGE, parsed, place, python_files
 
-RULES = ("errors.py", "model", "ledger", "wire")
-ACTING_BUILTINS = frozenset({"open", "print", "input", "eval", "exec", "compile", "__import__", "breakpoint"})
+RULES = ("errors.py", "model", "ledger", "audit", "policy", "wire", "admission")
+ACTING_BUILTINS = frozenset(
+    {"open", "print", "input", "eval", "exec", "compile", "__import__", "breakpoint"}
+)
 CLOCKS = frozenset({"now", "utcnow", "today"})
 # Ways to start a process besides subprocess, which import-linter guards.
 STARTERS = frozenset(
-    {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "spawnl", "spawnv", "execl", "execv", "execve", "execvp"}
+    {
+        "system",
+        "popen",
+        "fork",
+        "forkpty",
+        "posix_spawn",
+        "posix_spawnp",
+        "spawnl",
+        "spawnv",
+        "execl",
+        "execv",
+        "execve",
+        "execvp",
+    }
     | {"create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"}
 )
 
@@ -34,7 +51,11 @@ def test_the_rules_call_nothing_that_acts_on_the_world() -> None:
         if path.relative_to(PACKAGE).parts[0] not in RULES:
             continue
         for node in ast.walk(parsed(path)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ACTING_BUILTINS:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ACTING_BUILTINS
+            ):
                 found.append(f"{place(path, node.lineno)} {node.func.id}()")
             if isinstance(node, ast.Attribute) and node.attr in CLOCKS:
                 found.append(f"{place(path, node.lineno)} .{node.attr}")
@@ -47,7 +68,13 @@ def test_no_process_is_started_around_the_two_doors() -> None:
         if path.relative_to(PACKAGE).parts[0] in ("git", "sign"):
             continue
         for node in ast.walk(parsed(path)):
-            name = node.attr if isinstance(node, ast.Attribute) else node.name if isinstance(node, ast.alias) else ""
+            name = (
+                node.attr
+                if isinstance(node, ast.Attribute)
+                else node.name
+                if isinstance(node, ast.alias)
+                else ""
+            )
             if name in STARTERS:
                 found.append(f"{place(path, getattr(node, 'lineno', 0))} {name}")
     assert not found
@@ -66,12 +93,20 @@ def test_no_command_goes_through_a_shell() -> None:
 
 
 def test_only_the_face_of_the_sdk_is_above_the_floors() -> None:
-    """`gitkv/__init__.py` re-exports from high floors: a module below that imported it would climb them."""
+    """`gitkv/__init__.py` re-exports from high floors: a module below that imported it would climb
+    them.
+    """
     found = []
     for path in python_files("src"):
         for node in ast.walk(parsed(path)):
-            whole = isinstance(node, ast.Import) and any(alias.name == "gitkv" for alias in node.names)
-            parts = isinstance(node, ast.ImportFrom) and node.module == "gitkv" and {alias.name for alias in node.names} - _packages()
+            whole = isinstance(node, ast.Import) and any(
+                alias.name == "gitkv" for alias in node.names
+            )
+            parts = (
+                isinstance(node, ast.ImportFrom)
+                and node.module == "gitkv"
+                and {alias.name for alias in node.names} - _packages()
+            )
             if whole or parts:
                 found.append(place(path, node.lineno))
     assert not found

@@ -1,4 +1,6 @@
-"""The pages a newcomer reads first tell no tales: exit codes are the code's, named files exist, every package and event has its place."""
+"""The pages a newcomer reads first tell no tales: exit codes are the code's, named files exist,
+every package and event has its place.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,24 @@ SHELL_CODES = {0, 130}  # no error class stands for them
 
 def _codes() -> set[int]:
     """The exit codes of the error classes, and of the families that a verdict spans."""
-    classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.GitKvError)]
-    spanned = {verdict.CONFLICT, verdict.POLICY, verdict.KEY, verdict.BROKEN, verdict.INTEGRITY, verdict.NOT_LEADER}
-    return {error.exit_code for error in classes if isinstance(error.exit_code, int)} | spanned | SHELL_CODES
+    classes = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, errors.GitKvError)
+    ]
+    spanned = {
+        verdict.CONFLICT,
+        verdict.POLICY,
+        verdict.KEY,
+        verdict.BROKEN,
+        verdict.INTEGRITY,
+        verdict.NOT_LEADER,
+    }
+    return (
+        {error.exit_code for error in classes if isinstance(error.exit_code, int)}
+        | spanned
+        | SHELL_CODES
+    )
 
 
 def test_the_readme_lists_exactly_the_exit_codes_there_are() -> None:
@@ -28,7 +45,10 @@ def test_the_readme_lists_exactly_the_exit_codes_there_are() -> None:
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.M)] == sorted(_codes())
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/operate/stargate.md", "docs/operate/policy.md", "docs/operate/backup.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/operate/stargate.md", "docs/operate/policy.md", "docs/operate/backup.md"],
+)
 def test_a_page_names_only_commands_that_exist(page: str) -> None:
     text = (ROOT / page).read_text().partition("## Not yet")
     shown = text[0] + text[2].partition("\n## ")[2]
@@ -38,7 +58,11 @@ def test_a_page_names_only_commands_that_exist(page: str) -> None:
 def test_every_file_that_the_architecture_names_exists() -> None:
     named = set(re.findall(r"`([a-z_]+/[a-z_/]*[a-z_]+\.(?:py|md))`", ARCHITECTURE))
     assert named
-    assert not [name for name in sorted(named) if not (PACKAGE / name).exists() and not (ROOT / name).exists()]
+    assert not [
+        name
+        for name in sorted(named)
+        if not (PACKAGE / name).exists() and not (ROOT / name).exists()
+    ]
 
 
 def test_the_architecture_has_every_package() -> None:
@@ -49,7 +73,11 @@ def test_the_architecture_has_every_package() -> None:
 
 def test_every_event_of_the_daemon_is_explained() -> None:
     page = (ROOT / "docs" / "operate" / "log.md").read_text()
-    source = "".join(path.read_text() for folder in ("gateway", "daemon") for path in sorted((PACKAGE / folder).glob("*.py")))
+    source = "".join(
+        path.read_text()
+        for folder in ("gateway", "daemon")
+        for path in sorted((PACKAGE / folder).glob("*.py"))
+    )
     reported = set(re.findall(r"report\(\s*\"([a-z.-]+)\"", source))
     explained = set(re.findall(r"`([a-z]+(?:\.[a-z-]+)?)`", page))
     assert len(reported) > 10

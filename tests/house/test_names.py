@@ -17,7 +17,9 @@ def _words(name: str) -> set[str]:
 
 
 def test_no_module_or_folder_has_an_empty_name() -> None:
-    parts = {part for path in python_files() for part in path.relative_to(ROOT).with_suffix("").parts}
+    parts = {
+        part for path in python_files() for part in path.relative_to(ROOT).with_suffix("").parts
+    }
     assert not [part for part in parts if _words(part) & EMPTY_WORDS]
 
 

@@ -10,10 +10,20 @@ from house.project import ROOT, place, text_files
 
 # Written in pieces so that this file does not name what it forbids.
 _MACHINE = re.compile(
-    "(?<![A-Za-z0-9_.~*$}-])/(?:" + "|".join(["wo" + "rk", "ro" + "ot", "tm" + "p/w", "ho" + "me/[a-z]", "opt/" + "wheels"]) + r")\b"
+    "(?<![A-Za-z0-9_.~*$}-])/(?:"
+    + "|".join(["wo" + "rk", "ro" + "ot", "tm" + "p/w", "ho" + "me/[a-z]", "opt/" + "wheels"])
+    + r")\b"
 )
 _REGISTRY = re.compile(
-    "|".join([r"pypi\." + "org", "files" + r"\.pythonhosted", "--(?:extra-)?index" + "-url", "--trusted" + "-host", "--find" + "-links"])
+    "|".join(
+        [
+            r"pypi\." + "org",
+            "files" + r"\.pythonhosted",
+            "--(?:extra-)?index" + "-url",
+            "--trusted" + "-host",
+            "--find" + "-links",
+        ]
+    )
 )
 
 
@@ -26,9 +36,15 @@ def test_no_file_names_a_registry() -> None:
 
 
 def test_versions_are_pinned_by_number_alone() -> None:
-    pins = [line for line in (ROOT / "constraints.txt").read_text().split("\n") if line and not line.startswith("#")]
+    pins = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().split("\n")
+        if line and not line.startswith("#")
+    ]
     assert pins
-    assert not [line for line in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9._+!-]+", line)]
+    assert not [
+        line for line in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9._+!-]+", line)
+    ]
 
 
 def _lines() -> Iterator[tuple[Path, int, str]]:

@@ -1,4 +1,6 @@
-"""Documents say what the code does: generated pages are fresh, citations lead somewhere, decisions are short and listed."""
+"""Documents say what the code does: generated pages are fresh, citations lead somewhere, decisions
+are short and listed.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,14 @@ LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 
 def test_the_page_of_errors_is_what_the_code_says() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "write_errors_doc.py"), "--stdout"], capture_output=True, text=True, check=True
+        [sys.executable, str(ROOT / "tools" / "write_errors_doc.py"), "--stdout"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert (ROOT / "docs" / "errors.md").read_text() == done.stdout, "docs/errors.md is stale: run `make docs`"
+    assert (ROOT / "docs" / "errors.md").read_text() == done.stdout, (
+        "docs/errors.md is stale: run `make docs`"
+    )
 
 
 @pytest.mark.parametrize("path", ADRS, ids=lambda path: path.stem)
@@ -43,7 +50,9 @@ def test_every_cited_clause_exists() -> None:
     for path, text in text_files():
         for page, clause in CITATION.findall(text):
             spec = ROOT / "docs" / "spec" / f"{page}.md"
-            if not spec.exists() or not re.search(rf"^(?:#+ )?{re.escape(clause)}\b", spec.read_text(), re.M):
+            if not spec.exists() or not re.search(
+                rf"^(?:#+ )?{re.escape(clause)}\b", spec.read_text(), re.M
+            ):
                 missing.append(f"{path.relative_to(ROOT)}: spec/{page} {clause}")
     assert not missing
 

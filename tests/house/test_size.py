@@ -1,4 +1,6 @@
-"""Nothing in the project is larger than a person can hold at once. Complexity and argument counts are ruff's (C901, PLR0913)."""
+"""Nothing in the project is larger than a person can hold at once. Complexity and argument counts
+are ruff's (C901, PLR0913).
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,16 @@ import tomllib
 from house.project import ROOT, parsed, place, python_files
 
 FILE_LINES_MAX = 399
+TEST_FILE_LINES_MAX = 499  # tables of cases are long without being hard to hold
 FUNCTION_LINES_MAX = 49
 
 
-def test_every_file_is_shorter_than_400_lines() -> None:
+def test_every_file_is_shorter_than_its_limit() -> None:
     long = [
-        f"{path.relative_to(ROOT)}: {lines} lines" for path in python_files() if (lines := path.read_bytes().count(b"\n")) > FILE_LINES_MAX
+        f"{path.relative_to(ROOT)}: {lines} lines"
+        for path in python_files()
+        if (lines := path.read_bytes().count(b"\n"))
+        > (TEST_FILE_LINES_MAX if ROOT / "tests" in path.parents else FILE_LINES_MAX)
     ]
     assert not long
 

@@ -1,11 +1,24 @@
-"""A command pays only for what it uses: `git kv get` must not load a server, a cryptographic library or a parser it does not need."""
+"""A command pays only for what it uses: `git kv get` must not load a server, a cryptographic
+library or a parser it does not need.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-HEAVY = ("asyncio", "asyncssh", "cryptography", "json", "yaml", "logging", "pathlib", "dataclasses", "typing_extensions", "inspect")
+HEAVY = (
+    "asyncio",
+    "asyncssh",
+    "cryptography",
+    "json",
+    "yaml",
+    "logging",
+    "pathlib",
+    "dataclasses",
+    "typing_extensions",
+    "inspect",
+)
 
 _PROBE = """
 import sys
@@ -17,7 +30,9 @@ print(*sorted((set(sys.modules) - before) & set({heavy!r})))
 
 def _heavy_modules_loaded_by(module: str) -> list[str]:
     probe = _PROBE.format(module=module, heavy=HEAVY)
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, env=_environment())
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, env=_environment()
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

@@ -17,7 +17,7 @@ from support.naive_store import cut
 from support.reach import pruned
 from support.world import Person, World, run, wait_until
 
-from gitkv.ledger.audit_commit import parse_commit
+from gitkv.audit.commit import parse_commit
 from gitkv.ledger.index_line import parse_live
 from gitkv.ledger.plan import Plan, Put
 from gitkv.ledger.roots import open_index, open_ledger
@@ -31,11 +31,15 @@ Emit = Callable[[bytes, bytes], Oid]
 
 
 class Stage:
-    """A world whose policy says before-publish; a watcher remembers every tip the mirror has shown."""
+    """A world whose policy says before-publish; a watcher remembers every tip the mirror has
+    shown.
+    """
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.bob, self.carol, self.alice = (Forge(world, world.person(name)) for name in ("bob", "carol", "alice"))
+        self.bob, self.carol, self.alice = (
+            Forge(world, world.person(name)) for name in ("bob", "carol", "alice")
+        )
         world.start(*JSON)
         self.change_policy(b"verify: before-ack ", b"verify: before-publish ")
         self.filled = self.push(self.bob, {b"filled:%03d" % n: Put(b"%d" % n) for n in range(40)})
@@ -57,7 +61,11 @@ class Stage:
         self.world.close()
 
     def change_policy(self, old: bytes, new: bytes) -> None:
-        text = run(["git", "cat-file", "blob", "refs/heads/main:.kv/policy.yaml"], self.world.base_env(), self.world.gate).out
+        text = run(
+            ["git", "cat-file", "blob", "refs/heads/main:.kv/policy.yaml"],
+            self.world.base_env(),
+            self.world.gate,
+        ).out
         assert old in text
         assert self.alice.push(self.alice.policy_change(text.replace(old, new))).accepted
 
@@ -72,7 +80,11 @@ class Stage:
         wait_until(lambda: events(self.world, "audit.restored") and self.audited_to_the_end(), 20)
 
     def audited_to_the_end(self) -> bool:
-        refs = run(["git", "for-each-ref", "--format=%(refname) %(objectname)"], self.world.base_env(), self.world.gate).out.decode()
+        refs = run(
+            ["git", "for-each-ref", "--format=%(refname) %(objectname)"],
+            self.world.base_env(),
+            self.world.gate,
+        ).out.decode()
         found = dict(line.split(" ") for line in refs.split("\n") if line)
         return found["refs/kv-audited/main"] == found["refs/kv-watchlog/main@e1"]
 
@@ -88,14 +100,17 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     made.close()
 
 
-# --- violations that admission cannot see -------------------------------------------------------------------------------------------
+# --- violations that admission cannot see
+# -------------------------------------------------------------------------------------------
 
 
 def _lie(stage: Stage) -> Bend:
     """The index says something else about a key that the transaction did not touch."""
 
     def trees(plan: Plan, emit: Emit) -> Plan:
-        stage.bob.transaction({b"bad": Put(b"v")})  # the forge remembers the honest index, which is this plan's
+        stage.bob.transaction(
+            {b"bad": Put(b"v")}
+        )  # the forge remembers the honest index, which is this plan's
         lines = dict(open_index(plan.index_tree, stage.bob.load).live.scan())
         told = parse_live(lines[b"filled:007"])
         lines[b"filled:007"] = lines[b"filled:007"].replace(b'"size":%d' % told.size, b'"size":99')
@@ -107,7 +122,8 @@ def _lie(stage: Stage) -> Bend:
 def _index(lines: dict[bytes, bytes], emit: Emit) -> Oid:
     """An index tree of two levels with these lines."""
     top = b"".join(
-        b"100644 " + node[0][0] + b"!\0" + emit(BLOB, b"".join([line for _, line in node])) for node in cut(0, sorted(lines.items()))
+        b"100644 " + node[0][0] + b"!\0" + emit(BLOB, b"".join([line for _, line in node]))
+        for node in cut(0, sorted(lines.items()))
     )
     return emit(TREE, b"40000 live\0" + emit(TREE, top))
 
@@ -117,10 +133,18 @@ VIOLATIONS: dict[str, tuple[Put, Callable[[Stage], Bend], str]] = {
     "an index that lies about another key": (Put(b"v"), _lie, "index.lie"),
     "a pointer instead of a value": (Put(POINTER), lambda stage: GOOD, "value.lfs"),
     "a value that is too large": (Put(b"x" * ((1 << 20) + 1)), lambda stage: GOOD, "value.size"),
-    "false counts": (Put(b"v"), lambda stage: Bend(said=lambda said: said._replace(keys_set=7)), "attestation.counts"),
+    "false counts": (
+        Put(b"v"),
+        lambda stage: Bend(said=lambda said: said._replace(keys_set=7)),
+        "attestation.counts",
+    ),
     "a tree of its own shape": (
         Put(b"v"),
-        lambda stage: Bend(trees=lambda plan, emit: plan._replace(ledger_tree=emit(TREE, b"100755 x\0" + emit(BLOB, b"x")))),
+        lambda stage: Bend(
+            trees=lambda plan, emit: plan._replace(
+                ledger_tree=emit(TREE, b"100755 x\0" + emit(BLOB, b"x"))
+            )
+        ),
         "tree.entry",
     ),
 }
@@ -132,10 +156,20 @@ def violation(request: pytest.FixtureRequest) -> tuple[Put, Callable[[Stage], Be
 
 
 def _check_restoration(stage: Stage, seq: int, state_of: int) -> None:
-    """The ledger commit `seq` is a restoration of `state_of`, by a gateway key and by nobody else (spec/attestation 2.5)."""
+    """The ledger commit `seq` is a restoration of `state_of`, by a gateway key and by nobody else
+    (spec/attestation 2.5).
+    """
     ledger = check_invariants(stage.world).ledger
-    body = run(["git", "cat-file", "commit", ledger[seq]], stage.world.base_env(), stage.world.gate).out
-    good = parse_commit(run(["git", "cat-file", "commit", ledger[state_of]], stage.world.base_env(), stage.world.gate).out)
+    body = run(
+        ["git", "cat-file", "commit", ledger[seq]], stage.world.base_env(), stage.world.gate
+    ).out
+    good = parse_commit(
+        run(
+            ["git", "cat-file", "commit", ledger[state_of]],
+            stage.world.base_env(),
+            stage.world.gate,
+        ).out
+    )
     commit = parse_commit(body)
     assert commit.subject == b"restore main@%d" % state_of
     assert (commit.keys_set, commit.keys_del) == (0, 0)
@@ -145,10 +179,13 @@ def _check_restoration(stage: Stage, seq: int, state_of: int) -> None:
     assert signer in [key.material for key in policy_of(stage.world).gateway_keys]
 
 
-# --- the stories ---------------------------------------------------------------------------------------------------------------------
+# --- the stories
+# --------------------------------------------------------------------------------------------------
 
 
-def test_an_admin_turns_it_on_with_stock_git_and_good_transactions_are_audited_and_then_shown(tmp_path: Path) -> None:
+def test_an_admin_turns_it_on_with_stock_git_and_good_transactions_are_audited_and_then_shown(
+    tmp_path: Path,
+) -> None:
     world = World(tmp_path).create().start(*JSON)
     try:
         alice = world.person("alice").clone()
@@ -177,14 +214,21 @@ def test_a_violation_is_accepted_then_restored_its_writer_suspended_and_the_mirr
     good = stage.bob.tip()
     bad = stage.push(stage.bob, {b"bad": put}, bend(stage))
     stage.wait_for_restoration()
-    assert any(f" {rule}]" in str(reasons) for reasons in [entry["reasons"] for entry in events(stage.world, "audit.violation")])
+    assert any(
+        f" {rule}]" in str(reasons)
+        for reasons in [entry["reasons"] for entry in events(stage.world, "audit.violation")]
+    )
     _check_restoration(stage, good.seq + 2, good.seq)
     assert stage.value(b"bad") is None
     assert_refused(stage.bob.push(stage.bob.transaction()), 3, "writer.suspended")
     sound = stage.push(stage.carol, {b"sound": Put(b"1")})
     stage.world.wait_for_mirror()
     told = check_invariants(stage.world, acknowledged=[bad.ledger.hex(), sound.ledger.hex()])
-    assert told.ledger[-1] == sound.ledger.hex() == stage.world.refs(stage.world.mirror)["refs/kv/main"]
+    assert (
+        told.ledger[-1]
+        == sound.ledger.hex()
+        == stage.world.refs(stage.world.mirror)["refs/kv/main"]
+    )
     assert bad.ledger.hex() not in stage.shown
 
 
@@ -203,20 +247,28 @@ def test_an_object_that_nothing_reaches_is_a_violation_too(stage: Stage) -> None
     seq = stage.bob.tip().seq
     forged = stage.carol.transaction({b"plain": Put(b"v")})
     stray = b"a value of nobody"
-    assert stage.carol.push(forged._replace(objects=pruned(forged).objects | {hash_object(BLOB, stray): (BLOB, stray)})).accepted
+    assert stage.carol.push(
+        forged._replace(objects=pruned(forged).objects | {hash_object(BLOB, stray): (BLOB, stray)})
+    ).accepted
     stage.wait_for_restoration()
     [found] = events(stage.world, "audit.violation")
     assert "pack.stray" in str(found["reasons"])
     assert stage.value(b"plain") is None
     assert [event["state_of"] for event in events(stage.world, "audit.restored")] == [seq]
-    assert_refused(stage.carol.push(pruned(stage.carol.transaction({b"more": Put(b"v")}))), 3, "writer.suspended")
+    assert_refused(
+        stage.carol.push(pruned(stage.carol.transaction({b"more": Put(b"v")}))),
+        3,
+        "writer.suspended",
+    )
     assert not list((stage.world.gate / "kv" / "unaudited").iterdir())
 
 
 def test_what_stock_git_sends_again_is_no_stray(stage: Stage) -> None:
     old = stage.bob.tip().ledger.commit.tree
     forged = pruned(stage.bob.transaction({b"plain": Put(b"v")}))
-    assert stage.bob.push(forged._replace(objects=forged.objects | {old: (TREE, stage.bob.load(old, TREE))})).accepted
+    assert stage.bob.push(
+        forged._replace(objects=forged.objects | {old: (TREE, stage.bob.load(old, TREE))})
+    ).accepted
     wait_until(stage.audited_to_the_end, 20)
     assert not events(stage.world, "audit.violation")
     assert stage.value(b"plain") == b"v"
@@ -253,34 +305,51 @@ def test_the_audit_outlives_refs_that_could_not_be_read_for_a_while(stage: Stage
     check_invariants(stage.world)
 
 
-# --- others who built on the bad state -------------------------------------------------------------------------------------------------
+# --- others who built on the bad state
+# -------------------------------------------------------------------------------------------------
 
 
 def _chain(stage: Stage) -> tuple[Forged, list[Forged]]:
-    """One push: bob's violation, then sound transactions of carol's on top of it, and one of bob's."""
+    """One push: bob's violation, then sound transactions of carol's on top of it, and one of
+    bob's.
+    """
     first = stage.bob.transaction({b"bad": Put(POINTER)})
     found = [first]
     for forge, changes in (
         (stage.carol, {b"carol:1": Put(b"one"), b"filled:003": None}),
         (stage.bob, {b"bob:too": Put(b"late")}),
-        (stage.carol, {b"carol:2": Put(b"two", "text/plain", 4102444800), b"filled:004": Put(b"changed")}),
+        (
+            stage.carol,
+            {b"carol:2": Put(b"two", "text/plain", 4102444800), b"filled:004": Put(b"changed")},
+        ),
     ):
         forge.made |= stage.bob.made | stage.carol.made
         found.append(forge.transaction(changes, base=forge.tip_of(found[-1])))
     stage.carol.made |= stage.bob.made
     objects = {oid: held for forged in found for oid, held in forged.objects.items()}
-    moves = tuple(last._replace(old=first_move.old) for first_move, last in zip(first.updates, found[-1].updates, strict=True))
+    moves = tuple(
+        last._replace(old=first_move.old)
+        for first_move, last in zip(first.updates, found[-1].updates, strict=True)
+    )
     return found[-1]._replace(objects=objects, updates=moves), found
 
 
 def _check_applied_again(stage: Stage, chain: list[Forged]) -> None:
     assert [stage.value(name) for name in (b"bad", b"bob:too", b"filled:003")] == [None] * 3
-    assert [stage.value(name) for name in (b"carol:1", b"carol:2", b"filled:004")] == [b"one", b"two", b"changed"]
+    assert [stage.value(name) for name in (b"carol:1", b"carol:2", b"filled:004")] == [
+        b"one",
+        b"two",
+        b"changed",
+    ]
     stage.world.wait_for_mirror()
     told = check_invariants(stage.world, acknowledged=[forged.ledger.hex() for forged in chain])
     assert not stage.shown & {forged.ledger.hex() for forged in chain}
-    messages = [read_ledger_commit(Oid(bytes.fromhex(oid)), stage.bob.load).text for oid in told.ledger[-2:]]
-    assert all(re.match(rb"apply main@[0-9]+ of carol again\n", text) for text in messages), messages
+    messages = [
+        read_ledger_commit(Oid(bytes.fromhex(oid)), stage.bob.load).text for oid in told.ledger[-2:]
+    ]
+    assert all(re.match(rb"apply main@[0-9]+ of carol again\n", text) for text in messages), (
+        messages
+    )
 
 
 def test_sound_transactions_behind_a_violation_are_applied_again(stage: Stage) -> None:
@@ -309,15 +378,24 @@ LATER: dict[str, tuple[dict[bytes, Put | None], Bend]] = {
 
 
 @pytest.mark.parametrize("later", LATER)
-def test_a_violation_behind_a_violation_is_not_applied_again_and_does_not_hold_up_the_rest(stage: Stage, later: str) -> None:
+def test_a_violation_behind_a_violation_is_not_applied_again_and_does_not_hold_up_the_rest(
+    stage: Stage, later: str
+) -> None:
     changes, bend = LATER[later]
     first = pruned(stage.bob.transaction({b"bad": Put(LARGE)}))
     stage.carol.made |= stage.bob.made
     second = pruned(stage.carol.transaction(changes, bend, base=stage.carol.tip_of(first)))
-    moves = tuple(last._replace(old=before.old) for before, last in zip(first.updates, second.updates, strict=True))
-    assert stage.carol.push(second._replace(objects=first.objects | second.objects, updates=moves)).accepted
+    moves = tuple(
+        last._replace(old=before.old)
+        for before, last in zip(first.updates, second.updates, strict=True)
+    )
+    assert stage.carol.push(
+        second._replace(objects=first.objects | second.objects, updates=moves)
+    ).accepted
     stage.wait_for_restoration()
-    assert [entry["seq"] for entry in events(stage.world, "audit.not-reapplied")] == [second.said.seq]
+    assert [entry["seq"] for entry in events(stage.world, "audit.not-reapplied")] == [
+        second.said.seq
+    ]
     assert (stage.value(b"bad"), stage.value(b"worse")) == (None, None)
     stage.carol.push_good()
     stage.world.wait_for_mirror()
@@ -325,8 +403,12 @@ def test_a_violation_behind_a_violation_is_not_applied_again_and_does_not_hold_u
 
 
 @pytest.mark.parametrize("times", [2, 3, 4])
-def test_killed_between_restoration_and_application_it_does_all_of_it_after_the_start(stage: Stage, times: int) -> None:
-    """The first move of refs is the push, the second the restoration, then two transactions are applied again."""
+def test_killed_between_restoration_and_application_it_does_all_of_it_after_the_start(
+    stage: Stage, times: int
+) -> None:
+    """The first move of refs is the push, the second the restoration, then two transactions are
+    applied again.
+    """
     stage.world.close()
     stage.world.start(command=[KILLABLE, f"kill:refs-moved:{times}", "--"])
     whole, chain = _chain(stage)
@@ -340,7 +422,9 @@ def test_killed_between_restoration_and_application_it_does_all_of_it_after_the_
 
 
 @pytest.mark.parametrize("step", ["refs-moved", "intent-cleared", "judged"])
-def test_killed_between_acceptance_and_audit_nothing_is_lost_and_nothing_slips_through(stage: Stage, step: str) -> None:
+def test_killed_between_acceptance_and_audit_nothing_is_lost_and_nothing_slips_through(
+    stage: Stage, step: str
+) -> None:
     stage.world.close()
     good, bad = stage.carol.transaction({b"good": Put(b"1")}), None
     stage.world.start(command=[KILLABLE, f"kill:{step}:2", "--"])

@@ -1,6 +1,7 @@
 """One developer, one repository, no service: the whole command line against real git.
 
-Every command is a process of its own, as a script would start it. What stock git sees of the result is checked with stock git.
+Every command is a process of its own, as a script would start it. What stock git sees of the result
+is checked with stock git.
 """
 
 from __future__ import annotations
@@ -34,15 +35,25 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, *words: str, stdin: bytes = b"", code: int = 0, env: dict[str, str] | None = None) -> Answer:
+    def __call__(
+        self, *words: str, stdin: bytes = b"", code: int = 0, env: dict[str, str] | None = None
+    ) -> Answer:
         answer = self.run(*words, stdin=stdin, env=env)
-        assert answer.code == code, f"git kv {' '.join(words)} ended with {answer.code}: {answer.err}"
+        assert answer.code == code, (
+            f"git kv {' '.join(words)} ended with {answer.code}: {answer.err}"
+        )
         return answer
 
     def run(self, *words: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> Answer:
         path = {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
         command = [sys.executable, "-m", "gitkv", *words]
-        done = subprocess.run(command, cwd=self.folder, input=stdin, capture_output=True, env={**os.environ, **path, **(env or {})})
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            env={**os.environ, **path, **(env or {})},
+        )
         return Answer(done.returncode, done.stdout, done.stderr.decode())
 
 
@@ -57,12 +68,18 @@ def _etag(store: Store, key: str) -> str:
     return str(store("get", key, "--json").lines()[0]["etag"])
 
 
-def test_init_prints_the_first_commit_and_doing_it_again_changes_nothing(repo: Path, git: GitRunner) -> None:
+def test_init_prints_the_first_commit_and_doing_it_again_changes_nothing(
+    repo: Path, git: GitRunner
+) -> None:
     store = Store(repo)
     first = store("init")
     assert first.out.strip() == git("rev-parse", "refs/kv/main", cwd=repo).strip()
     again = store("init", "--json").lines()[0]
-    assert (again["commit"], again["created"], again["ns"]) == (first.out.decode().strip(), False, "main")
+    assert (again["commit"], again["created"], again["ns"]) == (
+        first.out.decode().strip(),
+        False,
+        "main",
+    )
 
 
 def test_a_command_before_init_says_what_to_do(repo: Path) -> None:
@@ -81,7 +98,9 @@ def test_outside_a_repository_the_error_is_one_of_ours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"text", b"\x00\xff\r\n\n", b"x" * 300_000])
-def test_a_value_comes_back_bit_for_bit_from_every_source(store: Store, value: bytes, tmp_path: Path) -> None:
+def test_a_value_comes_back_bit_for_bit_from_every_source(
+    store: Store, value: bytes, tmp_path: Path
+) -> None:
     source = tmp_path / "value"
     source.write_bytes(value)
     store("set", "from:stdin", "-", stdin=value)
@@ -90,20 +109,26 @@ def test_a_value_comes_back_bit_for_bit_from_every_source(store: Store, value: b
     assert store("get", "from:file").out == value
 
 
-def test_set_prints_the_commit_that_the_ledgers_ref_then_names(store: Store, git: GitRunner) -> None:
+def test_set_prints_the_commit_that_the_ledgers_ref_then_names(
+    store: Store, git: GitRunner
+) -> None:
     commit = store("set", "cfg:a", "one", "-m", "first value").out.decode().strip()
     assert git("rev-parse", "refs/kv/main", cwd=store.folder).decode().strip() == commit
     assert git("show", "-s", "--format=%s", commit, cwd=store.folder) == b"first value\n"
 
 
-def test_setting_the_same_value_again_makes_no_commit_and_prints_the_present_one(store: Store) -> None:
+def test_setting_the_same_value_again_makes_no_commit_and_prints_the_present_one(
+    store: Store,
+) -> None:
     first = store("set", "k", "v").out
     again = store("set", "k", "v")
     assert again.out == first
     assert "nothing changed" in again.err
 
 
-def test_get_in_json_says_what_the_value_is_and_where_it_was_read(store: Store, git: GitRunner) -> None:
+def test_get_in_json_says_what_the_value_is_and_where_it_was_read(
+    store: Store, git: GitRunner
+) -> None:
     commit = store("set", "k", "v", "--ctype", "text/plain").out.decode().strip()
     etag = git("hash-object", "--stdin", cwd=store.folder, input=b"v").decode().strip()
     found = store("get", "k", "--json").lines()[0]
@@ -136,7 +161,11 @@ def test_earlier_states_stay_readable_by_number_and_by_commit(store: Store) -> N
 
 
 def test_delete_is_all_or_none(store: Store) -> None:
-    store("mset", "-", stdin=b'{"op":"set","key":"a","value":"1"}\n{"op":"set","key":"b","value":"2"}\n')
+    store(
+        "mset",
+        "-",
+        stdin=b'{"op":"set","key":"a","value":"1"}\n{"op":"set","key":"b","value":"2"}\n',
+    )
     store("del", "a", "missing", code=1)
     assert store("list").out == b"a\nb\n"
     store("del", "a", "missing", "--missing-ok")
@@ -165,16 +194,32 @@ def test_a_batch_lands_whole_in_one_commit(store: Store, git: GitRunner) -> None
     (store.folder / "batch.jsonl").write_bytes(batch)
     before = git("rev-parse", "refs/kv/main", cwd=store.folder).decode().strip()
     written = store("mset", "--file", "batch.jsonl", "-m", "a batch", "--json").lines()[0]
-    assert (written["changed"], written["keys_set"], written["keys_del"], written["seq"]) == (True, 3, 1, 2)
-    assert git("rev-list", f"{before}..refs/kv/main", cwd=store.folder).decode().split() == [written["commit"]]
+    assert (written["changed"], written["keys_set"], written["keys_del"], written["seq"]) == (
+        True,
+        3,
+        1,
+        2,
+    )
+    assert git("rev-list", f"{before}..refs/kv/main", cwd=store.folder).decode().split() == [
+        written["commit"]
+    ]
     assert [entry["key"] for entry in store("list", "--json").lines()] == ["a", "b", "c"]
     assert store("get", "c").out == b"\x00\x01"
 
 
 def test_a_bad_batch_names_its_lines_and_changes_nothing(store: Store, git: GitRunner) -> None:
     before = git("for-each-ref", cwd=store.folder)
-    answer = store("mset", "-", stdin=b'{"op":"set","key":"a","value":"1"}\n{"op":"del"}\nx\n{"op":"del","key":"a"}\n', code=129)
-    assert [line.split(":")[1].split("]")[1] for line in answer.err.splitlines() if line.startswith("error")] == [
+    answer = store(
+        "mset",
+        "-",
+        stdin=b'{"op":"set","key":"a","value":"1"}\n{"op":"del"}\nx\n{"op":"del","key":"a"}\n',
+        code=129,
+    )
+    assert [
+        line.split(":")[1].split("]")[1]
+        for line in answer.err.splitlines()
+        if line.startswith("error")
+    ] == [
         " line 2",
         " line 3",
         " line 4",
@@ -193,7 +238,9 @@ def test_compare_and_swap_wins_once(store: Store) -> None:
     store("cas", "set", "k", "-", "--expect-blob", "0" * 40, stdin=b"other", code=2)
     seen = _etag(store, "k")
     store("cas", "set", "k", "-", "--expect-blob", seen, stdin=b"two")
-    conflict = store("cas", "set", "k", "-", "--expect-blob", seen, "--json", stdin=b"three", code=2)
+    conflict = store(
+        "cas", "set", "k", "-", "--expect-blob", seen, "--json", stdin=b"three", code=2
+    )
     assert json.loads(conflict.err)["kind"] == "ConflictError"
     assert conflict.out == b""
     assert store("get", "k").out == b"two"
@@ -211,7 +258,13 @@ def test_set_conditions_hold_or_nothing_happens(store: Store, git: GitRunner) ->
 
 def test_list_takes_a_prefix_pages_and_shows_a_table(store: Store) -> None:
     keys = ["a", "cfg:1", "cfg:2", "cfg:3", "cfh", "é"]
-    store("mset", "-", stdin=b"".join(json.dumps({"op": "set", "key": key, "value": key * 3}).encode() + b"\n" for key in keys))
+    store(
+        "mset",
+        "-",
+        stdin=b"".join(
+            json.dumps({"op": "set", "key": key, "value": key * 3}).encode() + b"\n" for key in keys
+        ),
+    )
     ordered = store("list").out.decode().splitlines()
     assert sorted(ordered) == sorted(keys)
     assert store("list", "--prefix", "cfg:").out == b"cfg:1\ncfg:2\ncfg:3\n"
@@ -234,7 +287,10 @@ def test_history_tells_every_version_newest_first(store: Store) -> None:
     store("set", "other", "x")
     store("set", "k", "two", "-m", "more")
     store("del", "k", "-m", "end")
-    told = [(entry["seq"], entry["op"], entry["text"].strip()) for entry in store("history", "k", "--json").lines()]
+    told = [
+        (entry["seq"], entry["op"], entry["text"].strip())
+        for entry in store("history", "k", "--json").lines()
+    ]
     assert told == [(4, "delete", "end"), (3, "set", "more"), (1, "set", "begin")]
     lines = store("history", "k", "-n", "2").out.decode().splitlines()
     assert [line.split()[0] for line in lines] == ["@4", "@3"]
@@ -246,15 +302,27 @@ def test_log_tells_every_transaction_newest_first(store: Store) -> None:
     store("set", "a", "1", "-m", "hello \u202e world")
     store("mset", "-", stdin=b'{"op":"set","key":"b","value":"1"}\n{"op":"del","key":"a"}\n')
     entries = store("log", "--json").lines()
-    assert [(entry["seq"], entry["keys_set"], entry["keys_del"]) for entry in entries] == [(2, 1, 1), (1, 1, 0), (0, 0, 0)]
+    assert [(entry["seq"], entry["keys_set"], entry["keys_del"]) for entry in entries] == [
+        (2, 1, 1),
+        (1, 1, 0),
+        (0, 0, 0),
+    ]
     lines = store("log", "--limit", "2").out.decode().splitlines()
     assert [line.split()[0] for line in lines] == ["@2", "@1"]
     assert lines[1].endswith("hello \\u202e world")
 
 
 def test_diff_lists_what_changed_and_its_exit_code_says_whether(store: Store) -> None:
-    store("mset", "-", stdin=b'{"op":"set","key":"a","value":"1"}\n{"op":"set","key":"b","value":"1"}\n')
-    store("mset", "-", stdin=b'{"op":"set","key":"b","value":"22"}\n{"op":"set","key":"c","value":"1"}\n{"op":"del","key":"a"}\n')
+    store(
+        "mset",
+        "-",
+        stdin=b'{"op":"set","key":"a","value":"1"}\n{"op":"set","key":"b","value":"1"}\n',
+    )
+    store(
+        "mset",
+        "-",
+        stdin=b'{"op":"set","key":"b","value":"22"}\n{"op":"set","key":"c","value":"1"}\n{"op":"del","key":"a"}\n',
+    )
     assert store("diff", "@1", "@2", code=1).out == b"D\ta\nM\tb\nA\tc\n"
     assert store("diff", "@1", code=1).out == b"D\ta\nM\tb\nA\tc\n"
     assert store("diff", "@1", "@2", "--prefix", "zz").out == b""
@@ -271,7 +339,9 @@ def test_namespaces_do_not_see_each_other(store: Store) -> None:
     assert store("get", "k", "--ns=staging").out == b"staging"
 
 
-def test_the_store_is_found_from_a_folder_below_by_directory_and_by_git_dir(store: Store, tmp_path: Path) -> None:
+def test_the_store_is_found_from_a_folder_below_by_directory_and_by_git_dir(
+    store: Store, tmp_path: Path
+) -> None:
     store("set", "k", "v")
     below = store.folder / "a" / "b"
     below.mkdir(parents=True)
@@ -292,11 +362,15 @@ def test_git_runs_it_as_one_of_its_own_commands(store: Store, tmp_path: Path) ->
         "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
     }
     store("set", "k", "v")
-    done = subprocess.run(["git", "-C", str(store.folder), "kv", "get", "k"], cwd="/", env=env, capture_output=True)
+    done = subprocess.run(
+        ["git", "-C", str(store.folder), "kv", "get", "k"], cwd="/", env=env, capture_output=True
+    )
     assert (done.returncode, done.stdout) == (0, b"v")
 
 
-def test_writers_at_the_same_time_all_succeed_and_leave_one_line_of_history(store: Store, git: GitRunner) -> None:
+def test_writers_at_the_same_time_all_succeed_and_leave_one_line_of_history(
+    store: Store, git: GitRunner
+) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda number: store.run("set", f"k{number}", "v"), range(8)))
     assert [answer.code for answer in answers] == [0] * 8
@@ -306,7 +380,9 @@ def test_writers_at_the_same_time_all_succeed_and_leave_one_line_of_history(stor
 
 
 def test_a_reader_that_has_seen_enough_ends_a_long_list_quietly(store: Store) -> None:
-    lines = b"".join(b'{"op":"set","key":"key:%05d","value":""}\n' % number for number in range(20_000))
+    lines = b"".join(
+        b'{"op":"set","key":"key:%05d","value":""}\n' % number for number in range(20_000)
+    )
     store("mset", "-", stdin=lines)
     path = {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     process = subprocess.Popen(

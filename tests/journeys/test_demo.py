@@ -1,4 +1,6 @@
-"""The demo is what a stranger runs first: it plays through, it notices when something deviates, and it leaves nothing running."""
+"""The demo is what a stranger runs first: it plays through, it notices when something deviates, and
+it leaves nothing running.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,37 @@ from support.world import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEN = [
-    "set of one key", "compare-and-swap", "mset of 10,000 keys", "list of a prefix", "policy change by an admin", "a lost race",
-    "outside one's prefixes", "key that is not in the policy", "unknown key", "unsigned commit", "edited after signing",
-    "a lie with a good signature", "force-push", "left behind in Stargate", "history of a key", "git fsck", "drained",
-]  # fmt: skip
+    "set of one key",
+    "compare-and-swap",
+    "mset of 10,000 keys",
+    "list of a prefix",
+    "policy change by an admin",
+    "a lost race",
+    "outside one's prefixes",
+    "key that is not in the policy",
+    "unknown key",
+    "unsigned commit",
+    "edited after signing",
+    "a lie with a good signature",
+    "force-push",
+    "left behind in Stargate",
+    "history of a key",
+    "git fsck",
+    "drained",
+]
 
 
 def run_demo(root: Path, **env: str) -> subprocess.CompletedProcess[str]:
     variables = os.environ | {"PYTHONPATH": str(ROOT / "src"), "KEEP": ""} | env
     command = [sys.executable, str(ROOT / "demo" / "run.py"), "--dir", str(root)]
-    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        command,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 @pytest.fixture
@@ -40,7 +63,9 @@ def kept(tmp_path: Path) -> Iterator[Path]:
 def test_the_demo_plays_through_and_leaves_its_summary_only(tmp_path: Path) -> None:
     done = run_demo(tmp_path / "demo")
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
-    assert [path.name for path in (tmp_path / "demo").iterdir() if not path.name.startswith(".")] == ["summary.md"]
+    assert [
+        path.name for path in (tmp_path / "demo").iterdir() if not path.name.startswith(".")
+    ] == ["summary.md"]
     summary = (tmp_path / "demo" / "summary.md").read_text()
     assert not [what for what in SEEN if what not in summary]
     assert "\033" not in done.stdout  # colours are for terminals
@@ -55,15 +80,22 @@ def test_the_demo_fails_and_cleans_up_when_something_deviates(tmp_path: Path) ->
     done = run_demo(tmp_path / "demo", PATH=f"{broken.parent}{os.pathsep}{os.environ['PATH']}")
     assert done.returncode == 1
     assert "expected exit code 0, got 3" in done.stdout
-    assert not [path.name for path in (tmp_path / "demo").iterdir() if not path.name.startswith(".")]
+    assert not [
+        path.name for path in (tmp_path / "demo").iterdir() if not path.name.startswith(".")
+    ]
 
 
 def test_a_kept_demo_can_be_played_with_and_is_not_overrun(kept: Path) -> None:
     done = run_demo(kept, KEEP="1")
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
     assert re.search(r"kill \$\(cat \S+/stargate\.pid\)", done.stdout)
-    alice = f". '{kept}/alice/shell.rc'; git kv set team:hello world && git kv get team:hello --read-from=stargate"
-    assert subprocess.run(["bash", "-c", alice], capture_output=True, text=True, timeout=60).stdout.endswith("world")
+    alice = (
+        f". '{kept}/alice/shell.rc'; git kv set team:hello world && git kv get team:hello "
+        "--read-from=stargate"
+    )
+    assert subprocess.run(
+        ["bash", "-c", alice], capture_output=True, text=True, timeout=60
+    ).stdout.endswith("world")
     again = run_demo(kept)
     assert again.returncode == 1
     assert "still running" in again.stderr
@@ -84,4 +116,8 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z" if Path("/proc/self").exists() else True
+    return (
+        (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        if Path("/proc/self").exists()
+        else True
+    )

@@ -1,4 +1,6 @@
-"""The mirror that readers clone: down, rewound by others, silent, hostile. Stargate goes on, catches up by itself, and never forces."""
+"""The mirror that readers clone: down, rewound by others, silent, hostile. Stargate goes on,
+catches up by itself, and never forces.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def _hook(world: World, name: str, text: str) -> Path:
     return path
 
 
-def test_a_mirror_that_is_down_stops_no_writer_and_catches_up_even_over_a_restart(world: World, bob: Forge) -> None:
+def test_a_mirror_that_is_down_stops_no_writer_and_catches_up_even_over_a_restart(
+    world: World, bob: Forge
+) -> None:
     world.start(*JSON)
     world.wait_for_mirror()
     away = world.root / "away.git"
@@ -68,15 +72,24 @@ def test_a_diverged_mirror_is_an_alarm_and_is_never_forced(world: World, bob: Fo
     world.wait_for_mirror()
     env = world.person("bob").env
     tree = run(["git", "rev-parse", "refs/kv/main^{tree}"], env, world.mirror).out.decode().strip()
-    foreign = run(["git", "commit-tree", tree, "-m", "not ours"], env, world.mirror).out.decode().strip()
+    foreign = (
+        run(["git", "commit-tree", tree, "-m", "not ours"], env, world.mirror).out.decode().strip()
+    )
     run(["git", "update-ref", "refs/kv/main", foreign], env, world.mirror)
     then = _push(bob)
     wait_until(lambda: len(events(world, "mirror.diverged")) > 1, 20)
     assert world.refs(world.mirror)["refs/kv/main"] == foreign
-    assert world.refs(world.gate)["refs/kv-mirror/main"] == first, "the watermark claims what the mirror does not show"
-    assert world.refs(world.mirror)["refs/kv-index/main"] != world.refs(world.gate)["refs/kv-index/main"], "half of a transaction is shown"
+    assert world.refs(world.gate)["refs/kv-mirror/main"] == first, (
+        "the watermark claims what the mirror does not show"
+    )
+    assert (
+        world.refs(world.mirror)["refs/kv-index/main"]
+        != world.refs(world.gate)["refs/kv-index/main"]
+    ), "half of a transaction is shown"
     last = _push(bob)
-    run(["git", "update-ref", "refs/kv/main", first], env, world.mirror)  # an operator has looked at it
+    run(
+        ["git", "update-ref", "refs/kv/main", first], env, world.mirror
+    )  # an operator has looked at it
     world.wait_for_mirror(timeout_s=CATCH_UP_S)
     check_invariants(world, acknowledged=[first, then, last])
 
@@ -98,7 +111,11 @@ def test_a_mirror_put_back_to_an_older_state_is_brought_forward(world: World, bo
 def test_a_report_that_is_lost_is_found_out_by_asking_again(world: World, bob: Forge) -> None:
     world.start(*JSON)
     world.wait_for_mirror()
-    _hook(world, "post-receive", f"test -e {world.root}/once && exit 0\ntouch {world.root}/once\nkill -9 $PPID\n")
+    _hook(
+        world,
+        "post-receive",
+        f"test -e {world.root}/once && exit 0\ntouch {world.root}/once\nkill -9 $PPID\n",
+    )
     pushed = _push(bob)
     wait_until(lambda: (world.root / "once").exists(), 20)
     world.wait_for_mirror(timeout_s=CATCH_UP_S)
@@ -106,7 +123,9 @@ def test_a_report_that_is_lost_is_found_out_by_asking_again(world: World, bob: F
     check_invariants(world, acknowledged=[pushed])
 
 
-def test_the_watermark_only_moves_forward_and_never_ahead_of_the_mirror(world: World, bob: Forge) -> None:
+def test_the_watermark_only_moves_forward_and_never_ahead_of_the_mirror(
+    world: World, bob: Forge
+) -> None:
     world.start(*JSON)
     seen: list[tuple[str, str]] = []
     done = Event()
@@ -139,7 +158,9 @@ def test_transactions_that_come_while_a_push_runs_travel_together(world: World, 
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_credentials_of_the_mirror_are_in_no_log_line_and_in_no_ref(world: World, bob: Forge, form: str) -> None:
+def test_credentials_of_the_mirror_are_in_no_log_line_and_in_no_ref(
+    world: World, bob: Forge, form: str
+) -> None:
     secret = "s3cr3t-t0ken"
     url = f"https://user:{secret}@127.0.0.1:{free_port()}/mirror.git"
     run(["git", "config", "stargate.mirror", url], world.base_env(), world.gate)
@@ -151,10 +172,19 @@ def test_credentials_of_the_mirror_are_in_no_log_line_and_in_no_ref(world: World
 
 
 def test_what_a_hostile_mirror_says_is_logged_as_plain_text(world: World, bob: Forge) -> None:
-    _hook(world, "pre-receive", "printf '\\033[2J\\033]0;owned\\007 no\\r\\nforged line\\n' >&2\nexit 1\n")
+    _hook(
+        world,
+        "pre-receive",
+        "printf '\\033[2J\\033]0;owned\\007 no\\r\\nforged line\\n' >&2\nexit 1\n",
+    )
     world.start("--log-format", "text")
     pushed = _push(bob)
-    wait_until(lambda: "mirror.failed" in world.log.read_text() or "mirror.diverged" in world.log.read_text(), 20)
+    wait_until(
+        lambda: (
+            "mirror.failed" in world.log.read_text() or "mirror.diverged" in world.log.read_text()
+        ),
+        20,
+    )
     raw = world.log.read_bytes()
     assert b"\x1b" not in raw and b"\x07" not in raw and b"\r" not in raw
     assert not [line for line in raw.split(b"\n") if line.startswith(b"forged line")]

@@ -1,4 +1,6 @@
-"""A developer whose git signs with OpenPGP: the SSH key opens the door, the OpenPGP key signs the transactions."""
+"""A developer whose git signs with OpenPGP: the SSH key opens the door, the OpenPGP key signs the
+transactions.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,23 @@ def _use_openpgp(person: Person) -> str:
     person.env["GNUPGHOME"] = str(home)
     gpg = ["gpg", "--batch", "--quiet"]
     run(
-        [*gpg, "--passphrase", "", "--quick-gen-key", f"{person.name} <{person.name}@example.com>", "ed25519", "sign", "never"],
+        [
+            *gpg,
+            "--passphrase",
+            "",
+            "--quick-gen-key",
+            f"{person.name} <{person.name}@example.com>",
+            "ed25519",
+            "sign",
+            "never",
+        ],
         person.env,
         home,
     )
     listed = run([*gpg, "--with-colons", "--list-keys"], person.env, home).out.decode()
-    fingerprint = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+    fingerprint = next(
+        line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:")
+    )
     person.git("config", "--global", "gpg.format", "openpgp")
     person.git("config", "--global", "user.signingkey", fingerprint)
     return run([*gpg, "--armor", "--export", fingerprint], person.env, home).out.decode()
@@ -45,7 +58,9 @@ def test_openpgp_signatures_are_made_checked_named_and_verified_again(team: Worl
     try:
         policy = alice.clone_dir / ".kv" / "policy.yaml"
         ssh_line = "      - " + " ".join(carol.public_key.read_text().split()[:2]) + "\n"
-        block = "      - openpgp: |\n" + "".join(f"          {line}\n" for line in armour.strip().splitlines())
+        block = "      - openpgp: |\n" + "".join(
+            f"          {line}\n" for line in armour.strip().splitlines()
+        )
         policy.write_bytes(replaced(policy.read_bytes(), ssh_line, ssh_line + block))
         alice.git("commit", "--quiet", "-S", "-am", "carol: her OpenPGP key")
         alice.git("push", "--quiet", "origin", "HEAD:main")
@@ -55,13 +70,17 @@ def test_openpgp_signatures_are_made_checked_named_and_verified_again(team: Worl
         oid = carol.kv("set", "cfg:pgp", "signed", "-m", "with OpenPGP").out.decode().strip()
         assert b"BEGIN PGP SIGNATURE" in carol.git("cat-file", "commit", oid).out
         assert alice.kv("get", "cfg:pgp", "--read-from=stargate").out == b"signed"
-        [told] = [json.loads(line) for line in alice.kv("history", "cfg:pgp", "--json").out.splitlines()]
+        [told] = [
+            json.loads(line) for line in alice.kv("history", "cfg:pgp", "--json").out.splitlines()
+        ]
         assert told["principal"] == "carol"
         alice.kv("wait", "--oid", oid)
         assert "carol" in alice.kv("verify").out.decode()
         carol.git("verify-commit", oid)
     finally:
-        subprocess.run(["gpgconf", "--kill", "all"], env=carol.env, check=False)  # an agent would outlive the test
+        subprocess.run(
+            ["gpgconf", "--kill", "all"], env=carol.env, check=False
+        )  # an agent would outlive the test
 
 
 def test_a_standalone_store_signs_as_git_is_configured(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""The commands of docs/operate/backup.md are run as they stand, on a Stargate that was backed up, wrote on, and lost its disk."""
+"""The commands of docs/operate/backup.md are run as they stand, on a Stargate that was backed up,
+wrote on, and lost its disk.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,19 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "operate" / "backup.md").
 
 
 def commands(heading: str, scene: World) -> list[list[str]]:
-    """The words of each command under a heading, with the page's example places replaced by ours."""
+    """The words of each command under a heading, with the page's example places replaced by
+    ours.
+    """
     section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     text = "\n".join(re.findall(r"^    (.*)$", section, re.M)).replace("\\\n", " ")
-    ours = {"/srv/stargate/store.git": str(scene.gate), "git@forge.example:team/store.git": str(scene.mirror)}
-    ours |= {"ssh://git@stargate.example:2222/store.git": scene.url, "/srv/backup": str(scene.root / "backup")}
+    ours = {
+        "/srv/stargate/store.git": str(scene.gate),
+        "git@forge.example:team/store.git": str(scene.mirror),
+    }
+    ours |= {
+        "ssh://git@stargate.example:2222/store.git": scene.url,
+        "/srv/backup": str(scene.root / "backup"),
+    }
     for example, place in ours.items():
         text = text.replace(example, place)
     return [shlex.split(line, comments=True) for line in text.split("\n")]

@@ -10,7 +10,17 @@ from conftest import GitRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitkv import ConflictError, Expect, ExpiredError, KeyInvalidError, KeyNotFoundError, Put, Store, ToolError, UsageError
+from gitkv import (
+    ConflictError,
+    Expect,
+    ExpiredError,
+    KeyInvalidError,
+    KeyNotFoundError,
+    Put,
+    Store,
+    ToolError,
+    UsageError,
+)
 from gitkv.client.init import init_store
 
 
@@ -27,7 +37,11 @@ def _at(store: Store, seconds: int) -> None:
     store._replica.edge = edge._replace(now_s=lambda: now_s + seconds)
 
 
-@pytest.mark.parametrize("value", [b"", b"\0", b"\r\n", b"no line end", bytes(range(256)), bytes(range(256)) * 4096], ids=len)
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"\0", b"\r\n", b"no line end", bytes(range(256)), bytes(range(256)) * 4096],
+    ids=len,
+)
 def test_a_value_comes_back_bit_for_bit(store: Store, value: bytes) -> None:
     store["k"] = value
     assert store["k"] == value
@@ -35,8 +49,14 @@ def test_a_value_comes_back_bit_for_bit(store: Store, value: bytes) -> None:
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(values=st.dictionaries(st.text(min_size=1, max_size=20), st.binary(max_size=300), min_size=1, max_size=8))
-def test_any_batch_of_valid_keys_is_listed_and_read_back(store: Store, values: dict[str, bytes]) -> None:
+@given(
+    values=st.dictionaries(
+        st.text(min_size=1, max_size=20), st.binary(max_size=300), min_size=1, max_size=8
+    )
+)
+def test_any_batch_of_valid_keys_is_listed_and_read_back(
+    store: Store, values: dict[str, bytes]
+) -> None:
     try:
         store.write({key: Put(value) for key, value in values.items()})
     except KeyInvalidError:
@@ -45,7 +65,9 @@ def test_any_batch_of_valid_keys_is_listed_and_read_back(store: Store, values: d
     assert listed == values
 
 
-def test_stock_git_reads_a_value_and_finds_nothing_wrong(store: Store, repo: Path, git: GitRunner) -> None:
+def test_stock_git_reads_a_value_and_finds_nothing_wrong(
+    store: Store, repo: Path, git: GitRunner
+) -> None:
     store.write({f"k{number}": Put(b"v%d" % number, ctype="text/plain") for number in range(500)})
     store.set("k7", b"new", ttl_s=60)
     blob = store.get("k7").etag
@@ -96,7 +118,9 @@ def test_an_expired_key_is_told_apart_from_a_missing_one(store: Store) -> None:
 
 
 def test_listing_pages_through_a_prefix_in_order(store: Store) -> None:
-    store.write({f"a{number:03}": Put(b"") for number in range(200)} | {"b": Put(b""), "A": Put(b"")})
+    store.write(
+        {f"a{number:03}": Put(b"") for number in range(200)} | {"b": Put(b""), "A": Put(b"")}
+    )
     pages, after = [], ""
     while page := [entry.key for entry in store.list("a", after=after, limit=70)]:
         pages.append(len(page))
@@ -119,7 +143,9 @@ def test_old_values_are_read_by_number_and_by_commit(store: Store) -> None:
             store.get("a", at=revision)
 
 
-def test_a_commit_that_is_not_of_this_ledger_is_no_revision(store: Store, repo: Path, git: GitRunner) -> None:
+def test_a_commit_that_is_not_of_this_ledger_is_no_revision(
+    store: Store, repo: Path, git: GitRunner
+) -> None:
     store.set("a", b"1")
     git("commit", "--quiet", "--allow-empty", "-m", "of the work tree", cwd=repo)
     with pytest.raises(UsageError, match="no ledger commit"):
@@ -135,7 +161,9 @@ def test_a_key_set_to_something_else_and_back_is_no_difference(store: Store) -> 
 
 
 @pytest.mark.parametrize("message", ["KV-Seq: 9", "subject\n\n--- a line", "bell\a", "\udc80"])
-def test_a_message_that_could_pose_as_trailers_is_refused_before_anything_is_made(store: Store, message: str) -> None:
+def test_a_message_that_could_pose_as_trailers_is_refused_before_anything_is_made(
+    store: Store, message: str
+) -> None:
     with pytest.raises(UsageError):
         store.set("a", b"1", message=message)
     assert "a" not in store

@@ -12,7 +12,7 @@ from conftest import GitRunner, SshKey
 from gitkv import IntegrityError, PolicyError, Put, RejectedError, Store
 from gitkv.client.init import init_store
 from gitkv.errors import BusyError
-from gitkv.ledger.policy_template import format_policy
+from gitkv.policy.template import format_policy
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ def _in_threads(*works: Callable[[], None]) -> list[BaseException]:
     return failures
 
 
-def test_writers_at_the_same_time_all_succeed_and_history_stays_one_line(store: Store, repo: Path, git: GitRunner) -> None:
+def test_writers_at_the_same_time_all_succeed_and_history_stays_one_line(
+    store: Store, repo: Path, git: GitRunner
+) -> None:
     def write(name: str) -> None:
         with Store.open(repo) as own:
             for number in range(10):
@@ -89,9 +91,13 @@ def _impatient(store: Store) -> None:
     store._replica.edge = store._replica.edge._replace(sleep=lambda seconds: None)
 
 
-def test_an_index_ref_that_was_tampered_with_stops_every_write(store: Store, repo: Path, git: GitRunner) -> None:
+def test_an_index_ref_that_was_tampered_with_stops_every_write(
+    store: Store, repo: Path, git: GitRunner
+) -> None:
     store["a"] = b"1"
-    forged = git("commit-tree", "-m", "index", "refs/kv-index/main^{tree}", cwd=repo).decode().strip()
+    forged = (
+        git("commit-tree", "-m", "index", "refs/kv-index/main^{tree}", cwd=repo).decode().strip()
+    )
     git("update-ref", "refs/kv-index/main", forged, cwd=repo)
     _impatient(store)
     with pytest.raises(IntegrityError, match="do not belong together"):
@@ -111,7 +117,9 @@ def test_a_move_that_was_killed_between_its_two_refs_is_completed_by_the_next_wr
     assert git("rev-parse", "refs/kv-index/main", cwd=repo) == whole
 
 
-def test_a_store_whose_start_was_killed_between_its_two_refs_is_whole_after_the_next_command(repo: Path, git: GitRunner) -> None:
+def test_a_store_whose_start_was_killed_between_its_two_refs_is_whole_after_the_next_command(
+    repo: Path, git: GitRunner
+) -> None:
     init_store(repo)
     git("update-ref", "-d", "refs/kv-index/main", cwd=repo)
     assert not init_store(repo).created
@@ -137,7 +145,9 @@ def _commit_policy(repo: Path, git: GitRunner, text: bytes) -> None:
     git("commit", "--quiet", "-m", "policy", cwd=repo)
 
 
-def test_a_policy_in_the_repository_is_applied_to_its_owner_too(store: Store, repo: Path, git: GitRunner, ssh_key: SshKey) -> None:
+def test_a_policy_in_the_repository_is_applied_to_its_owner_too(
+    store: Store, repo: Path, git: GitRunner, ssh_key: SshKey
+) -> None:
     _commit_policy(repo, git, format_policy("", ("alice", ssh_key.public)))
     with pytest.raises(RejectedError) as caught:
         store["a"] = b"1"
@@ -164,7 +174,9 @@ def test_a_key_that_the_policy_does_not_know_is_refused(
         stranger["a"] = b"1"
 
 
-def test_a_policy_that_cannot_be_read_stops_writing_and_not_reading(store: Store, repo: Path, git: GitRunner) -> None:
+def test_a_policy_that_cannot_be_read_stops_writing_and_not_reading(
+    store: Store, repo: Path, git: GitRunner
+) -> None:
     store["a"] = b"1"
     _commit_policy(repo, git, b"version: 2\n")
     with pytest.raises(PolicyError):
@@ -172,7 +184,9 @@ def test_a_policy_that_cannot_be_read_stops_writing_and_not_reading(store: Store
     assert store["a"] == b"1"
 
 
-def test_refs_read_in_the_middle_of_another_writers_move_are_read_again(store: Store, repo: Path, git: GitRunner) -> None:
+def test_refs_read_in_the_middle_of_another_writers_move_are_read_again(
+    store: Store, repo: Path, git: GitRunner
+) -> None:
     store["a"] = b"1"
     store["a"] = b"2"
     index = git("rev-parse", "refs/kv-index/main", cwd=repo).decode().strip()
@@ -187,7 +201,9 @@ def test_refs_read_in_the_middle_of_another_writers_move_are_read_again(store: S
     assert store.set("a", b"3").seq == 3 and len(restored) == 1
 
 
-def test_a_store_that_is_only_written_is_tidied_by_git_as_its_owner_wishes(store: Store, repo: Path, git: GitRunner) -> None:
+def test_a_store_that_is_only_written_is_tidied_by_git_as_its_owner_wishes(
+    store: Store, repo: Path, git: GitRunner
+) -> None:
     git("config", "gc.auto", "100", cwd=repo)
     git("config", "gc.autoDetach", "false", cwd=repo)
     for number in range(64):

@@ -1,4 +1,6 @@
-"""A team's day: two developers with their own keys and clones, one Stargate over SSH, one mirror. Everything through the command line."""
+"""A team's day: two developers with their own keys and clones, one Stargate over SSH, one mirror.
+Everything through the command line.
+"""
 
 from __future__ import annotations
 
@@ -36,19 +38,30 @@ def bob(team: World) -> Person:
     return team.person("bob")
 
 
-def test_what_one_sets_the_other_gets_from_the_mirror_once_it_is_visible(alice: Person, bob: Person) -> None:
+def test_what_one_sets_the_other_gets_from_the_mirror_once_it_is_visible(
+    alice: Person, bob: Person
+) -> None:
     oid = alice.kv("set", "cfg:zone", "eu-west-1a").out.decode().strip()
     bob.kv("wait", "--oid", oid, "--timeout", "20s")
     assert bob.kv("get", "cfg:zone", "--read-from=local").out == b"eu-west-1a"
 
 
-def test_the_authority_answers_at_once_while_the_mirror_is_out_of_reach(team: World, alice: Person, bob: Person) -> None:
+def test_the_authority_answers_at_once_while_the_mirror_is_out_of_reach(
+    team: World, alice: Person, bob: Person
+) -> None:
     away = team.mirror.with_suffix(".away")
     team.mirror.rename(away)
     try:
         alice.kv("set", "cfg:now", "yes")
         assert bob.kv("get", "cfg:now", "--read-from=stargate").out == b"yes"
-        late = alice.kv("wait", "--oid", alice.git("rev-parse", "refs/kv/main").out.decode().strip(), "--timeout", "1s", check=False)
+        late = alice.kv(
+            "wait",
+            "--oid",
+            alice.git("rev-parse", "refs/kv/main").out.decode().strip(),
+            "--timeout",
+            "1s",
+            check=False,
+        )
         assert late.code == 10, late.err
     finally:
         away.rename(team.mirror)
@@ -61,8 +74,13 @@ def test_any_bytes_come_back_as_they_were(alice: Person, bob: Person, value: byt
     assert bob.kv("get", "bytes", "--read-from=stargate").out == value
 
 
-def test_ten_thousand_keys_land_as_one_transaction_and_list_in_order(alice: Person, bob: Person) -> None:
-    batch = b"".join(json.dumps({"op": "set", "key": f"bulk:{n:05}", "value": str(n)}).encode() + b"\n" for n in range(10_000))
+def test_ten_thousand_keys_land_as_one_transaction_and_list_in_order(
+    alice: Person, bob: Person
+) -> None:
+    batch = b"".join(
+        json.dumps({"op": "set", "key": f"bulk:{n:05}", "value": str(n)}).encode() + b"\n"
+        for n in range(10_000)
+    )
     seq_before = json.loads(alice.kv("log", "-n", "1", "--json").out)["seq"]
     alice.kv("mset", "-", stdin=batch)
     [logged] = [json.loads(line) for line in alice.kv("log", "-n", "1", "--json").out.splitlines()]
@@ -72,13 +90,20 @@ def test_ten_thousand_keys_land_as_one_transaction_and_list_in_order(alice: Pers
     assert listed == [f"bulk:0012{n}" for n in range(10)]
 
 
-def test_history_names_versions_deletion_and_the_person_behind_each(alice: Person, bob: Person) -> None:
+def test_history_names_versions_deletion_and_the_person_behind_each(
+    alice: Person, bob: Person
+) -> None:
     alice.kv("set", "story", "one")
     bob.kv("set", "story", "two")
     alice.kv("del", "story")
     bob.kv("set", "story", "three")
     told = [json.loads(line) for line in bob.kv("history", "story", "--json").out.splitlines()]
-    assert [(entry["op"], entry["principal"]) for entry in told] == [("set", "bob"), ("delete", "alice"), ("set", "bob"), ("set", "alice")]
+    assert [(entry["op"], entry["principal"]) for entry in told] == [
+        ("set", "bob"),
+        ("delete", "alice"),
+        ("set", "bob"),
+        ("set", "alice"),
+    ]
 
 
 def test_concurrent_writers_all_land_once_each(team: World, alice: Person, bob: Person) -> None:
@@ -92,7 +117,14 @@ def test_concurrent_writers_all_land_once_each(team: World, alice: Person, bob: 
         return person.kv("set", f"race:{person.name}:{number}", str(number), cwd=clone).code
 
     with ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(write, [(person, number) for number in range(3) for person in (alice, bob)])) == [0] * 6
+        assert (
+            list(
+                pool.map(
+                    write, [(person, number) for number in range(3) for person in (alice, bob)]
+                )
+            )
+            == [0] * 6
+        )
     count = alice.git("-C", str(team.gate), "rev-list", "--count", f"{before}..refs/kv/main").out
     assert int(count) == 6
     alice.kv("get", "race:bob:2", "--read-from=stargate")
@@ -101,12 +133,16 @@ def test_concurrent_writers_all_land_once_each(team: World, alice: Person, bob: 
 
 def test_commands_at_once_in_one_clone_all_land(team: World, alice: Person) -> None:
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda n: alice.kv("set", f"same-clone:{n}", str(n), check=False), range(8)))
+        done = list(
+            pool.map(lambda n: alice.kv("set", f"same-clone:{n}", str(n), check=False), range(8))
+        )
     assert [one.code for one in done] == [0] * 8, [one.err for one in done]
     assert len(alice.kv("list", "--prefix", "same-clone:", "--read-from=stargate").out.split()) == 8
 
 
-def test_an_expectation_that_fails_ends_with_2_and_names_expected_and_actual(alice: Person, bob: Person) -> None:
+def test_an_expectation_that_fails_ends_with_2_and_names_expected_and_actual(
+    alice: Person, bob: Person
+) -> None:
     alice.kv("set", "cas", "one")
     etag = json.loads(alice.kv("get", "cas", "--json").out)["etag"]
     bob.kv("set", "cas", "two")
@@ -118,20 +154,28 @@ def test_an_expectation_that_fails_ends_with_2_and_names_expected_and_actual(ali
     assert bob.kv("get", "cas", "--read-from=stargate").out == b"two"
 
 
-def test_a_refusal_shows_every_reason_and_changes_nothing_here_or_there(team: World, alice: Person) -> None:
+def test_a_refusal_shows_every_reason_and_changes_nothing_here_or_there(
+    team: World, alice: Person
+) -> None:
     before = team.refs(team.gate)["refs/kv/main"], alice.git("rev-parse", "refs/kv/main").out
     batch = b"".join(
         json.dumps({"op": "set", "key": key, "value": value}).encode() + b"\n"
         for key, value in (
             ("big", "x" * (1 << 20) + "x"),
-            ("lfs", "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 1\n"),
+            (
+                "lfs",
+                "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 1\n",
+            ),
         )
     )
     refused = alice.kv("mset", "-", stdin=batch, check=False)
     assert refused.code == 3
     assert "value.size" in refused.err
     assert "value.lfs" in refused.err
-    assert (team.refs(team.gate)["refs/kv/main"], alice.git("rev-parse", "refs/kv/main").out) == before
+    assert (
+        team.refs(team.gate)["refs/kv/main"],
+        alice.git("rev-parse", "refs/kv/main").out,
+    ) == before
 
 
 def test_a_stranger_is_told_that_no_key_of_theirs_is_in_the_policy(team: World) -> None:
@@ -142,8 +186,13 @@ def test_a_stranger_is_told_that_no_key_of_theirs_is_in_the_policy(team: World) 
     assert "hint:" in told.err
     mallory.git("config", "remote.origin.pushurl", team.url)
     mallory.git("config", "kv.remote", "origin")
-    mallory.git("fetch", "--quiet", "origin", "refs/kv/*:refs/kv/*", "refs/kv-index/*:refs/kv-index/*")
-    assert mallory.kv("set", "a", "1", check=False).code in (3, 5)  # the connection itself is refused
+    mallory.git(
+        "fetch", "--quiet", "origin", "refs/kv/*:refs/kv/*", "refs/kv-index/*:refs/kv-index/*"
+    )
+    assert mallory.kv("set", "a", "1", check=False).code in (
+        3,
+        5,
+    )  # the connection itself is refused
 
 
 def test_remote_setup_says_what_is_missing(alice: Person, tmp_path: Path) -> None:
@@ -159,7 +208,9 @@ def test_remote_setup_says_what_is_missing(alice: Person, tmp_path: Path) -> Non
     assert ".kv/policy.yaml" in told.err
 
 
-def test_a_rewound_mirror_is_reported_and_not_adopted(team: World, alice: Person, bob: Person) -> None:
+def test_a_rewound_mirror_is_reported_and_not_adopted(
+    team: World, alice: Person, bob: Person
+) -> None:
     alice.kv("set", "cfg:later", "than the clone of anybody")
     team.wait_for_mirror()
     bob.git("config", "kv.maxAge", "0")
@@ -179,7 +230,9 @@ def test_a_rewound_mirror_is_reported_and_not_adopted(team: World, alice: Person
         bob.git("config", "--unset", "kv.maxAge")
 
 
-def test_offline_the_local_value_is_given_with_a_warning_that_says_how_old(team: World, bob: Person) -> None:
+def test_offline_the_local_value_is_given_with_a_warning_that_says_how_old(
+    team: World, bob: Person
+) -> None:
     bob.git("config", "kv.maxAge", "0")
     bob.kv("get", "cfg:region")
     away = team.mirror.with_suffix(".away")
@@ -202,7 +255,9 @@ def test_a_lost_answer_is_resolved_and_the_transaction_stands_once(tmp_path: Pat
         world.stop()
         world.start(command=[KILLABLE, "kill:refs-moved:1", "--"])
         line = [sys.executable, "-m", "gitkv", "set", "once", "only"]
-        writer = subprocess.Popen(line, cwd=alice.clone_dir, env=alice.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        writer = subprocess.Popen(
+            line, cwd=alice.clone_dir, env=alice.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         assert world.daemon is not None
         assert world.daemon.wait(30) == -9  # committed, and nobody was told
         world.daemon = None
@@ -210,7 +265,10 @@ def test_a_lost_answer_is_resolved_and_the_transaction_stands_once(tmp_path: Pat
         out, err = writer.communicate(timeout=60)
         assert writer.returncode == 0, err.decode()
         assert out.decode().strip() == world.refs(world.gate)["refs/kv/main"]
-        assert alice.git("-C", str(world.gate), "rev-list", "--count", "refs/kv/main").out.strip() == b"2"
+        assert (
+            alice.git("-C", str(world.gate), "rev-list", "--count", "refs/kv/main").out.strip()
+            == b"2"
+        )
     finally:
         world.close()
 
@@ -222,14 +280,18 @@ def test_sigterm_drains_and_exits_cleanly_and_the_log_is_json_when_asked(tmp_pat
         world.person("alice").clone().kv("set", "a", "1")
         assert world.stop() == 0
         events = [json.loads(line) for line in world.log.read_text().splitlines()]
-        assert [event["event"] for event in events if event["event"].startswith("push")] == ["push.accepted"]
+        assert [event["event"] for event in events if event["event"].startswith("push")] == [
+            "push.accepted"
+        ]
         assert events[-1]["event"] == "stopped"
         assert world.refs(world.mirror)["refs/kv/main"] == world.refs(world.gate)["refs/kv/main"]
     finally:
         world.close()
 
 
-def test_a_policy_change_by_an_admin_takes_effect_at_the_next_push(team: World, alice: Person, bob: Person) -> None:
+def test_a_policy_change_by_an_admin_takes_effect_at_the_next_push(
+    team: World, alice: Person, bob: Person
+) -> None:
     alice.git("pull", "--quiet", "origin", "main")
     policy = alice.clone_dir / ".kv" / "policy.yaml"
     original = policy.read_text()
@@ -259,5 +321,7 @@ def test_the_python_sdk_writes_one_commit_for_one_transaction(team: World, alice
         assert store.get("sdk:b").seq == seq + 1
         with pytest.raises(gitkv.KeyNotFoundError):
             store["sdk:none"]
-    wait_until(lambda: team.refs(team.mirror)["refs/kv/main"] == team.refs(team.gate)["refs/kv/main"], 20)
+    wait_until(
+        lambda: team.refs(team.mirror)["refs/kv/main"] == team.refs(team.gate)["refs/kv/main"], 20
+    )
     assert os.path.isdir(alice.clone_dir / ".git" / "kv")

@@ -1,4 +1,6 @@
-"""`git kv verify`: a good history passes, and whatever somebody changes in a clone, or shows it, is named with exit code 8."""
+"""`git kv verify`: a good history passes, and whatever somebody changes in a clone, or shows it, is
+named with exit code 8.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ LOG = "refs/remotes/origin/kv-watchlog/main@e1"
 
 
 class Clone:
-    """A copy of a good clone, for one test to spoil. `forge` builds transactions that follow the clone's tip."""
+    """A copy of a good clone, for one test to spoil. `forge` builds transactions that follow the
+    clone's tip.
+    """
 
     def __init__(self, world: World, forge: Forge, person: Person, path: Path) -> None:
         self.world, self.forge, self.person, self.path = world, forge, person, path
@@ -59,8 +63,16 @@ class Clone:
     def body(self, oid: str) -> bytes:
         return self.person.git("cat-file", "commit", oid, cwd=self.path).out
 
-    def rewrite_log(self, *, left_out: int = -1, key: bytes = b"", but: tuple[int, bytes, bytes] = (-1, b"", b"")) -> None:
-        """Builds the watchlog anew and signs it: with an entry left out, by another key, or with other words in an entry."""
+    def rewrite_log(
+        self,
+        *,
+        left_out: int = -1,
+        key: bytes = b"",
+        but: tuple[int, bytes, bytes] = (-1, b"", b""),
+    ) -> None:
+        """Builds the watchlog anew and signs it: with an entry left out, by another key, or with
+        other words in an entry.
+        """
         signer = Ed25519Signer(key or (self.world.gate / "kv" / "gateway_key").read_bytes())
         objects: Objects = {}
         emit, parent = emitter(objects), None
@@ -69,7 +81,9 @@ class Clone:
                 continue
             entry = parse_commit(self.body(oid))
             message = entry.message.replace(but[1], but[2]) if seq == but[0] else entry.message
-            payload = commit_payload(EMPTY_TREE, () if parent is None else (parent,), entry.committer, message)
+            payload = commit_payload(
+                EMPTY_TREE, () if parent is None else (parent,), entry.committer, message
+            )
             parent = emit(COMMIT, sign_payload(payload, signer.sign(payload)))
         assert parent is not None
         self.add(objects)
@@ -83,15 +97,23 @@ class Clone:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Alice and bob have written in turns, alice has changed the policy between, and the daemon has ended."""
+    """Alice and bob have written in turns, alice has changed the policy between, and the daemon has
+    ended.
+    """
     world = World(tmp_path_factory.mktemp("world")).create().start()
     try:
         alice, bob = (world.person(name).clone() for name in ("alice", "bob"))
         for number in range(4):
             (alice, bob)[number % 2].kv("set", f"cfg:{number}", f"value {number}")
-        policy = run(["git", "cat-file", "blob", "refs/heads/main:.kv/policy.yaml"], world.base_env(), world.gate).out
+        policy = run(
+            ["git", "cat-file", "blob", "refs/heads/main:.kv/policy.yaml"],
+            world.base_env(),
+            world.gate,
+        ).out
         with Forge(world, alice) as forge:
-            assert forge.push(forge.policy_change(policy.replace(b"bob: {}", b'bob: {prefixes: ["cfg:"]}'))).accepted
+            assert forge.push(
+                forge.policy_change(policy.replace(b"bob: {}", b'bob: {prefixes: ["cfg:"]}'))
+            ).accepted
         bob.kv("set", "cfg:4", "under the second policy")
         bob.kv("del", "cfg:0")
         world.wait_for_mirror()
@@ -114,7 +136,12 @@ def clone(served: World, tmp_path: Path) -> Iterator[Clone]:
 def test_a_good_history_passes_offline_and_says_what_it_rests_on(clone: Clone) -> None:
     done = clone.verify()
     key = (clone.world.gate / "kv" / "gateway_key").read_bytes()
-    fingerprint = run(["ssh-keygen", "-l", "-f", "-"], clone.person.env, clone.path, Ed25519Signer(key).public_line).out.split()[1]
+    fingerprint = run(
+        ["ssh-keygen", "-l", "-f", "-"],
+        clone.person.env,
+        clone.path,
+        Ed25519Signer(key).public_line,
+    ).out.split()[1]
     assert done.code == 0, done.err
     assert done.out.decode().split("\n")[:-1] == [
         "verified main@0..@6: 7 transactions, 3 signers, 7 receipts",
@@ -125,27 +152,50 @@ def test_a_good_history_passes_offline_and_says_what_it_rests_on(clone: Clone) -
 
 def test_the_answer_for_programs_is_one_object(clone: Clone) -> None:
     said = json.loads(clone.verify("--json").out)
-    assert said["verified"] and said["reasons"] == [] and said["signers"] == {"alice": 2, "bob": 4, "stargate": 1}
-    assert (said["first"], said["last"], said["commit"], said["policies"]) == (0, 6, clone.line(LEDGER)[-1], 2)
+    assert (
+        said["verified"]
+        and said["reasons"] == []
+        and said["signers"] == {"alice": 2, "bob": 4, "stargate": 1}
+    )
+    assert (said["first"], said["last"], said["commit"], said["policies"]) == (
+        0,
+        6,
+        clone.line(LEDGER)[-1],
+        2,
+    )
     clone.git("update-ref", "-d", LOG)
     clone.git("update-ref", "-d", STARGATES_LOG)
     done = clone.verify("--json")
     told = json.loads(done.out)
-    assert done.code == 8 and not told["verified"] and told["reasons"][0]["rule"] == "receipt.missing"
+    assert (
+        done.code == 8 and not told["verified"] and told["reasons"][0]["rule"] == "receipt.missing"
+    )
 
 
 def test_the_log_names_the_gateway_where_it_signed(clone: Clone) -> None:
     lines = clone.person.kv("log", "--json", cwd=clone.path).out.split(b"\n")[:-1]
-    assert [json.loads(line)["principal"] for line in lines] == ["bob", "bob", "bob", "alice", "bob", "alice", "stargate"]
+    assert [json.loads(line)["principal"] for line in lines] == [
+        "bob",
+        "bob",
+        "bob",
+        "alice",
+        "bob",
+        "alice",
+        "stargate",
+    ]
 
 
 def test_a_range_judges_what_lies_behind_its_trusted_start(clone: Clone) -> None:
-    assert clone.verify("--from", "@2", "--to", "@5").out.startswith(b"verified main@2..@5: 3 transactions, 2 signers, 3 receipts\n")
+    assert clone.verify("--from", "@2", "--to", "@5").out.startswith(
+        b"verified main@2..@5: 3 transactions, 2 signers, 3 receipts\n"
+    )
     assert clone.verify("--from", "@5", "--to", "@2").code == 129
     assert clone.verify("--to", "@99").code == 129
 
 
-def test_an_own_write_that_the_mirror_has_not_shown_is_verified_without_a_receipt(clone: Clone) -> None:
+def test_an_own_write_that_the_mirror_has_not_shown_is_verified_without_a_receipt(
+    clone: Clone,
+) -> None:
     clone.adopt(clone.forge.transaction({b"cfg:new": None, b"cfg:1": None}))
     done = clone.verify()
     assert done.code == 0 and b"7 receipts, 1 without receipt yet" in done.out, done
@@ -188,24 +238,43 @@ def test_a_commit_that_was_signed_again_by_a_stranger_in_the_midst_is_named(clon
     clone.git("update-ref", "refs/remotes/origin/kv/main", oid.hex())
     clone.git("update-ref", "-d", "refs/remotes/origin-stargate/kv/main")
     said = clone.failure()
-    assert "[3 signature.unknown-key] commit 6" in said and "receipt.lie] receipt 6: KV-Ledger" in said and "index.commit" in said
+    assert (
+        "[3 signature.unknown-key] commit 6" in said
+        and "receipt.lie] receipt 6: KV-Ledger" in said
+        and "index.commit" in said
+    )
 
 
 def test_a_gateway_that_writes_of_its_own_accord_is_named(clone: Clone) -> None:
     gateway = Ed25519Signer((clone.world.gate / "kv" / "gateway_key").read_bytes())
-    clone.adopt(clone.forge.transaction(bend=Bend(sign=gateway.sign), text="apply main@1 of bob again"))
+    clone.adopt(
+        clone.forge.transaction(bend=Bend(sign=gateway.sign), text="apply main@1 of bob again")
+    )
     assert "[3 signature.gateway] commit 7" in clone.failure()
 
 
-def test_a_violation_that_the_gateway_has_undone_does_not_make_the_history_wrong(clone: Clone) -> None:
-    forge, gateway = clone.forge, Ed25519Signer((clone.world.gate / "kv" / "gateway_key").read_bytes())
+def test_a_violation_that_the_gateway_has_undone_does_not_make_the_history_wrong(
+    clone: Clone,
+) -> None:
+    forge, gateway = (
+        clone.forge,
+        Ed25519Signer((clone.world.gate / "kv" / "gateway_key").read_bytes()),
+    )
     good = forge.tip()
     bad = forge.transaction({b"not-bobs:key": Put(b"1")})
     later = forge.transaction({b"cfg:later": Put(b"2")}, base=forge.tip_of(bad))
     back = Bend(trees=lambda plan, emit: Plan(*good.trees, 0, 0), sign=gateway.sign)
-    restored = forge.transaction({b"cfg:any": Put(b"")}, back, base=forge.tip_of(later), text="restore main@6\n\nA violation.")
+    restored = forge.transaction(
+        {b"cfg:any": Put(b"")},
+        back,
+        base=forge.tip_of(later),
+        text="restore main@6\n\nA violation.",
+    )
     again = forge.transaction(
-        {b"cfg:later": Put(b"2")}, Bend(sign=gateway.sign), base=forge.tip_of(restored), text="apply main@8 of bob again"
+        {b"cfg:later": Put(b"2")},
+        Bend(sign=gateway.sign),
+        base=forge.tip_of(restored),
+        text="apply main@8 of bob again",
     )
     clone.adopt(bad)
     clone.adopt(later)
@@ -217,7 +286,9 @@ def test_a_violation_that_the_gateway_has_undone_does_not_make_the_history_wrong
     assert clone.verify("--from", "@8").code == 0
 
 
-def test_a_key_outside_the_writers_prefixes_is_named_though_an_earlier_policy_let_it_be(clone: Clone) -> None:
+def test_a_key_outside_the_writers_prefixes_is_named_though_an_earlier_policy_let_it_be(
+    clone: Clone,
+) -> None:
     clone.adopt(clone.forge.transaction())
     assert "[3 prefix.not-owned] commit 7: key forge:" in clone.failure()
 
@@ -233,7 +304,10 @@ def test_an_index_that_lies_is_named(clone: Clone) -> None:
 def test_an_entry_left_out_of_the_watchlog_is_named(clone: Clone) -> None:
     clone.rewrite_log(left_out=3)
     said = clone.failure()
-    assert "receipt.lie] receipt 3: KV-Seq: expected 3, got 4" in said and "receipt.missing] receipt 6" in said
+    assert (
+        "receipt.lie] receipt 3: KV-Seq: expected 3, got 4" in said
+        and "receipt.missing] receipt 6" in said
+    )
 
 
 def test_a_watchlog_that_was_cut_short_is_named(clone: Clone) -> None:
@@ -259,7 +333,9 @@ def test_a_mirror_that_contradicts_stargate_is_named(clone: Clone) -> None:
 
 
 def test_a_policy_that_no_admin_signed_is_named(clone: Clone) -> None:
-    text = clone.person.git("cat-file", "blob", "refs/remotes/origin/main:.kv/policy.yaml", cwd=clone.path).out
+    text = clone.person.git(
+        "cat-file", "blob", "refs/remotes/origin/main:.kv/policy.yaml", cwd=clone.path
+    ).out
     forged = clone.forge.policy_change(text.replace(b'{prefixes: ["cfg:"]}', b"{}"))
     clone.add(forged.objects)
     clone.git("update-ref", "refs/remotes/origin/main", bytes(forged.updates[0].new).hex())
@@ -281,14 +357,18 @@ def test_a_policy_begun_by_a_key_it_does_not_list_is_named(clone: Clone) -> None
 def test_a_missing_object_is_named(clone: Clone) -> None:
     git = Git(str(clone.path / ".git"), env=clone.person.env)
     with GitObjectStore(git) as store:
-        tree = parse_commit(store.read(Oid(bytes.fromhex(clone.line(LEDGER)[-1])), COMMIT)).tree.hex()
+        tree = parse_commit(
+            store.read(Oid(bytes.fromhex(clone.line(LEDGER)[-1])), COMMIT)
+        ).tree.hex()
     clone.git("repack", "-adq")
     clone.git("unpack-objects", "-q", stdin=_moved_packs(clone.path))
     (clone.path / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
     assert f"tree {tree}" in clone.failure()
 
 
-def test_a_standalone_store_is_judged_by_its_structure_and_by_the_policy_of_the_time(tmp_path: Path) -> None:
+def test_a_standalone_store_is_judged_by_its_structure_and_by_the_policy_of_the_time(
+    tmp_path: Path,
+) -> None:
     world = World(tmp_path)
     ann = world.person("ann")
     ann.clone_dir.mkdir()
@@ -299,12 +379,15 @@ def test_a_standalone_store_is_judged_by_its_structure_and_by_the_policy_of_the_
     (ann.clone_dir / ".kv").mkdir()
     key = world.person("bob").public_key.read_text().strip()
     (ann.clone_dir / ".kv" / "policy.yaml").write_text(
-        f"version: 1\nprincipals:\n  ann:\n    admin: true\n    keys:\n      - {key}\nnamespaces:\n  main:\n    writers:\n      ann: {{}}\n"
+        f"version: 1\nprincipals:\n  ann:\n    admin: true\n    keys:\n      - {key}\nnamespaces:\n"
+        f"  main:\n    writers:\n      ann: {{}}\n"
     )  # ann's name, and the key of somebody else
     ann.git("add", ".")
     ann.env |= {"GIT_COMMITTER_DATE": "@4000000000 +0000"}
     ann.git("commit", "--quiet", "-m", "a policy from the future")
-    assert ann.kv("verify").out.startswith(b"verified main@0..@1: 2 transactions, 0 signers, 0 receipts\n")
+    assert ann.kv("verify").out.startswith(
+        b"verified main@0..@1: 2 transactions, 0 signers, 0 receipts\n"
+    )
     ann.env |= {"GIT_COMMITTER_DATE": "@1000000000 +0000"}
     ann.git("commit", "--quiet", "--amend", "-m", "a policy from the past")
     done = ann.kv("verify", check=False)

@@ -1,4 +1,6 @@
-"""What the writer plans, the independent audit accepts, whatever the history; and the ordered tree behaves like a dictionary."""
+"""What the writer plans, the independent audit accepts, whatever the history; and the ordered tree
+behaves like a dictionary.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def changes(draw: st.DrawFn) -> dict[bytes, Put | None]:
 
 
 @given(st.lists(changes(), min_size=1, max_size=6))
-def test_every_planned_transaction_passes_the_audit_and_sends_exactly_what_it_adds(history: list[dict[bytes, Put | None]]) -> None:
+def test_every_planned_transaction_passes_the_audit_and_sends_exactly_what_it_adds(
+    history: list[dict[bytes, Put | None]],
+) -> None:
     ledger = LedgerInMemory()
     for transaction in history:
         step = ledger.write(transaction)
@@ -47,13 +51,17 @@ def test_every_planned_transaction_passes_the_audit_and_sends_exactly_what_it_ad
             continue
         found = ledger.audit(step)
         assert found.reasons == []
-        assert set(step.emitted) <= found.objects, "a stray object: the gateway would refuse the pack"
+        assert set(step.emitted) <= found.objects, (
+            "a stray object: the gateway would refuse the pack"
+        )
         assert len(found.changes) == step.plan.keys_set + step.plan.keys_del
     assert ledger.audit_all() == []
 
 
 @given(st.lists(changes(), min_size=1, max_size=5))
-def test_equal_contents_have_equal_roots_by_whatever_route(history: list[dict[bytes, Put | None]]) -> None:
+def test_equal_contents_have_equal_roots_by_whatever_route(
+    history: list[dict[bytes, Put | None]],
+) -> None:
     ledger, state = LedgerInMemory(), dict[bytes, Put]()
     for transaction in history:
         ledger.write(transaction)
@@ -69,13 +77,16 @@ def test_equal_contents_have_equal_roots_by_whatever_route(history: list[dict[by
 
 
 def _meta(put: Put) -> bytes | None:
-    fields = ([b'"ctype":"%b"' % put.ctype.replace("\\", "\\\\").replace('"', '\\"').encode()] if put.ctype else []) + (
-        [b'"expires":%d' % put.expires] if put.expires else []
-    )
+    fields = (
+        [b'"ctype":"%b"' % put.ctype.replace("\\", "\\\\").replace('"', '\\"').encode()]
+        if put.ctype
+        else []
+    ) + ([b'"expires":%d' % put.expires] if put.expires else [])
     return b"{%b}" % b",".join(fields) if fields else None
 
 
-# --- the ordered tree against a dictionary -----------------------------------------------------------------------------------------
+# --- the ordered tree against a dictionary
+# -----------------------------------------------------------------------------------------
 
 _payloads = st.integers(0, 5).map(lambda n: bytes(hash_object(BLOB, b"%d" % n)))
 
@@ -120,22 +131,39 @@ def test_the_tree_is_a_dictionary(history: list[Edits], asked: list[bytes]) -> N
         assert list(tree.get_many(some)) == [contents.get(name) for name in some]
         for start in asked:
             for stop in (None, prefix_end(start), *asked):
-                expected = [name for name in sorted(contents) if name >= start and (stop is None or name < stop)]
+                expected = [
+                    name
+                    for name in sorted(contents)
+                    if name >= start and (stop is None or name < stop)
+                ]
                 assert [name for name, _ in forest.open(root).scan(start, stop)] == expected
 
 
 @given(edits(), edits(), st.lists(names, min_size=2, max_size=6, unique=True))
-def test_a_diff_is_the_difference_of_two_dictionaries(first: Edits, then: Edits, bounds: list[bytes]) -> None:
+def test_a_diff_is_the_difference_of_two_dictionaries(
+    first: Edits, then: Edits, bounds: list[bytes]
+) -> None:
     forest = Forest()
     old, new = _applied({}, first), _applied(_applied({}, first), then)
     old_root = forest.apply(None, first)
     new_root = forest.apply(old_root, then)
-    expected = [(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
-    assert [tuple(found) for found in differences(forest.open(old_root), forest.open(new_root))] == expected
+    expected = [
+        (name, old.get(name), new.get(name))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+    assert [
+        tuple(found) for found in differences(forest.open(old_root), forest.open(new_root))
+    ] == expected
     ordered = sorted(bounds)
     spans = list(zip(ordered[::2], ordered[1::2], strict=False))
-    outside = [entry for entry in expected if not any(low <= entry[0] < high for low, high in spans)]
-    assert [tuple(found) for found in differences(forest.open(old_root), forest.open(new_root), left_out=spans)] == outside
+    outside = [
+        entry for entry in expected if not any(low <= entry[0] < high for low, high in spans)
+    ]
+    assert [
+        tuple(found)
+        for found in differences(forest.open(old_root), forest.open(new_root), left_out=spans)
+    ] == outside
 
 
 @given(edits(), edits())

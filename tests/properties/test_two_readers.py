@@ -1,4 +1,6 @@
-"""A ledger commit has two readers, admission's and the audit's. What the first lets in, the second must be able to read for ever."""
+"""A ledger commit has two readers, admission's and the audit's. What the first lets in, the second
+must be able to read for ever.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,35 @@ from gitkv.model.oid import EMPTY_TREE, Oid
 from gitkv.model.refs import EpochLabel, Namespace
 
 _BASE = Oid(b"\x11" * 20)
-_SAID = Attestation(Namespace("main"), "01890000-0000-7000-8000-000000000000", 1, _BASE, _BASE, _BASE, EMPTY_TREE, EpochLabel("e1"), 1, 0)
+_SAID = Attestation(
+    Namespace("main"),
+    "01890000-0000-7000-8000-000000000000",
+    1,
+    _BASE,
+    _BASE,
+    _BASE,
+    EMPTY_TREE,
+    EpochLabel("e1"),
+    1,
+    0,
+)
 _PIECES = st.sampled_from(
-    [b"a", b"\n", b"\n\n", b" ", b"\t", b"\r", b"KV-x", b"kv-", b"---", b": ", b"\x7f", b"\xff", "é\x85\u2028".encode(), "é".encode()]
+    [
+        b"a",
+        b"\n",
+        b"\n\n",
+        b" ",
+        b"\t",
+        b"\r",
+        b"KV-x",
+        b"kv-",
+        b"---",
+        b": ",
+        b"\x7f",
+        b"\xff",
+        "é\x85\u2028".encode(),
+        "é".encode(),
+    ]
 )
 
 

@@ -1,7 +1,9 @@
-"""Transactions made by hand, and a bare line to Stargate: what a test bends or breaks is one thing, the rest stays right.
+"""Transactions made by hand, and a bare line to Stargate: what a test bends or breaks is one thing,
+the rest stays right.
 
-`Forge` builds on the tip of a world's Stargate with the product's own planner; `Bend` names the places where a test may interfere.
-`Forge.push` speaks git's push protocol over a plain `ssh` process, byte for byte as told, and reads the answer with its own few lines.
+`Forge` builds on the tip of a world's Stargate with the product's own planner; `Bend` names the
+places where a test may interfere. `Forge.push` speaks git's push protocol over a plain `ssh`
+process, byte for byte as told, and reads the answer with its own few lines.
 """
 
 from __future__ import annotations
@@ -52,10 +54,12 @@ def _same(body: bytes) -> bytes:
 
 
 class Bend(NamedTuple):
-    """Where a test interferes; each function gets the good thing and returns what stands in its place.
+    """Where a test interferes; each function gets the good thing and returns what stands in its
+    place.
 
-    In order: the plan, the attestation's values, the identity line, the message, the unsigned commit, what is signed, the armour, the
-    finished commit, the index commit. `trees` may add objects through `emit`. `resign` is for signers other than the forge's own.
+    In order: the plan, the attestation's values, the identity line, the message, the unsigned
+    commit, what is signed, the armour, the finished commit, the index commit. `trees` may add
+    objects through `emit`. `resign` is for signers other than the forge's own.
     """
 
     trees: Callable[[Plan, Callable[[bytes, bytes], Oid]], Plan] = lambda plan, emit: plan
@@ -73,7 +77,9 @@ GOOD = Bend()
 
 
 class Forged(NamedTuple):
-    """A transaction ready to push: `objects` go into the pack, `updates` are the ledger's and the index's move."""
+    """A transaction ready to push: `objects` go into the pack, `updates` are the ledger's and the
+    index's move.
+    """
 
     base: Tip
     objects: Objects
@@ -102,7 +108,9 @@ class WireReason(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """What came back: `greeting` refs, band 2 lines, the report. `dropped`: no report at all. `exit_code` is ssh's."""
+    """What came back: `greeting` refs, band 2 lines, the report. `dropped`: no report at all.
+    `exit_code` is ssh's.
+    """
 
     greeting: dict[bytes, bytes]
     lines: list[bytes]
@@ -136,14 +144,18 @@ class Answered(NamedTuple):
 def read_reason(line: bytes) -> WireReason | None:
     """A reason in either spelling; None for another line."""
     if (match := _REASON.fullmatch(line)) is not None:
-        return WireReason(int(match[1]), match[2].decode(), unquote_to_bytes(b" ".join(match.groups()[2:])))
+        return WireReason(
+            int(match[1]), match[2].decode(), unquote_to_bytes(b" ".join(match.groups()[2:]))
+        )
     if (match := _PLAIN_REASON.fullmatch(line)) is not None:
         return WireReason(int(match[1]), match[2].decode(), line)
     return None
 
 
 class Forge:
-    """Builds and pushes as `person`. Reads Stargate's repository directly; use it as a context, or `close` it."""
+    """Builds and pushes as `person`. Reads Stargate's repository directly; use it as a context, or
+    `close` it.
+    """
 
     def __init__(self, world: World, person: Person, ns: str = "main") -> None:
         self.world, self.person, self.ns = world, person, Namespace(ns)
@@ -181,29 +193,53 @@ class Forge:
 
     def identity(self, *, seconds: int = 0, name: str = "", email: str = "") -> Identity:
         who = self.person.name
-        return Identity(name or who.title(), email or f"{who}@example.com", seconds or int(time.time()))
+        return Identity(
+            name or who.title(), email or f"{who}@example.com", seconds or int(time.time())
+        )
 
     def transaction(
-        self, changes: Changes | None = None, bend: Bend = GOOD, *, base: Tip | None = None, text: str = "kv: forged"
+        self,
+        changes: Changes | None = None,
+        bend: Bend = GOOD,
+        *,
+        base: Tip | None = None,
+        text: str = "kv: forged",
     ) -> Forged:
-        """A transaction on `base` (Stargate's tip unless given). `changes`: encoded name -> Put, None to delete; a fresh key unless given.
+        """A transaction on `base` (Stargate's tip unless given). `changes`: encoded name -> Put,
+        None to delete; a fresh key unless given.
 
         What it makes is remembered, so that another transaction can be built on it (see `tip_of`).
+
         """
         base = base or self.tip()
         objects: Objects = {}
         emit = emitter(objects)
-        changes = {b"forge:" + os.urandom(6).hex().encode(): Put(os.urandom(8).hex().encode())} if changes is None else changes
+        changes = (
+            {b"forge:" + os.urandom(6).hex().encode(): Put(os.urandom(8).hex().encode())}
+            if changes is None
+            else changes
+        )
         plan = bend.trees(plan_changes(base.trees, base.seq + 1, changes, self.load, emit), emit)
         said = bend.said(self._attestation(base, plan))
-        identity = self.identity(seconds=max(int(time.time()), base.ledger.commit.identity().seconds))
+        identity = self.identity(
+            seconds=max(int(time.time()), base.ledger.commit.identity().seconds)
+        )
         message = bend.message(text.encode() + b"\n\n" + said.trailers())
-        payload = bend.payload(commit_payload(plan.ledger_tree, (base.ledger.oid,), bend.identity(identity.line()), message))
+        payload = bend.payload(
+            commit_payload(
+                plan.ledger_tree, (base.ledger.oid,), bend.identity(identity.line()), message
+            )
+        )
         armour = bend.armour((bend.sign or self.signer.sign)(payload))
         ledger = emit(COMMIT, bend.body(sign_payload(payload, armour) if armour else payload))
-        facts = IndexFacts(said.ns, said.seq, ledger, identity.seconds, plan.index_tree, base.index_oid)
+        facts = IndexFacts(
+            said.ns, said.seq, ledger, identity.seconds, plan.index_tree, base.index_oid
+        )
         index = emit(COMMIT, bend.index(index_commit(facts)[1]))
-        updates = (RefUpdate(ledger_ref(self.ns), base.ledger.oid, ledger), RefUpdate(index_ref(self.ns), base.index_oid, index))
+        updates = (
+            RefUpdate(ledger_ref(self.ns), base.ledger.oid, ledger),
+            RefUpdate(index_ref(self.ns), base.index_oid, index),
+        )
         self.made |= objects
         return Forged(base, objects, updates, said)
 
@@ -235,24 +271,45 @@ class Forge:
         seconds: int = 0,
         others: Sequence[bytes] = (),
     ) -> Forged:
-        """A policy commit with this text on `base` (Stargate's policy unless given); `others`: more raw entries for the root tree."""
+        """A policy commit with this text on `base` (Stargate's policy unless given); `others`: more
+        raw entries for the root tree.
+        """
         base = base or self.policy_commit()
         objects: Objects = {}
         emit = emitter(objects)
         folder = emit(b"tree", b"100644 policy.yaml\0" + emit(b"blob", text))
         tree = emit(b"tree", b"40000 .kv\0" + folder + b"".join(others))
-        payload = commit_payload(tree, (base,), self.identity(seconds=seconds).line(), b"policy: change\n")
+        payload = commit_payload(
+            tree, (base,), self.identity(seconds=seconds).line(), b"policy: change\n"
+        )
         armour = (sign or self.signer.sign)(payload)
         commit = emit(COMMIT, sign_payload(payload, armour) if armour else payload)
         self.made |= objects
-        return Forged(self.tip(), objects, (RefUpdate(POLICY_REF, base, commit),), self.tip().ledger.attestation)
+        return Forged(
+            self.tip(),
+            objects,
+            (RefUpdate(POLICY_REF, base, commit),),
+            self.tip().ledger.attestation,
+        )
 
-    def push(self, forged: Forged, *, capabilities: bytes = CAPABILITIES, person: Person | None = None) -> Answered:
+    def push(
+        self, forged: Forged, *, capabilities: bytes = CAPABILITIES, person: Person | None = None
+    ) -> Answered:
         """Pushes it, atomically, in one pack."""
-        return self.send(commands(forged.updates, capabilities) + pack_of(forged.objects.values()), person=person)
+        return self.send(
+            commands(forged.updates, capabilities) + pack_of(forged.objects.values()), person=person
+        )
 
-    def send(self, data: bytes, *, person: Person | None = None, command: str = "git-receive-pack '/gate.git'") -> Answered:
-        """Writes these very bytes behind the greeting, ends the input, and reads everything that comes back."""
+    def send(
+        self,
+        data: bytes,
+        *,
+        person: Person | None = None,
+        command: str = "git-receive-pack '/gate.git'",
+    ) -> Answered:
+        """Writes these very bytes behind the greeting, ends the input, and reads everything that
+        comes back.
+        """
         started = time.monotonic()
         done = talk(self.world, person or self.person, command, data)
         return _read_answer(done, time.monotonic() - started)
@@ -268,7 +325,9 @@ def emitter(objects: Objects) -> Callable[[bytes, bytes], Oid]:
     """`emit(kind, body)` for planners: gathers into `objects`."""
 
     def emit(kind: bytes, body: bytes) -> Oid:
-        oid = Oid(hashlib.sha1(b"%b %d\0%b" % (kind, len(body), body), usedforsecurity=False).digest())
+        oid = Oid(
+            hashlib.sha1(b"%b %d\0%b" % (kind, len(body), body), usedforsecurity=False).digest()
+        )
         objects[oid] = (kind, body)
         return oid
 
@@ -284,10 +343,16 @@ def pkt(payload: bytes) -> bytes:
 
 
 def command_line(update: RefUpdate) -> bytes:
-    return b"%b %b %b" % (bytes(update.old).hex().encode(), bytes(update.new).hex().encode(), update.ref)
+    return b"%b %b %b" % (
+        bytes(update.old).hex().encode(),
+        bytes(update.new).hex().encode(),
+        update.ref,
+    )
 
 
-def commands(updates: Iterable[RefUpdate | tuple[bytes, bytes, bytes]], capabilities: bytes = CAPABILITIES) -> bytes:
+def commands(
+    updates: Iterable[RefUpdate | tuple[bytes, bytes, bytes]], capabilities: bytes = CAPABILITIES
+) -> bytes:
     """A command list with its flush; updates are (ref, old, new) in raw bytes."""
     lines = [command_line(RefUpdate(Ref(ref), old, new)) for ref, old, new in updates]
     lines[:1] = [line + b"\0 " + capabilities for line in lines[:1]]
@@ -295,7 +360,9 @@ def commands(updates: Iterable[RefUpdate | tuple[bytes, bytes, bytes]], capabili
 
 
 def entry(kind: int, body: bytes, *, size: int = -1, before: bytes = b"") -> bytes:
-    """One object in a pack; `kind` is the packed number, `size` may lie, `before` stands between header and data (a delta's base)."""
+    """One object in a pack; `kind` is the packed number, `size` may lie, `before` stands between
+    header and data (a delta's base).
+    """
     left = len(body) if size < 0 else size
     head, left = bytearray([kind << 4 | left & 15]), left >> 4
     while left:
@@ -307,7 +374,12 @@ def entry(kind: int, body: bytes, *, size: int = -1, before: bytes = b"") -> byt
 
 def pack_of_entries(entries: Sequence[bytes], *, count: int = -1, version: int = 2) -> bytes:
     """A pack with a right checksum around these entries; count and version may lie."""
-    body = b"PACK" + version.to_bytes(4, "big") + (len(entries) if count < 0 else count).to_bytes(4, "big") + b"".join(entries)
+    body = (
+        b"PACK"
+        + version.to_bytes(4, "big")
+        + (len(entries) if count < 0 else count).to_bytes(4, "big")
+        + b"".join(entries)
+    )
     return body + hashlib.sha1(body, usedforsecurity=False).digest()
 
 
@@ -317,13 +389,23 @@ def pack_of(objects: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 def ssh_line(world: World, person: Person, *options: str) -> list[str]:
     """The ssh command of a person up to and including the host."""
-    return [*shlex.split(person.env["GIT_SSH_COMMAND"]), *options, "-p", str(world.port), "git@127.0.0.1"]
+    return [
+        *shlex.split(person.env["GIT_SSH_COMMAND"]),
+        *options,
+        "-p",
+        str(world.port),
+        "git@127.0.0.1",
+    ]
 
 
-def talk(world: World, person: Person, command: str, data: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
+def talk(
+    world: World, person: Person, command: str, data: bytes, *options: str
+) -> subprocess.CompletedProcess[bytes]:
     """Runs a remote command with this input, which ends; an empty command asks for a shell."""
     line = [*ssh_line(world, person, *options), *([command] if command else [])]
-    return subprocess.run(line, env=person.env, input=data, capture_output=True, timeout=120, check=False)
+    return subprocess.run(
+        line, env=person.env, input=data, capture_output=True, timeout=120, check=False
+    )
 
 
 def _read_answer(done: subprocess.CompletedProcess[bytes], seconds: float) -> Answered:
@@ -344,7 +426,9 @@ def _read_answer(done: subprocess.CompletedProcess[bytes], seconds: float) -> An
             unpack = rest
         elif word in (b"ok", b"ng"):
             results[ref] = why
-    return Answered(greeting, said.split(b"\n")[:-1], unpack, results, done.returncode, done.stderr, seconds)
+    return Answered(
+        greeting, said.split(b"\n")[:-1], unpack, results, done.returncode, done.stderr, seconds
+    )
 
 
 def _packets(data: bytes) -> Iterable[bytes | None]:
@@ -357,7 +441,9 @@ def _packets(data: bytes) -> Iterable[bytes | None]:
 
 
 def assert_refused(answered: Answered, code: int, *rules: str) -> None:
-    """Refused with this exit code's class, by one of these rules (any, if none is named), in clean single lines, nothing moved."""
+    """Refused with this exit code's class, by one of these rules (any, if none is named), in clean
+    single lines, nothing moved.
+    """
     assert not answered.accepted and not answered.dropped, answered
     assert all(answered.results.values()), answered.results
     assert answered.reasons, answered

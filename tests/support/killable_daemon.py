@@ -1,8 +1,10 @@
-"""Starts the real daemon with faults planted at named steps: `killable_daemon.py FAULT... -- DIR --ssh HOST:PORT --port-file FILE`.
+"""Starts the real daemon with faults planted at named steps: `killable_daemon.py FAULT... -- DIR
+--ssh HOST:PORT --port-file FILE`.
 
-A fault is `kill:STEP:N`, `meet:STEP:N` or `hold:STEP:FILE`.
-kill: SIGKILL to itself the N-th time the step is reached. meet: the first N threads that reach the step wait for each other.
-hold: whoever reaches the step waits until FILE exists; FILE with the suffix .reached says that somebody waits.
+A fault is `kill:STEP:N`, `meet:STEP:N` or `hold:STEP:FILE`. kill: SIGKILL to itself the N-th time
+the step is reached. meet: the first N threads that reach the step wait for each other. hold:
+whoever reaches the step waits until FILE exists; FILE with the suffix .reached says that somebody
+waits.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""A ledger written by the product's own writer, without a disk: what a client does between a draft and a push."""
+"""A ledger written by the product's own writer, without a disk: what a client does between a draft
+and a push.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from gitkv.audit.history import UNLIMITED, Verify, audit_history
+from gitkv.audit.step import AuditRules, Roots, StepAudit, StepFacts, audit_step
 from gitkv.git.audit_loader import AuditLoader
-from gitkv.ledger.audit import AuditRules, Roots, StepAudit, StepFacts, audit_step
-from gitkv.ledger.audit_history import UNLIMITED, Verify, audit_history
 from gitkv.ledger.compose import Stamp, Tip, compose, compose_first
 from gitkv.ledger.plan import Changes, Plan, plan_changes
 from gitkv.ledger.uuid7 import uuid7
@@ -40,7 +42,9 @@ class LedgerInMemory:
         self.ns = Namespace(ns)
         self.steps: list[Step] = []
         self._stamps = 0
-        self.first = self.tip = compose_first(self.ns, EpochLabel("e1"), self.stamp("begin"), unsigned, self.store.add).tip
+        self.first = self.tip = compose_first(
+            self.ns, EpochLabel("e1"), self.stamp("begin"), unsigned, self.store.add
+        ).tip
 
     def stamp(self, text: str = "kv: test", email: str = "ann@example.org") -> Stamp:
         self._stamps += 1
@@ -67,7 +71,9 @@ class LedgerInMemory:
 
     def append(self, plan: Plan, text: str = "kv: test", emitted: tuple[Oid, ...] = ()) -> Step:
         """A transaction with these trees and counts, right or wrong."""
-        after = compose(self.tip, plan, self.stamp(text), unsigned, self.store.read, self.store.add).tip
+        after = compose(
+            self.tip, plan, self.stamp(text), unsigned, self.store.read, self.store.add
+        ).tip
         step = Step(self.tip, after, plan, emitted)
         self.steps.append(step)
         self.tip = after
@@ -75,11 +81,19 @@ class LedgerInMemory:
 
     def audit(self, step: Step, rules: AuditRules = UNLIMITED) -> StepAudit:
         facts = StepFacts(step.after.seq, step.plan.keys_set, step.plan.keys_del)
-        return audit_step(Roots(*step.before.trees), Roots(*step.after.trees), facts, rules, AuditLoader(self.store))
+        return audit_step(
+            Roots(*step.before.trees),
+            Roots(*step.after.trees),
+            facts,
+            rules,
+            AuditLoader(self.store),
+        )
 
     def audit_all(self, verify_gateway: Verify | None = None) -> list[Reason]:
         """The independent opinion on the whole ledger."""
         tips = [self.first, *(step.after for step in self.steps)]
         commits = [(tip.ledger.oid, self.store.read(tip.ledger.oid, COMMIT)) for tip in tips]
         indexes = [(tip.index_oid, self.store.read(tip.index_oid, COMMIT)) for tip in tips]
-        return audit_history(commits, indexes, AuditLoader(self.store), verify_gateway=verify_gateway)
+        return audit_history(
+            commits, indexes, AuditLoader(self.store), verify_gateway=verify_gateway
+        )

@@ -1,4 +1,5 @@
-"""Builds ledgers the slow and obvious way, straight from `docs/spec`: whole trees from dicts, level by level, nothing incremental.
+"""Builds ledgers the slow and obvious way, straight from `docs/spec`: whole trees from dicts, level
+by level, nothing incremental.
 
 A third reading of the specification, for tests to hold against both the writer and the audit.
 """
@@ -11,7 +12,7 @@ from functools import cache
 from hashlib import sha256
 from typing import NamedTuple
 
-from gitkv.ledger.audit import Roots, StepFacts
+from gitkv.audit.step import Roots, StepFacts
 from gitkv.model.oid import BLOB, COMMIT, TREE, Oid, hash_object
 
 Payloads = dict[bytes, bytes]
@@ -88,7 +89,9 @@ def build_map(store: ObjectsInMemory, payloads: Payloads, *, lines: bool) -> Oid
                 oid = store.put(TREE, tree_body([(b"100644", name, value) for name, value in node]))
             else:
                 mode = b"100644" if lines and level == 1 else b"40000"
-                oid = store.put(TREE, tree_body([(mode, name + b"!", child) for name, child in node]))
+                oid = store.put(
+                    TREE, tree_body([(mode, name + b"!", child) for name, child in node])
+                )
             below.append((node[0][0], bytes(oid)))
         if len(nodes) == 1 and level >= int(lines):
             return Oid(below[0][1])
@@ -96,11 +99,16 @@ def build_map(store: ObjectsInMemory, payloads: Payloads, *, lines: bool) -> Oid
 
 
 def build_root(store: ObjectsInMemory, maps: dict[bytes, Oid | None]) -> Oid:
-    return store.put(TREE, tree_body([(b"40000", name, oid) for name, oid in sorted(maps.items()) if oid is not None]))
+    return store.put(
+        TREE,
+        tree_body([(b"40000", name, oid) for name, oid in sorted(maps.items()) if oid is not None]),
+    )
 
 
 class Ledger:
-    """A ledger that grows by whole states. `live` and `gone` hold the index as dicts; `roots` the trees of each step."""
+    """A ledger that grows by whole states. `live` and `gone` hold the index as dicts; `roots` the
+    trees of each step.
+    """
 
     def __init__(self) -> None:
         self.store = ObjectsInMemory()
@@ -128,32 +136,64 @@ class Ledger:
     def _line(self, name: bytes, value: Value) -> dict[str, object]:
         old = self.live.get(name)
         line: dict[str, object] = {} if value.meta is None else json.loads(value.meta)
-        line |= {"key": name.decode(), "oid": hash_object(BLOB, value.body).hex(), "size": len(value.body), "mod": self.seq}
+        line |= {
+            "key": name.decode(),
+            "oid": hash_object(BLOB, value.body).hex(),
+            "size": len(value.body),
+            "mod": self.seq,
+        }
         line["created"] = self.seq if old is None else old["created"]
         line["versions"] = 1 if old is None else int(str(old["versions"])) + 1
         return line
 
     def live_lines(self) -> Payloads:
         return {
-            name: json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() for name, line in self.live.items()
+            name: json.dumps(
+                line, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+            ).encode()
+            for name, line in self.live.items()
         }
 
     def gone_lines(self) -> Payloads:
-        return {name: b'{"key":"' + name + b'","mod":' + str(seq).encode() + b"}" for name, seq in self.gone.items()}
+        return {
+            name: b'{"key":"' + name + b'","mod":' + str(seq).encode() + b"}"
+            for name, seq in self.gone.items()
+        }
 
     def data_items(self) -> Payloads:
         return {name: self.store.put(BLOB, value.body) for name, value in self.state.items()}
 
     def meta_items(self) -> Payloads:
-        return {name: self.store.put(BLOB, value.meta) for name, value in self.state.items() if value.meta is not None}
+        return {
+            name: self.store.put(BLOB, value.meta)
+            for name, value in self.state.items()
+            if value.meta is not None
+        }
 
     def build(self, **maps: Oid | None) -> Roots:
-        """The trees of the current state; a map given by name ("data", "meta", "live", "gone") stands in for the right one."""
-        data = maps["data"] if "data" in maps else build_map(self.store, self.data_items(), lines=False)
-        meta = maps["meta"] if "meta" in maps else build_map(self.store, self.meta_items(), lines=False)
-        live = maps["live"] if "live" in maps else build_map(self.store, self.live_lines(), lines=True)
-        gone = maps["gone"] if "gone" in maps else build_map(self.store, self.gone_lines(), lines=True)
-        return Roots(build_root(self.store, {b"data": data, b"meta": meta}), build_root(self.store, {b"live": live, b"gone": gone}))
+        """The trees of the current state; a map given by name ("data", "meta", "live", "gone")
+        stands in for the right one.
+        """
+        data = (
+            maps["data"]
+            if "data" in maps
+            else build_map(self.store, self.data_items(), lines=False)
+        )
+        meta = (
+            maps["meta"]
+            if "meta" in maps
+            else build_map(self.store, self.meta_items(), lines=False)
+        )
+        live = (
+            maps["live"] if "live" in maps else build_map(self.store, self.live_lines(), lines=True)
+        )
+        gone = (
+            maps["gone"] if "gone" in maps else build_map(self.store, self.gone_lines(), lines=True)
+        )
+        return Roots(
+            build_root(self.store, {b"data": data, b"meta": meta}),
+            build_root(self.store, {b"live": live, b"gone": gone}),
+        )
 
 
 def reachable(store: ObjectsInMemory, oid: bytes) -> set[bytes]:
@@ -188,24 +228,50 @@ class Told(NamedTuple):
 _PERSON = b"Ann Example <ann@example.org> %d +0100"
 
 
-def tell(steps: list[tuple[Roots, StepFacts]], *, ns: bytes = b"main", start_s: int = 1_700_000_000) -> Told:
+def tell(
+    steps: list[tuple[Roots, StepFacts]], *, ns: bytes = b"main", start_s: int = 1_700_000_000
+) -> Told:
     """Commit objects for a history; the first step is the empty commit with sequence number 0."""
     told, trees = Told([], []), [roots.ledger_tree for roots, _ in steps]
     for (roots, facts), seq in zip(steps, range(len(steps)), strict=True):
         parent = told.commits[-1][0].hex().encode() if seq else b"-"
         base_tree = trees[seq - 1].hex().encode() if seq else b"-"
         far = told.commits[jump(seq)][0].hex().encode() if seq else b"-"
-        fields = [b"KV-Version: 1", b"KV-NS: " + ns, b"KV-Txn: 018f0000-0000-7000-8000-%012x" % seq, b"KV-Seq: %d" % seq]
+        fields = [
+            b"KV-Version: 1",
+            b"KV-NS: " + ns,
+            b"KV-Txn: 018f0000-0000-7000-8000-%012x" % seq,
+            b"KV-Seq: %d" % seq,
+        ]
         fields += [
             b"KV-Base: " + parent,
             b"KV-Base-Tree: " + base_tree,
             b"KV-Jump: " + far,
             b"KV-Index-Tree: " + roots.index_tree.hex().encode(),
         ]
-        fields += [b"KV-Chunks-Tree: -", b"KV-Epoch: e1", b"KV-Keys-Set: %d" % facts.keys_set, b"KV-Keys-Del: %d" % facts.keys_del]
+        fields += [
+            b"KV-Chunks-Tree: -",
+            b"KV-Epoch: e1",
+            b"KV-Keys-Set: %d" % facts.keys_set,
+            b"KV-Keys-Del: %d" % facts.keys_del,
+        ]
         person = _PERSON % (start_s + seq)
-        head = b"tree " + roots.ledger_tree.hex().encode() + b"\n" + (b"parent " + parent + b"\n" if seq else b"")
-        body = head + b"author " + person + b"\ncommitter " + person + b"\n\nkv: step\n\n" + b"\n".join(fields) + b"\n"
+        head = (
+            b"tree "
+            + roots.ledger_tree.hex().encode()
+            + b"\n"
+            + (b"parent " + parent + b"\n" if seq else b"")
+        )
+        body = (
+            head
+            + b"author "
+            + person
+            + b"\ncommitter "
+            + person
+            + b"\n\nkv: step\n\n"
+            + b"\n".join(fields)
+            + b"\n"
+        )
         told.commits.append((hash_object(COMMIT, body), body))
         told.index_commits.append(_index_commit(told, roots, (ns, seq, start_s + seq)))
     return told
@@ -214,7 +280,22 @@ def tell(steps: list[tuple[Roots, StepFacts]], *, ns: bytes = b"main", start_s: 
 def _index_commit(told: Told, roots: Roots, at: tuple[bytes, int, int]) -> tuple[Oid, bytes]:
     ns, seq, when_s = at
     person = b"git-kv <index@git-kv.invalid> %d +0000" % when_s
-    parent = b"parent " + told.index_commits[-1][0].hex().encode() + b"\n" if told.index_commits else b""
-    body = b"tree " + roots.index_tree.hex().encode() + b"\n" + parent + b"author " + person + b"\ncommitter " + person
-    body += b"\n\nindex of %b@%d\n\nKV-Version: 1\nKV-Ledger: %b\n" % (ns, seq, told.commits[-1][0].hex().encode())
+    parent = (
+        b"parent " + told.index_commits[-1][0].hex().encode() + b"\n" if told.index_commits else b""
+    )
+    body = (
+        b"tree "
+        + roots.index_tree.hex().encode()
+        + b"\n"
+        + parent
+        + b"author "
+        + person
+        + b"\ncommitter "
+        + person
+    )
+    body += b"\n\nindex of %b@%d\n\nKV-Version: 1\nKV-Ledger: %b\n" % (
+        ns,
+        seq,
+        told.commits[-1][0].hex().encode(),
+    )
     return hash_object(COMMIT, body), body

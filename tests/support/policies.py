@@ -13,12 +13,16 @@ def policy_text(world: World) -> bytes:
 
 
 def replaced(text: bytes, old: str, new: str) -> bytes:
-    """One replacement; AssertionError when there is nothing to replace, for then a test would test nothing."""
+    """One replacement; AssertionError when there is nothing to replace, for then a test would test
+    nothing.
+    """
     assert text.count(old.encode()) >= 1, (old, text)
     return text.replace(old.encode(), new.encode(), 1)
 
 
-def add_principal(text: bytes, name: str, *, key: str = "", openpgp: str = "", writer: str = "{}") -> bytes:
+def add_principal(
+    text: bytes, name: str, *, key: str = "", openpgp: str = "", writer: str = "{}"
+) -> bytes:
     """A principal more, with one key, who may write to main."""
     if openpgp:
         block = "".join(f"          {line}\n" if line else "\n" for line in openpgp.splitlines())
@@ -31,6 +35,8 @@ def add_principal(text: bytes, name: str, *, key: str = "", openpgp: str = "", w
 
 def key_entry_of(text: bytes, name: str) -> str:
     """The one key line of a principal, as it stands in the policy."""
-    match = re.search(rb"(?m)^  %b:\n(?:    [a-z][^\n]*\n)*    keys:\n      - ([^\n]+)\n" % name.encode(), text)
+    match = re.search(
+        rb"(?m)^  %b:\n(?:    [a-z][^\n]*\n)*    keys:\n      - ([^\n]+)\n" % name.encode(), text
+    )
     assert match is not None, text
     return match[1].decode()

@@ -24,7 +24,9 @@ LTO/nf+f7fSPEX+ODQaY3LRg6xoqNIfhLf++N0fjvQs=
 -----END PGP PUBLIC KEY BLOCK-----
 """
 
-_OPENPGP_BLOCK = "".join(f"          {line}\n" if line else "\n" for line in OPENPGP_KEY.splitlines())
+_OPENPGP_BLOCK = "".join(
+    f"          {line}\n" if line else "\n" for line in OPENPGP_KEY.splitlines()
+)
 
 FULL = f"""\
 ---
@@ -70,5 +72,10 @@ namespaces:
 
 
 def small(extra: str = "", namespaces: str = "main: {writers: {alice: {}}}") -> str:
-    """A policy with the admin `alice` (key 1) and one more block of text between principals and namespaces."""
-    return f"version: 1\nprincipals:\n  alice: {{admin: true, keys: [{key_line(1)}]}}\n{extra}namespaces:\n  {namespaces}\n"
+    """A policy with the admin `alice` (key 1) and one more block of text between principals and
+    namespaces.
+    """
+    return (
+        f"version: 1\nprincipals:\n  alice: {{admin: true, keys: [{key_line(1)}]}}\n"
+        f"{extra}namespaces:\n  {namespaces}\n"
+    )

@@ -1,4 +1,6 @@
-"""What a forged transaction's commits reach, so that a bend is the only thing wrong with a pack: no objects lie about in it."""
+"""What a forged transaction's commits reach, so that a bend is the only thing wrong with a pack: no
+objects lie about in it.
+"""
 
 from __future__ import annotations
 
@@ -24,4 +26,6 @@ def pruned(forged: Forged) -> Forged:
             end = body.index(b"\0", at) + 21
             todo.append(body[end - 20 : end])
             at = end
-    return forged._replace(objects={oid: held for oid, held in forged.objects.items() if oid in kept})
+    return forged._replace(
+        objects={oid: held for oid, held in forged.objects.items() if oid in kept}
+    )

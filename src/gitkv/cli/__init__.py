@@ -1,1 +1,3 @@
-"""The command line, `git kv …`: one verb a file, loaded only when it is the one that was asked for."""
+"""The command line, `git kv …`: one verb a file, loaded only when it is the one that was asked
+for.
+"""

@@ -1,6 +1,7 @@
 """The parser of one verb's arguments, and the forms its values take: durations, object ids, counts.
 
-`argparse` is kept, but told to fail as an error of ours, to take options behind operands as git does, and not to load `shutil`.
+`argparse` is kept, but told to fail as an error of ours, to take options behind operands as git
+does, and not to load `shutil`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
 
-TTL_S_MAX = 36525 * 86400  # a hundred years: every sum with the present stays within spec/format 4.3
+TTL_S_MAX = (
+    36525 * 86400
+)  # a hundred years: every sum with the present stays within spec/format 4.3
 _DURATION = re.compile(r"([0-9]{1,10})(s|m|h|d|w)")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _OID = re.compile(r"[0-9a-f]{40}")
@@ -26,11 +29,15 @@ CTYPE = re.compile(r"[ -~]{1,127}")
 
 
 class Parser(argparse.ArgumentParser):
-    """Options may stand anywhere before `--`, their values may begin with a dash; errors are UsageErrors."""
+    """Options may stand anywhere before `--`, their values may begin with a dash; errors are
+    UsageErrors.
+    """
 
     def __init__(self, **settings: Any) -> None:
         settings.setdefault("formatter_class", _formatter)
-        settings.setdefault("allow_abbrev", False)  # an abbreviation in a script breaks when an option is added
+        settings.setdefault(
+            "allow_abbrev", False
+        )  # an abbreviation in a script breaks when an option is added
         super().__init__(**settings)
         self._groups_verbs = False
 
@@ -39,9 +46,13 @@ class Parser(argparse.ArgumentParser):
         return super().add_subparsers(**settings)
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """Operands go last: before Python 3.13 `KEY --option VALUE` with an optional VALUE does not parse."""
+        """Operands go last: before Python 3.13 `KEY --option VALUE` with an optional VALUE does not
+        parse.
+        """
         words = list(sys.argv[1:] if args is None else args)
-        return super().parse_known_args(words if self._groups_verbs else self._operands_last(words), namespace)
+        return super().parse_known_args(
+            words if self._groups_verbs else self._operands_last(words), namespace
+        )
 
     def error(self, message: str) -> NoReturn:
         usage = " ".join(self.format_usage().split()).removeprefix("usage: ")
@@ -74,14 +85,18 @@ class Parser(argparse.ArgumentParser):
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
     columns = os.environ.get("COLUMNS", "")
-    return argparse.RawDescriptionHelpFormatter(prog, width=min(max(int(columns), 60), 140) if _COUNT.fullmatch(columns) else 100)
+    return argparse.RawDescriptionHelpFormatter(
+        prog, width=min(max(int(columns), 60), 140) if _COUNT.fullmatch(columns) else 100
+    )
 
 
 def duration(text: str) -> int:
     """Seconds of `90s`, `45m`, `12h`, `30d` or `2w`."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"expected a number and a unit, like 90s, 45m, 12h, 30d or 2w, got {text[:60]!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a number and a unit, like 90s, 45m, 12h, 30d or 2w, got {text[:60]!r}"
+        )
     return int(match[1]) * _UNITS_S[match[2]]
 
 
@@ -95,7 +110,9 @@ def ttl(text: str) -> int:
 
 def oid(text: str) -> str:
     if _OID.fullmatch(text) is None:
-        raise argparse.ArgumentTypeError(f"expected an object id, 40 lower-case hex digits, got {text[:60]!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected an object id, 40 lower-case hex digits, got {text[:60]!r}"
+        )
     return text
 
 
@@ -107,5 +124,7 @@ def count(text: str) -> int:
 
 def content_type(text: str) -> str:
     if CTYPE.fullmatch(text) is None:
-        raise argparse.ArgumentTypeError(f"expected 1 to 127 printable ASCII characters, got {text[:60]!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected 1 to 127 printable ASCII characters, got {text[:60]!r}"
+        )
     return text

@@ -1,7 +1,8 @@
 """The batch of `git kv mset`: JSON Lines, read strictly (docs/cli.md, section mset).
 
-All problems are found before anything is written, and the first 20 are told at once. A lenient reader would be a trap here: of two
-equal names in an object, or two lines for one key, somebody meant the one that was dropped.
+All problems are found before anything is written, and the first 20 are told at once. A lenient
+reader would be a trap here: of two equal names in an object, or two lines for one key, somebody
+meant the one that was dropped.
 """
 
 from __future__ import annotations
@@ -29,12 +30,17 @@ class BatchError(GitKvError):
     """The batch cannot be used. `reasons` has one entry for each problem; nothing was changed."""
 
     def __init__(self, name: str, reasons: list[Reason]) -> None:
-        super().__init__(f"{name}: {len(reasons)} problem{'s' * (len(reasons) != 1)}, nothing was changed", hint="nothing was changed")
+        super().__init__(
+            f"{name}: {len(reasons)} problem{'s' * (len(reasons) != 1)}, nothing was changed",
+            hint="nothing was changed",
+        )
         self.reasons = reasons
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]
-        """129 when a line is malformed, else 4 when a key is invalid, else 5: a file that cannot be read."""
+        """129 when a line is malformed, else 4 when a key is invalid, else 5: a file that cannot be
+        read.
+        """
         codes = {entry.code for entry in self.reasons}
         return next(code for code in (MALFORMED, KEY, BROKEN) if code in codes)
 
@@ -43,10 +49,14 @@ class _Problem(Exception):
     """What is wrong with one line: the arguments of a Reason, but for where."""
 
 
-def read_batch(lines: Iterable[bytes], name: str, now_s: int, locate: Callable[[str], str]) -> dict[str, Put | None]:
-    """The changes of a batch by key; None deletes. `lines` end in LF, `locate` finds files, `now_s` starts the times to live.
+def read_batch(
+    lines: Iterable[bytes], name: str, now_s: int, locate: Callable[[str], str]
+) -> dict[str, Put | None]:
+    """The changes of a batch by key; None deletes. `lines` end in LF, `locate` finds files, `now_s`
+    starts the times to live.
 
     Raises BatchError with up to REASONS_MAX problems.
+
     """
     reader = _Reader(now_s, locate)
     problems: list[Reason] = []
@@ -82,7 +92,11 @@ class _Reader:
         if fields is None:
             raise _Problem(MALFORMED, '"op" to be "set" or "del"', repr(op))
         if not fields.issuperset(operation):
-            raise _Problem(MALFORMED, f"the fields of {op!r}: {', '.join(sorted(fields))}", f"{next(iter(operation.keys() - fields))!r}")
+            raise _Problem(
+                MALFORMED,
+                f"the fields of {op!r}: {', '.join(sorted(fields))}",
+                f"{next(iter(operation.keys() - fields))!r}",
+            )
         self._check_key(key, number)
         self.changes[key] = self._put(operation) if op == "set" else None
 
@@ -94,7 +108,9 @@ class _Reader:
         except RecursionError:
             raise _Problem(MALFORMED, "one JSON object", "JSON nested too deep") from None
         except ValueError as error:
-            raise _Problem(MALFORMED, "one JSON object", f"{printable(line.strip()[:60])} ({error})") from None
+            raise _Problem(
+                MALFORMED, "one JSON object", f"{printable(line.strip()[:60])} ({error})"
+            ) from None
         if type(operation) is not dict:
             raise _Problem(MALFORMED, "one JSON object", printable(line.strip()[:60]))
         return operation
@@ -111,7 +127,9 @@ class _Reader:
     def _put(self, operation: dict[str, Any]) -> Put:
         given = [source for source in _SOURCES if source in operation]
         if len(given) != 1:
-            raise _Problem(MALFORMED, "one of value, value_b64, file", " and ".join(given) or "none of them")
+            raise _Problem(
+                MALFORMED, "one of value, value_b64, file", " and ".join(given) or "none of them"
+            )
         text = _text(operation, given[0])
         ctype = _text(operation, "ctype")
         if "ctype" in operation and CTYPE.fullmatch(ctype) is None:
@@ -129,9 +147,15 @@ class _Reader:
         except OSError as error:
             raise _Problem(BROKEN, f"to read file {text!r}", error.strerror or str(error)) from None
         except UnicodeEncodeError:
-            raise _Problem(MALFORMED, f"{source!r} in Unicode", "half of a surrogate pair") from None
+            raise _Problem(
+                MALFORMED, f"{source!r} in Unicode", "half of a surrogate pair"
+            ) from None
         except ValueError as error:
-            raise _Problem(MALFORMED, f"{source!r} in base64" if source == "value_b64" else "a file's name", str(error)) from None
+            raise _Problem(
+                MALFORMED,
+                f"{source!r} in base64" if source == "value_b64" else "a file's name",
+                str(error),
+            ) from None
 
     def _expires(self, operation: dict[str, Any]) -> int:
         if "ttl" not in operation:
@@ -140,7 +164,11 @@ class _Reader:
         try:
             seconds = duration(text)
         except Exception as error:
-            raise _Problem(MALFORMED, '"ttl" to be a number and a unit, like 90s, 45m, 12h, 30d or 2w', repr(text)) from error
+            raise _Problem(
+                MALFORMED,
+                '"ttl" to be a number and a unit, like 90s, 45m, 12h, 30d or 2w',
+                repr(text),
+            ) from error
         if not 1 <= seconds <= TTL_S_MAX:
             raise _Problem(MALFORMED, f'"ttl" of 1s to {TTL_S_MAX // 86400}d', repr(text))
         return self._now_s + seconds
@@ -151,7 +179,11 @@ def _text(operation: dict[str, Any], field: str, *, required: bool = False) -> s
     if required and field not in operation:
         raise _Problem(MALFORMED, f'the field "{field}"', "an object without it")
     if type(value) is not str:
-        raise _Problem(MALFORMED, f'"{field}" to be a string', type(value).__name__ if value is not None else "null")
+        raise _Problem(
+            MALFORMED,
+            f'"{field}" to be a string',
+            type(value).__name__ if value is not None else "null",
+        )
     return value
 
 
@@ -159,7 +191,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"field {next(name for name in names if names.count(name) > 1)!r} is there twice")
+        raise ValueError(
+            f"field {next(name for name in names if names.count(name) > 1)!r} is there twice"
+        )
     return fields
 
 

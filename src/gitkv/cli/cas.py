@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 USAGE = "cas set KEY FILE --expect-blob OID [--expect-tree OID] [--ctype TYPE] [--ttl 30d] [-m MSG]"
 NOTES = """\
-Sets the key to the contents of FILE ('-': standard input) only if its value now is the blob OID, the
-etag that 'get --json' shows; 40 zeros stand for a key that does not exist. Exit code 2: it is not."""
+Sets the key to the contents of FILE ('-': standard input) only if its value now is the blob OID,
+the etag that 'get --json' shows; 40 zeros stand for a key that does not exist. Exit code 2: it
+is not."""
 _ABSENT = "0" * 40
 
 
@@ -24,10 +25,22 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("action", choices=["set"], help="the only one so far")
     parser.add_argument("key", metavar="KEY")
     parser.add_argument("file", metavar="FILE")
-    parser.add_argument("--expect-blob", required=True, type=oid, metavar="OID", help="the value's blob as you saw it")
-    parser.add_argument("--expect-tree", type=oid, metavar="OID", help="the ledger's tree as you saw it")
-    parser.add_argument("--ctype", type=content_type, metavar="TYPE", help="content type to keep with the value")
-    parser.add_argument("--ttl", default=0, type=ttl, metavar="TIME", help="time to live: 90s, 45m, 12h, 30d, 2w")
+    parser.add_argument(
+        "--expect-blob",
+        required=True,
+        type=oid,
+        metavar="OID",
+        help="the value's blob as you saw it",
+    )
+    parser.add_argument(
+        "--expect-tree", type=oid, metavar="OID", help="the ledger's tree as you saw it"
+    )
+    parser.add_argument(
+        "--ctype", type=content_type, metavar="TYPE", help="content type to keep with the value"
+    )
+    parser.add_argument(
+        "--ttl", default=0, type=ttl, metavar="TIME", help="time to live: 90s, 45m, 12h, 30d, 2w"
+    )
     parser.add_argument("-m", "--message", default="", metavar="MSG", help="message of the commit")
 
 
@@ -37,6 +50,15 @@ def run(args: Namespace, context: Context) -> int:
     with context.open_store(for_writing=True) as store:
         from gitkv.client.values import Expect  # once ssh is on its way
 
-        expect = Expect(if_absent=absent, if_match=None if absent else args.expect_blob, tree=args.expect_tree)
-        written = store.set(args.key, value, ctype=args.ctype or "", ttl_s=args.ttl, expect=expect, message=args.message)
+        expect = Expect(
+            if_absent=absent, if_match=None if absent else args.expect_blob, tree=args.expect_tree
+        )
+        written = store.set(
+            args.key,
+            value,
+            ctype=args.ctype or "",
+            ttl_s=args.ttl,
+            expect=expect,
+            message=args.message,
+        )
     return put_written(written, context)

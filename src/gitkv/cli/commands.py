@@ -1,6 +1,7 @@
 """The verbs of the command line: where each lives, and the line `git kv help` says of it.
 
-A verb's module has `add_arguments(parser)` and `run(args, context) -> int`; it may have USAGE, the words behind `git kv`.
+A verb's module has `add_arguments(parser)` and `run(args, context) -> int`; it may have USAGE, the
+words behind `git kv`.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ def load_parser(name: str) -> tuple[Parser, ModuleType]:
     module = import_module(path)
     usage = f"git kv {getattr(module, 'USAGE', name + ' ...')}"
     parser = Parser(
-        prog=f"git kv {name}", usage=usage, description=summary[0].upper() + summary[1:] + ".", epilog=getattr(module, "NOTES", None)
+        prog=f"git kv {name}",
+        usage=usage,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=getattr(module, "NOTES", None),
     )
     module.add_arguments(parser)
     return parser, module
@@ -73,8 +77,11 @@ def _unknown(name: str) -> Exception:
     from gitkv.errors import UsageError
 
     if name.startswith("-"):
-        return UsageError(f"unknown option {name!r}", hint="'git kv help' lists options and commands")
+        return UsageError(
+            f"unknown option {name!r}", hint="'git kv help' lists options and commands"
+        )
     near = get_close_matches(name, COMMANDS, n=1)
     return UsageError(
-        f"{name!r} is not a git kv command", hint=f"did you mean 'git kv {near[0]}'?" if near else "'git kv help' lists the commands"
+        f"{name!r} is not a git kv command",
+        hint=f"did you mean 'git kv {near[0]}'?" if near else "'git kv help' lists the commands",
     )

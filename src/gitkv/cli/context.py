@@ -16,21 +16,28 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """`directory` is where relative file names start; `repository` is where the store is looked for."""
+    """`directory` is where relative file names start; `repository` is where the store is looked
+    for.
+    """
 
     __slots__ = ("debug", "directory", "env", "json", "ns", "repository")
 
-    def __init__(self, ns: str, flags: AbstractSet[str], directory: str, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, ns: str, flags: AbstractSet[str], directory: str, env: Mapping[str, str]
+    ) -> None:
         self.ns = ns
         self.json = "--json" in flags
         self.debug = "--debug" in flags
         self.directory = directory
         self.env = env
-        # `git --git-dir=X kv …` reaches us as GIT_DIR; children never see it, so it must not be lost here.
+        # `git --git-dir=X kv …` reaches us as GIT_DIR; children never see it, so it must not be
+        # lost here.
         self.repository = os.path.join(directory, env.get("GIT_DIR", "")) or "."
 
     def open_store(self, *, for_writing: bool = False) -> Store:
-        """The store of the namespace; a writer's connection to Stargate starts before the rest is loaded. Raises as `Store.open`."""
+        """The store of the namespace; a writer's connection to Stargate starts before the rest is
+        loaded. Raises as `Store.open`.
+        """
         from gitkv.client.opening import begin
 
         opening = begin(self.repository, self.env, for_writing=for_writing)
@@ -67,7 +74,9 @@ def make_context(ns: str | None, flags: AbstractSet[str], directories: Sequence[
         valid_ns = parse_namespace((ns if ns is not None else "main").encode())
     except ValueError as error:
         raise UsageError(str(error)) from None
-    directory = os.path.join(*directories) if directories else ""  # each -C counts from the one before, as in git
+    directory = (
+        os.path.join(*directories) if directories else ""
+    )  # each -C counts from the one before, as in git
     if directory and not os.path.isdir(directory):
         raise UsageError(f"-C {directory!r} is not a directory")
     return Context(valid_ns, flags, directory, os.environ)

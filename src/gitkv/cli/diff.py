@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 USAGE = "diff REV [REV] [--prefix P]"
 NOTES = """\
-REV is @SEQ, a ledger commit, or an epoch's label; a missing second one is the newest state. One line a
-key: A (added), M (changed) or D (deleted), a tab, the key. Exit code 1: they differ; 0: they do not."""
+REV is @SEQ, a ledger commit, or an epoch's label; a missing second one is the newest state.
+One line a key: A (added), M (changed) or D (deleted), a tab, the key. Exit code 1: they differ;
+0: they do not."""
 _LETTERS = {"add": "A", "change": "M", "delete": "D"}
 
 

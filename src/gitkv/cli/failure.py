@@ -1,4 +1,6 @@
-"""How an error looks: `error:` and `hint:` lines on stderr, or one JSON object there, and the exit code."""
+"""How an error looks: `error:` and `hint:` lines on stderr, or one JSON object there, and the exit
+code.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,11 @@ def _message(error: Exception) -> str:
 def _hint(error: Exception) -> str:
     if isinstance(error, GitKvError):
         return error.hint
-    return "" if isinstance(error, (OSError, MemoryError)) else "this is a defect of git-kv; --debug shows where it happened"
+    return (
+        ""
+        if isinstance(error, (OSError, MemoryError))
+        else "this is a defect of git-kv; --debug shows where it happened"
+    )
 
 
 def _reasons(error: Exception) -> Sequence[Reason]:
@@ -74,9 +80,13 @@ def _lines(error: Exception) -> list[str]:
 
 def _fields(error: Exception) -> dict[str, object]:
     fields: dict[str, object] = {
-        "error": _message(error), "code": _code(error), "kind": type(error).__name__, "retry": getattr(error, "retry", "never"),
-        "hint": _hint(error), "reasons": [reason._asdict() for reason in _reasons(error)],
-    }  # fmt: skip
+        "error": _message(error),
+        "code": _code(error),
+        "kind": type(error).__name__,
+        "retry": getattr(error, "retry", "never"),
+        "hint": _hint(error),
+        "reasons": [reason._asdict() for reason in _reasons(error)],
+    }
     for name in ("expected", "actual"):
         if hasattr(error, name):
             fields[name] = getattr(error, name)

@@ -18,15 +18,28 @@ REV is @SEQ, a ledger commit, or an epoch's label. Exit code 1: no such key; 7: 
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("key", metavar="KEY")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write the value to FILE, as a whole or not at all")
-    parser.add_argument("--at", default="", metavar="REV", help="the state to read (default: the newest)")
-    parser.add_argument("--read-from", default="mirror", choices=["mirror", "stargate", "local"], help="how fresh (default: mirror)")
-    parser.add_argument("--allow-expired", action="store_true", help="print the value although its time is over")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write the value to FILE, as a whole or not at all"
+    )
+    parser.add_argument(
+        "--at", default="", metavar="REV", help="the state to read (default: the newest)"
+    )
+    parser.add_argument(
+        "--read-from",
+        default="mirror",
+        choices=["mirror", "stargate", "local"],
+        help="how fresh (default: mirror)",
+    )
+    parser.add_argument(
+        "--allow-expired", action="store_true", help="print the value although its time is over"
+    )
 
 
 def run(args: Namespace, context: Context) -> int:
     with context.open_store() as store:
-        found = store.get(args.key, at=args.at, read_from=args.read_from, allow_expired=args.allow_expired)
+        found = store.get(
+            args.key, at=args.at, read_from=args.read_from, allow_expired=args.allow_expired
+        )
     to_file = args.output not in (None, "-")
     if to_file:
         write_file(context.path(args.output), found.value)

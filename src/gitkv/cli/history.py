@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 USAGE = "history KEY [-n N]"
 NOTES = (
-    "One line a version, newest first: sequence number, time, what happened, size, etag, who, message.\nExit code 1: the key never existed."
+    "One line a version, newest first: sequence number, time, what happened, size, etag, who, "
+    "message.\nExit code 1: the key never existed."
 )
 
 
@@ -37,7 +38,9 @@ def run(args: Namespace, context: Context) -> int:
 
 
 def _at_least_one(revisions: Iterator[Revision], args: Namespace) -> Iterator[Revision]:
-    """The store answers a key that never was with nothing; a script needs to be told by the exit code."""
+    """The store answers a key that never was with nothing; a script needs to be told by the exit
+    code.
+    """
     first = next(revisions, None)
     if first is not None:
         yield first
@@ -57,4 +60,7 @@ def _line(revision: Revision) -> str:
 
     etag, size = (revision.etag[:10], revision.size) if revision.etag else ("-", "-")
     what = f"{revision.op:<6}  {size:>10}  {etag:<10}"
-    return f"{f'@{revision.seq}':<8}  {utc(revision.time)}  {what}  {who(revision)}  {subject(revision.text)}"
+    return (
+        f"{f'@{revision.seq}':<8}  {utc(revision.time)}  {what}  {who(revision)}  "
+        f"{subject(revision.text)}"
+    )

@@ -27,8 +27,12 @@ def run(args: Namespace, context: Context) -> int:
         put_json(report._asdict())
         return 0
     put_line(report.commit)
-    signing = f"commits are signed ({report.signing})" if report.signing else "commits are not signed"
-    context.note(f"store '{report.ns}' {'is ready' if report.created else 'was there already'}; {signing}")
+    signing = (
+        f"commits are signed ({report.signing})" if report.signing else "commits are not signed"
+    )
+    context.note(
+        f"store '{report.ns}' {'is ready' if report.created else 'was there already'}; {signing}"
+    )
     for advice in report.advice:
         context.note(f"hint: {advice}")
     return 0

@@ -36,4 +36,7 @@ def _line(entry: Logged) -> str:
     from gitkv.cli.moments import utc
 
     counts = f"+{entry.keys_set} -{entry.keys_del}"
-    return f"{f'@{entry.seq}':<8}  {entry.commit[:10]}  {utc(entry.time)}  {counts:<10}  {who(entry)}  {subject(entry.text)}"
+    return (
+        f"{f'@{entry.seq}':<8}  {entry.commit[:10]}  {utc(entry.time)}  {counts:<10}  {who(entry)} "
+        f" {subject(entry.text)}"
+    )

@@ -1,7 +1,8 @@
 """`git kv`: from the words of the command line to an exit code.
 
-Nothing is imported before it is needed, and only the chosen command's parser is built: a `get` in a loop pays for each import.
-Leaves to others: what a verb does (its file), how an error looks (`failure`).
+Nothing is imported before it is needed, and only the chosen command's parser is built: a `get` in a
+loop pays for each import. Leaves to others: what a verb does (its file), how an error looks
+(`failure`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 EXIT_USAGE = 129
 EXIT_INTERRUPTED = 130
-EXIT_PIPE_CLOSED = 141  # what a shell reports for a program that SIGPIPE ended, as other Unix filters do
+EXIT_PIPE_CLOSED = (
+    141  # what a shell reports for a program that SIGPIPE ended, as other Unix filters do
+)
 _VALUED = {"--ns": "NAME", "-C": "DIR"}
 _FLAGS = frozenset({"--json", "--debug", "--version"})
 
@@ -27,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _guarded(list(argv))
     import gc
 
-    # As a program: start-up makes many objects that stay, so look for garbage rarely, and not at all when the process is about to end.
-    # Measured on `get`: 46 ms become 40.
+    # As a program: start-up makes many objects that stay, so look for garbage rarely, and not at
+    # all when the process is about to end. Measured on `get`: 46 ms become 40.
     gc.set_threshold(20_000)
     code = _guarded(sys.argv[1:])
     gc.freeze()
@@ -48,7 +51,9 @@ def _guarded(words: list[str]) -> int:
 
 
 def split_globals(words: Sequence[str]) -> tuple[list[str], set[str], str | None, list[str]]:
-    """The words without the global options, and these: flags, namespace, directories. Words behind `--` are left alone."""
+    """The words without the global options, and these: flags, namespace, directories. Words behind
+    `--` are left alone.
+    """
     rest: list[str] = []
     flags: set[str] = set()
     values: dict[str, list[str]] = {"--ns": [], "-C": []}
@@ -107,7 +112,11 @@ def _say_version() -> int:
 def _help(names: list[str]) -> int:
     from gitkv.cli.commands import load_parser, overview
 
-    sys.stdout.write(load_parser(names[0])[0].format_help() if names and not names[0].startswith("-") else overview())
+    sys.stdout.write(
+        load_parser(names[0])[0].format_help()
+        if names and not names[0].startswith("-")
+        else overview()
+    )
     return 0
 
 
@@ -141,7 +150,9 @@ def _reader_left() -> bool:
 
 
 def _close_pipe() -> int:
-    """The reader is gone, which is its right; without this Python would complain when it flushes at exit."""
+    """The reader is gone, which is its right; without this Python would complain when it flushes at
+    exit.
+    """
     import os
 
     with open(os.devnull, "wb") as sink:

@@ -12,7 +12,9 @@ def utc(seconds: int) -> str:
 
 
 def remaining(expires: int, now_s: int) -> str:
-    """`29d`, `5h`, `12m`, `3s`: rounded down; `-` for a key that does not expire (`expires` is 0)."""
+    """`29d`, `5h`, `12m`, `3s`: rounded down; `-` for a key that does not expire (`expires` is
+    0).
+    """
     if not expires:
         return "-"
     left_s = max(expires - now_s, 0)

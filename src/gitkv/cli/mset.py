@@ -1,4 +1,6 @@
-"""`git kv mset`: a batch of sets and deletions, in one transaction. The batch's form is `batch`'s matter."""
+"""`git kv mset`: a batch of sets and deletions, in one transaction. The batch's form is `batch`'s
+matter.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,15 @@ NOTES = """\
 The batch is JSON Lines, one operation a line:
   {"op":"set","key":K, "value":TEXT or "value_b64":BASE64 or "file":NAME, "ctype":TYPE, "ttl":"30d"}
   {"op":"del","key":K}
-Either all operations land, or none. Prints the ledger commit. An empty batch is success without a commit."""
+Either all operations land, or none. Prints the ledger commit. An empty batch is
+success without a commit."""
 
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("stdin", nargs="?", metavar="-", help="read the batch from standard input")
-    parser.add_argument("--file", metavar="FILE", help="read the batch from FILE; '-' is standard input")
+    parser.add_argument(
+        "--file", metavar="FILE", help="read the batch from FILE; '-' is standard input"
+    )
     parser.add_argument("-m", "--message", default="", metavar="MSG", help="message of the commit")
 
 

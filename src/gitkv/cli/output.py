@@ -1,6 +1,7 @@
 """Writing answers: exact bytes, lines and JSON to stdout, files as a whole or not at all.
 
-Text is UTF-8 whatever the locale says. What outsiders wrote (messages, names) is made printable first; `safe` says how.
+Text is UTF-8 whatever the locale says. What outsiders wrote (messages, names) is made printable
+first; `safe` says how.
 """
 
 from __future__ import annotations
@@ -55,10 +56,15 @@ def _json_encoder() -> Callable[[Any], str]:
 
 
 def safe(text: str) -> str:
-    """`text` on one line, with what could steer a terminal or turn the reading direction escaped."""
+    """`text` on one line, with what could steer a terminal or turn the reading direction
+    escaped.
+    """
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
 
 
 def subject(text: str) -> str:
@@ -79,7 +85,9 @@ def value_field(value: bytes) -> dict[str, str]:
 
 
 def write_file(path: str, data: bytes) -> None:
-    """The file then holds `data`, or what it held before; its mode stays. Pipes and devices are written to as they are."""
+    """The file then holds `data`, or what it held before; its mode stays. Pipes and devices are
+    written to as they are.
+    """
     target = os.path.realpath(path)
     if os.path.exists(target) and not os.path.isfile(target):
         with open(target, "wb") as stream:

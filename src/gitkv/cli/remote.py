@@ -13,13 +13,18 @@ if TYPE_CHECKING:
 
 USAGE = "remote setup [--remote NAME]"
 NOTES = """\
-Reads stargate.push_url from the clone's .kv/policy.yaml, sets the push URL, the fetch refspecs and the
-signing key, and fetches the store. Prints what it changed, one line each."""
+Reads stargate.push_url from the clone's .kv/policy.yaml, sets the push URL, the fetch refspecs and
+the signing key, and fetches the store. Prints what it changed, one line each."""
 
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("action", choices=["setup"], help="the only one so far")
-    parser.add_argument("--remote", default="origin", metavar="NAME", help="the remote that is the mirror (default: origin)")
+    parser.add_argument(
+        "--remote",
+        default="origin",
+        metavar="NAME",
+        help="the remote that is the mirror (default: origin)",
+    )
 
 
 def run(args: Namespace, context: Context) -> int:

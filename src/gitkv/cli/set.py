@@ -14,20 +14,36 @@ if TYPE_CHECKING:
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
 
-USAGE = "set KEY (VALUE | - | --file FILE) [--ctype TYPE] [--ttl 30d] [--if-absent | --if-match ETAG] [--expect-tree OID] [-m MSG]"
+USAGE = (
+    "set KEY (VALUE | - | --file FILE) [--ctype TYPE] [--ttl 30d] [--if-absent | --if-match ETAG] "
+    "[--expect-tree OID] [-m MSG]"
+)
 NOTES = """\
-Prints the ledger commit. A VALUE that begins with a dash goes behind '--'. Exit code 2: a condition does not hold."""
+Prints the ledger commit. A VALUE that begins with a dash goes after '--'.
+Exit code 2: a condition does not hold."""
 
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("key", metavar="KEY")
-    parser.add_argument("value", nargs="?", metavar="VALUE", help="the value itself; '-' reads standard input")
-    parser.add_argument("--file", metavar="FILE", help="the file that holds the value; '-' reads standard input")
-    parser.add_argument("--ctype", type=content_type, metavar="TYPE", help="content type to keep with the value")
-    parser.add_argument("--ttl", default=0, type=ttl, metavar="TIME", help="time to live: 90s, 45m, 12h, 30d, 2w")
+    parser.add_argument(
+        "value", nargs="?", metavar="VALUE", help="the value itself; '-' reads standard input"
+    )
+    parser.add_argument(
+        "--file", metavar="FILE", help="the file that holds the value; '-' reads standard input"
+    )
+    parser.add_argument(
+        "--ctype", type=content_type, metavar="TYPE", help="content type to keep with the value"
+    )
+    parser.add_argument(
+        "--ttl", default=0, type=ttl, metavar="TIME", help="time to live: 90s, 45m, 12h, 30d, 2w"
+    )
     parser.add_argument("--if-absent", action="store_true", help="only if the key does not exist")
-    parser.add_argument("--if-match", type=oid, metavar="ETAG", help="only if the key has this value now")
-    parser.add_argument("--expect-tree", type=oid, metavar="OID", help="only if the ledger's tree is this one")
+    parser.add_argument(
+        "--if-match", type=oid, metavar="ETAG", help="only if the key has this value now"
+    )
+    parser.add_argument(
+        "--expect-tree", type=oid, metavar="OID", help="only if the ledger's tree is this one"
+    )
     parser.add_argument("-m", "--message", default="", metavar="MSG", help="message of the commit")
 
 
@@ -39,7 +55,14 @@ def run(args: Namespace, context: Context) -> int:
         from gitkv.client.values import Expect  # once ssh is on its way
 
         expect = Expect(if_absent=args.if_absent, if_match=args.if_match, tree=args.expect_tree)
-        written = store.set(args.key, value, ctype=args.ctype or "", ttl_s=args.ttl, expect=expect, message=args.message)
+        written = store.set(
+            args.key,
+            value,
+            ctype=args.ctype or "",
+            ttl_s=args.ttl,
+            expect=expect,
+            message=args.message,
+        )
     return put_written(written, context)
 
 

@@ -22,9 +22,13 @@ def read_value(name: str, context: Context) -> bytes:
 
 
 def stdin() -> BinaryIO:
-    """Standard input in bytes. Raises UsageError when a person sits there, who may not know what is waited for."""
+    """Standard input in bytes. Raises UsageError when a person sits there, who may not know what is
+    waited for.
+    """
     if sys.stdin is None:
         raise ToolError("standard input is closed")
     if sys.stdin.isatty():
-        raise UsageError("standard input is a terminal", hint="pipe the data in, or name a file with --file")
+        raise UsageError(
+            "standard input is a terminal", hint="pipe the data in, or name a file with --file"
+        )
     return sys.stdin.buffer

@@ -9,36 +9,69 @@ from gitkv.errors import ToolError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import Namespace, _SubParsersAction
 
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
 
+    Verbs = _SubParsersAction[Parser]
+
 USAGE = "stargate init|serve DIR ..."
 NOTES = """\
-init creates a bare repository with the policy, a host key and the gateway's signing key, and puts the first
-state on the mirror. serve answers git push and git fetch over SSH until it gets SIGTERM.
+init creates a bare repository with the policy, a host key and the gateway's signing key, and puts
+the first state on the mirror. serve answers git push and git fetch over SSH until it gets SIGTERM.
 'git kv stargate init -h' and 'git kv stargate serve -h' list the options."""
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 2222
 
 
 def add_arguments(parser: Parser) -> None:
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="init|serve", parser_class=type(parser))
-    init = verbs.add_parser("init", prog="git kv stargate init", usage="git kv stargate init DIR --mirror URL --admin KEY.pub [options]")
+    verbs = parser.add_subparsers(
+        dest="action", required=True, metavar="init|serve", parser_class=type(parser)
+    )
+    _add_init(verbs)
+    _add_serve(verbs)
+
+
+def _add_init(verbs: Verbs) -> None:
+    init = verbs.add_parser(
+        "init",
+        prog="git kv stargate init",
+        usage="git kv stargate init DIR --mirror URL --admin KEY.pub [options]",
+    )
     init.add_argument("directory", metavar="DIR", help="the repository to create")
     init.add_argument(
-        "--mirror", required=True, metavar="URL", help="the Git repository that readers clone: empty, and reachable from here"
+        "--mirror",
+        required=True,
+        metavar="URL",
+        help="the Git repository that readers clone: empty, and reachable from here",
     )
     init.add_argument(
-        "--admin", required=True, metavar="[NAME=]KEY.pub", help="public key file of the first admin; the name may come from its comment"
+        "--admin",
+        required=True,
+        metavar="[NAME=]KEY.pub",
+        help="public key file of the first admin; the name may come from its comment",
     )
     init.add_argument(
-        "--writer", action="append", default=[], metavar="NAME=KEY.pub", help="a writer and their public key file; may be repeated"
+        "--writer",
+        action="append",
+        default=[],
+        metavar="NAME=KEY.pub",
+        help="a writer and their public key file; may be repeated",
     )
     init.add_argument(
-        "--push-url", default="", metavar="URL", help=f"where writers reach Stargate (default: ssh://git@{DEFAULT_HOST}:{DEFAULT_PORT}/DIR)"
+        "--push-url",
+        default="",
+        metavar="URL",
+        help=f"where writers reach Stargate (default: ssh://git@{DEFAULT_HOST}:{DEFAULT_PORT}/DIR)",
     )
-    serve = verbs.add_parser("serve", prog="git kv stargate serve", usage="git kv stargate serve DIR [--ssh HOST:PORT] [options]")
+
+
+def _add_serve(verbs: Verbs) -> None:
+    serve = verbs.add_parser(
+        "serve",
+        prog="git kv stargate serve",
+        usage="git kv stargate serve DIR [--ssh HOST:PORT] [options]",
+    )
     serve.add_argument("directory", metavar="DIR", help="the repository made by stargate init")
     serve.add_argument(
         "--ssh",
@@ -47,17 +80,33 @@ def add_arguments(parser: Parser) -> None:
         help="where to listen; port 0 picks a free one (default: %(default)s)",
     )
     serve.add_argument(
-        "--log-format", choices=["text", "json"], default="text", help="readable lines, or one JSON object an event (default: text)"
+        "--log-format",
+        choices=["text", "json"],
+        default="text",
+        help="readable lines, or one JSON object an event (default: text)",
     )
-    serve.add_argument("--mirror-interval", type=float, default=None, metavar="SECONDS", help="least time between two pushes to the mirror")
-    serve.add_argument("--port-file", default="", metavar="FILE", help="write the port there once connections are answered")
+    serve.add_argument(
+        "--mirror-interval",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="least time between two pushes to the mirror",
+    )
+    serve.add_argument(
+        "--port-file",
+        default="",
+        metavar="FILE",
+        help="write the port there once connections are answered",
+    )
 
 
 def run(args: Namespace, context: Context) -> int:
     try:
         return _init(args, context) if args.action == "init" else _serve(args, context)
     except ModuleNotFoundError as error:  # a client is installed without the gateway's libraries
-        raise ToolError(f"the gateway needs the module {error.name}", hint="pip install 'git-kv[stargate]'") from None
+        raise ToolError(
+            f"the gateway needs the module {error.name}", hint="pip install 'git-kv[stargate]'"
+        ) from None
 
 
 def _init(args: Namespace, context: Context) -> int:
@@ -67,15 +116,34 @@ def _init(args: Namespace, context: Context) -> int:
     from gitkv.model.refs import Namespace as Ns
 
     directory = os.path.abspath(context.path(args.directory))
-    mirror = args.mirror if "://" in args.mirror or ":" in args.mirror else os.path.abspath(context.path(args.mirror))
+    mirror = (
+        args.mirror
+        if "://" in args.mirror or ":" in args.mirror
+        else os.path.abspath(context.path(args.mirror))
+    )
     check_mirror_url(mirror)
     name = os.path.basename(directory)
     push_url = args.push_url or f"ssh://git@{DEFAULT_HOST}:{DEFAULT_PORT}/{name}"
     writers = [_named_key(context, word) for word in args.writer]
-    order = Order(directory, mirror, push_url, _named_key(context, args.admin, default="admin"), writers, [Ns(context.ns)])
+    order = Order(
+        directory,
+        mirror,
+        push_url,
+        _named_key(context, args.admin, default="admin"),
+        writers,
+        [Ns(context.ns)],
+    )
     host_line = found(order, context.env)
     if context.json:
-        put_json({"directory": directory, "mirror": mirror, "push_url": push_url, "host_key": host_line, "ns": context.ns})
+        put_json(
+            {
+                "directory": directory,
+                "mirror": mirror,
+                "push_url": push_url,
+                "host_key": host_line,
+                "ns": context.ns,
+            }
+        )
         return 0
     put_line(f"created {directory} with namespace {context.ns}; its first state is on {mirror}")
     put_line(f"writers push to {push_url}")
@@ -95,7 +163,12 @@ def _serve(args: Namespace, context: Context) -> int:
         raise UsageError("--mirror-interval: expected a number of seconds, 0 or more")
     directory = os.path.abspath(context.path(args.directory))
     service = Service(
-        directory, host.strip("[]"), int(port), context.env, args.mirror_interval, lambda bound: _tell_port(args.port_file, bound)
+        directory,
+        host.strip("[]"),
+        int(port),
+        context.env,
+        args.mirror_interval,
+        lambda bound: _tell_port(args.port_file, bound),
     )
     serve(service, EventLog(args.log_format))
     return 0
@@ -109,7 +182,9 @@ def _tell_port(path: str, port: int) -> None:
 
 
 def _named_key(context: Context, word: str, default: str = "") -> tuple[str, str]:
-    """(name, public key line) of `NAME=FILE`, or of `FILE` when there is a default name to fall back on."""
+    """(name, public key line) of `NAME=FILE`, or of `FILE` when there is a default name to fall
+    back on.
+    """
     name, equals, path = word.partition("=")
     if not equals:
         name, path = "", word
@@ -119,7 +194,9 @@ def _named_key(context: Context, word: str, default: str = "") -> tuple[str, str
         with open(context.path(path), encoding="utf-8") as file:
             line = file.read().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ToolError(f"the key file {path!r} cannot be read: {getattr(error, 'strerror', error)}") from None
+        raise ToolError(
+            f"the key file {path!r} cannot be read: {getattr(error, 'strerror', error)}"
+        ) from None
     if "PRIVATE KEY" in line:
         raise UsageError(f"{path!r} is a private key: give the public one, usually {path}.pub")
     if "\n" in line:

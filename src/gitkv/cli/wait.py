@@ -13,13 +13,29 @@ if TYPE_CHECKING:
     from gitkv.cli.context import Context
 
 USAGE = "wait --oid OID [--visible-on mirror|stargate] [--timeout 60s]"
-NOTES = "OID is the ledger commit that a writing command printed. Prints nothing. Exit code 10: the time is over."
+NOTES = (
+    "OID is the ledger commit that a writing command printed. Prints nothing. Exit code 10: the "
+    "time is over."
+)
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("--oid", required=True, type=oid, metavar="OID", help="the ledger commit to wait for")
-    parser.add_argument("--visible-on", default="mirror", choices=["mirror", "stargate"], help="where it must be seen (default: mirror)")
-    parser.add_argument("--timeout", default=60, type=duration, metavar="TIME", help="how long to wait at most (default: 60s)")
+    parser.add_argument(
+        "--oid", required=True, type=oid, metavar="OID", help="the ledger commit to wait for"
+    )
+    parser.add_argument(
+        "--visible-on",
+        default="mirror",
+        choices=["mirror", "stargate"],
+        help="where it must be seen (default: mirror)",
+    )
+    parser.add_argument(
+        "--timeout",
+        default=60,
+        type=duration,
+        metavar="TIME",
+        help="how long to wait at most (default: 60s)",
+    )
 
 
 def run(args: Namespace, context: Context) -> int:

@@ -1,4 +1,6 @@
-"""How every writing verb answers: the ledger commit on stdout, or all facts of the write in JSON."""
+"""How every writing verb answers: the ledger commit on stdout, or all facts of the write in
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def put_written(written: Written, context: Context) -> int:
-    """Prints the commit whose state holds the write; when nothing differed, that is the one that was there."""
+    """Prints the commit whose state holds the write; when nothing differed, that is the one that
+    was there.
+    """
     if context.json:
         put_json(written._asdict())
         return 0

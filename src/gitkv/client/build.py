@@ -1,4 +1,6 @@
-"""From a draft and a tip to a transaction that could be sent: planned, composed, signed, packed. Nothing is stored or moved yet."""
+"""From a draft and a tip to a transaction that could be sent: planned, composed, signed, packed.
+Nothing is stored or moved yet.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ NewObjects = dict[Oid, tuple[bytes, bytes]]  # id -> kind, body
 
 
 class Built(NamedTuple):
-    """A transaction on `base`, its objects as a pack (to be closed) and, where asked for, one by one."""
+    """A transaction on `base`, its objects as a pack (to be closed) and, where asked for, one by
+    one.
+    """
 
     base: Tip
     plan: Plan
@@ -33,13 +37,24 @@ class Built(NamedTuple):
 
     def written(self, receipt: str = "") -> Written:
         said = self.tip.ledger.attestation
-        return Written(self.tip.ledger.oid.hex(), said.seq, said.txn, True, said.keys_set, said.keys_del, receipt)
+        return Written(
+            self.tip.ledger.oid.hex(),
+            said.seq,
+            said.txn,
+            True,
+            said.keys_set,
+            said.keys_del,
+            receipt,
+        )
 
 
-def build(replica: Replica, base: Tip, draft: Draft, author: Author, *, keep_objects: bool = False) -> Built | None:
+def build(
+    replica: Replica, base: Tip, draft: Draft, author: Author, *, keep_objects: bool = False
+) -> Built | None:
     """The transaction of `draft` on `base`; None when nothing would change.
 
-    Raises ConflictError or KeyNotFoundError when the draft expects another state, IntegrityError when the base is malformed.
+    Raises ConflictError or KeyNotFoundError when the draft expects another state, IntegrityError
+    when the base is malformed.
     """
     writer = PackWriter(replica.repository.common_dir)
     new_objects: NewObjects = {}
@@ -60,7 +75,9 @@ def build(replica: Replica, base: Tip, draft: Draft, author: Author, *, keep_obj
         return Built(base, plan, transaction, writer.finish(), new_objects)
     except FormError as error:
         writer.close()
-        raise IntegrityError(f"the store at {base.ledger.oid.hex()} is malformed: {error}") from None
+        raise IntegrityError(
+            f"the store at {base.ledger.oid.hex()} is malformed: {error}"
+        ) from None
     except BaseException:
         writer.close()
         raise

@@ -1,4 +1,6 @@
-"""A write as the caller means it, before any tip is looked at: changes by name, expectations, a message. Checked once, here."""
+"""A write as the caller means it, before any tip is looked at: changes by name, expectations, a
+message. Checked once, here.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,29 @@ from gitkv.model.oid import EMPTY_TREE, Oid, parse_oid
 from gitkv.model.refs import EpochLabel, Namespace
 from gitkv.model.verdict import FormError
 
-_TEXT_BYTES_MAX = COMMIT_BYTES_MAX - (4 << 10)  # leaves room for the identity, the trailers and the signature
-_SAMPLE = Attestation(Namespace("main"), "00000000-0000-7000-8000-000000000000", 0, None, None, None, EMPTY_TREE, EpochLabel("e1"), 0, 0)
+_TEXT_BYTES_MAX = COMMIT_BYTES_MAX - (
+    4 << 10
+)  # leaves room for the identity, the trailers and the signature
+_SAMPLE = Attestation(
+    Namespace("main"),
+    "00000000-0000-7000-8000-000000000000",
+    0,
+    None,
+    None,
+    None,
+    EMPTY_TREE,
+    EpochLabel("e1"),
+    0,
+    0,
+)
 
 
 class Draft(NamedTuple):
-    """A proved request. `seen`: names and the value ids that must still be theirs (None: absent); `absent`: no key to be set exists;
+    """A proved request. `seen`: names and the value ids that must still be theirs (None: absent);
+    `absent`: no key to be set exists;
 
-    `must_exist`: every key to be deleted exists; `tree`: the root tree that must still be the tip's.
+    `must_exist`: every key to be deleted exists; `tree`: the root tree that must still be the
+    tip's.
     """
 
     changes: dict[bytes, Put | None]
@@ -37,26 +54,44 @@ class Draft(NamedTuple):
     text: str
 
 
-def make_draft(changes: Mapping[str, Put | None], expect: Expect, message: str, *, must_exist: bool = False) -> Draft:
-    """Raises KeyInvalidError, and UsageError for a value, content type, expectation or message that cannot be."""
-    named: dict[bytes, Put | None] = {encode_key(key): _checked(key, put) for key, put in changes.items()}
+def make_draft(
+    changes: Mapping[str, Put | None], expect: Expect, message: str, *, must_exist: bool = False
+) -> Draft:
+    """Raises KeyInvalidError, and UsageError for a value, content type, expectation or message that
+    cannot be.
+    """
+    named: dict[bytes, Put | None] = {
+        encode_key(key): _checked(key, put) for key, put in changes.items()
+    }
     seen: dict[bytes, Oid | None] = {}
     if expect.if_match is not None:
         if len(named) != 1:
             raise UsageError(f"if_match speaks of one key: expected one change, got {len(named)}")
         seen[next(iter(named))] = _parsed_oid(expect.if_match, "if_match")
     tree = None if expect.tree is None else _parsed_oid(expect.tree, "tree")
-    return Draft(named, seen, expect.if_absent, must_exist, tree, _checked_text(message or _subject(changes)))
+    return Draft(
+        named, seen, expect.if_absent, must_exist, tree, _checked_text(message or _subject(changes))
+    )
 
 
 def check_expectations(draft: Draft, tip: Tip, load: Load, now_s: int) -> None:
-    """Raises ConflictError when an expectation does not hold at `tip`, KeyNotFoundError when a key to be deleted is not there."""
+    """Raises ConflictError when an expectation does not hold at `tip`, KeyNotFoundError when a key
+    to be deleted is not there.
+    """
     if draft.tree is not None and draft.tree != tip.ledger.commit.tree:
-        raise _conflict("the store has changed", f"tree {draft.tree.hex()}", f"tree {tip.ledger.commit.tree.hex()}")
+        raise _conflict(
+            "the store has changed",
+            f"tree {draft.tree.hex()}",
+            f"tree {tip.ledger.commit.tree.hex()}",
+        )
     for name, wanted in draft.seen.items():
         line = find_line(tip, name, load)
         if (line.oid if line else None) != wanted:
-            raise _conflict(f"key {decode_name(name)} has changed", _etag(wanted), _etag(line.oid if line else None))
+            raise _conflict(
+                f"key {decode_name(name)} has changed",
+                _etag(wanted),
+                _etag(line.oid if line else None),
+            )
     if draft.absent:
         _check_absent(draft, tip, load, now_s)
     if draft.must_exist:
@@ -75,7 +110,9 @@ def _check_absent(draft: Draft, tip: Tip, load: Load, now_s: int) -> None:
 def expiry(ttl_s: int, now_s: int) -> int:
     """The moment `ttl_s` seconds from now; 0, for never, when it is 0. Raises UsageError."""
     if ttl_s < 0 or (ttl_s and now_s + ttl_s > EXPIRES_MAX):
-        raise UsageError(f"time to live: expected 0 (for ever) to {EXPIRES_MAX - now_s} seconds, got {ttl_s}")
+        raise UsageError(
+            f"time to live: expected 0 (for ever) to {EXPIRES_MAX - now_s} seconds, got {ttl_s}"
+        )
     return now_s + ttl_s if ttl_s else 0
 
 
@@ -85,19 +122,30 @@ def _checked(key: str, put: Put | None) -> Put | None:
     if not isinstance(put.value, bytes):
         raise UsageError(f"value of {key}: expected bytes, got {type(put.value).__name__}")
     if not is_ctype(put.ctype):
-        raise UsageError(f"content type of {key}: expected 1 to 127 printable ASCII characters, got {put.ctype[:130]!r}")
+        raise UsageError(
+            f"content type of {key}: expected 1 to 127 printable ASCII characters, got "
+            f"{put.ctype[:130]!r}"
+        )
     if not 0 <= put.expires <= EXPIRES_MAX:
-        raise UsageError(f"expiry of {key}: expected 0 to {EXPIRES_MAX} seconds since 1970, got {put.expires}")
+        raise UsageError(
+            f"expiry of {key}: expected 0 to {EXPIRES_MAX} seconds since 1970, got {put.expires}"
+        )
     return put
 
 
 def _checked_text(text: str) -> str:
     try:
         if len(text.encode()) > _TEXT_BYTES_MAX:
-            raise UsageError(f"the message is too long: expected at most {_TEXT_BYTES_MAX} bytes, got {len(text.encode())}")
+            raise UsageError(
+                f"the message is too long: expected at most {_TEXT_BYTES_MAX} bytes, got "
+                f"{len(text.encode())}"
+            )
         format_message(text, _SAMPLE)
     except FormError as error:
-        raise UsageError(f"the message cannot stand in a commit: expected {error.reason.expected}, got {error.reason.got}") from None
+        raise UsageError(
+            f"the message cannot stand in a commit: expected {error.reason.expected}, got "
+            f"{error.reason.got}"
+        ) from None
     except UnicodeEncodeError:
         raise UsageError("the message is not valid UTF-8") from None
     return text
@@ -129,4 +177,6 @@ def _etag(oid: Oid | None) -> str:
 
 
 def _conflict(what: str, expected: str, actual: str) -> ConflictError:
-    return ConflictError(f"{what}: expected {expected}, got {actual}", expected=expected, actual=actual)
+    return ConflictError(
+        f"{what}: expected {expected}, got {actual}", expected=expected, actual=actual
+    )

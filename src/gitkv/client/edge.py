@@ -1,4 +1,6 @@
-"""What use cases need of the world besides the repository: a clock, randomness, patience, and someone to warn. Tests bring their own."""
+"""What use cases need of the world besides the repository: a clock, randomness, patience, and
+someone to warn. Tests bring their own.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def warn_in_python(text: str) -> None:
 
 
 class Edge(NamedTuple):
-    """`env`: the environment children start from; `now_s`: seconds since 1970; `sleep` takes seconds."""
+    """`env`: the environment children start from; `now_s`: seconds since 1970; `sleep` takes
+    seconds.
+    """
 
     env: Mapping[str, str]
     warn: Callable[[str], None] = warn_in_python
@@ -31,9 +35,11 @@ class Edge(NamedTuple):
 
 
 def pauses(edge: Edge, attempts: int, first_s: float, longest_s: float) -> Iterator[None]:
-    """Yields `attempts` times: at once, then after pauses that double from `first_s`, each cut to a random part of it.
+    """Yields `attempts` times: at once, then after pauses that double from `first_s`, each cut to a
+    random part of it.
 
     Writers that lost the same race come back at different times.
+
     """
     limit_s = first_s
     for attempt in range(attempts):

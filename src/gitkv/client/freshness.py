@@ -1,4 +1,6 @@
-"""When a remote was last looked at, and how long that may be ago: the time of an empty file, and `kv.maxAge`."""
+"""When a remote was last looked at, and how long that may be ago: the time of an empty file, and
+`kv.maxAge`.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,16 @@ _UNIT_S = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def max_age_s(replica: Replica) -> int:
-    """kv.maxAge in seconds: a number, or one with s, m, h or d. Raises UsageError for another spelling."""
+    """kv.maxAge in seconds: a number, or one with s, m, h or d. Raises UsageError for another
+    spelling.
+    """
     text = replica.config.get("kv.maxage", str(_AGE_DEFAULT_S))
     found = _AGE.fullmatch(text)
     if found is None:
-        raise UsageError(f"kv.maxAge: expected seconds, or a number with s, m, h or d, got {text[:60]!r}", hint="git config kv.maxAge 5s")
+        raise UsageError(
+            f"kv.maxAge: expected seconds, or a number with s, m, h or d, got {text[:60]!r}",
+            hint="git config kv.maxAge 5s",
+        )
     return int(found[1]) * _UNIT_S[found[2]]
 
 

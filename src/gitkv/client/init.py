@@ -17,7 +17,9 @@ from gitkv.model.refs import FIRST_EPOCH
 
 
 class InitReport(NamedTuple):
-    """`commit`: the ledger's tip; `created` False: it was there already; `signing`: "ssh", "openpgp", or "" when commits are not signed."""
+    """`commit`: the ledger's tip; `created` False: it was there already; `signing`: "ssh",
+    "openpgp", or "" when commits are not signed.
+    """
 
     ns: str
     commit: str
@@ -26,23 +28,31 @@ class InitReport(NamedTuple):
     advice: list[str]
 
 
-def init_store(path: str | os.PathLike[str] = ".", ns: str = "main", env: Mapping[str, str] | None = None) -> InitReport:
+def init_store(
+    path: str | os.PathLike[str] = ".", ns: str = "main", env: Mapping[str, str] | None = None
+) -> InitReport:
     """Makes the ledger of a namespace in the repository around `path`; harmless when it is there.
 
-    Raises ToolError when there is no repository or git does not know the writer, BusyError when its refs are locked, UsageError in a clone
-    that writes through a Stargate.
+    Raises ToolError when there is no repository or git does not know the writer, BusyError when its
+    refs are locked, UsageError in a clone that writes through a Stargate.
     """
     replica = open_replica(os.fspath(path), namespace_of(ns), edge_for(env))
     try:
         if replica.remote:
-            raise UsageError("this clone writes through a Stargate: a namespace starts there", hint="an admin runs: git kv stargate init")
+            raise UsageError(
+                "this clone writes through a Stargate: a namespace starts there",
+                hint="an admin runs: git kv stargate init",
+            )
         author = Author(replica, f"start of {ns}")
         signing = replica.config.get("gpg.format", "openpgp") if author.signs else ""
         created = replica.heads() is None and _create(replica, author)
         advice = (
             []
             if author.signs
-            else ["transactions are not signed; to sign them: git config gpg.format ssh, git config user.signingkey FILE"]
+            else [
+                "transactions are not signed; to sign them: git config gpg.format ssh, git config "
+                "user.signingkey FILE"
+            ]
         )
         return InitReport(ns, replica.tip().ledger.oid.hex(), created, signing, advice)
     finally:

@@ -1,17 +1,19 @@
-"""A standalone store judges its own transactions by the code that Stargate judges a push by: only the transport is missing."""
+"""A standalone store judges its own transactions by the code that Stargate judges a push by: only
+the transport is missing.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
 
+from gitkv.admission.admit import Candidate, Situation, admit
+from gitkv.admission.deep_audit import audit_under
 from gitkv.client.build import Built, NewObjects
 from gitkv.client.policy import open_policy, read_policy
 from gitkv.client.replica import Replica
 from gitkv.errors import IntegrityError, RejectedError
 from gitkv.git.object_store import GitObjectStore
-from gitkv.ledger.admit import Candidate, Situation, admit
-from gitkv.ledger.policy_audit import audit_under
 from gitkv.model.identity import Signature
 from gitkv.model.oid import BLOB, TREE, Oid
 from gitkv.model.policy import Policy
@@ -19,7 +21,9 @@ from gitkv.model.verdict import refuse
 
 
 class _WithNewObjects:
-    """The repository and, above it, objects that are not stored yet. The Loader of the audit and the Load of the rules."""
+    """The repository and, above it, objects that are not stored yet. The Loader of the audit and
+    the Load of the rules.
+    """
 
     def __init__(self, objects: GitObjectStore, new_objects: NewObjects) -> None:
         self._objects = objects
@@ -53,7 +57,9 @@ class _WithNewObjects:
 
 
 def judge(replica: Replica, built: Built) -> None:
-    """Raises RejectedError with every reason when the policy, or the format, does not let this transaction follow its base."""
+    """Raises RejectedError with every reason when the policy, or the format, does not let this
+    transaction follow its base.
+    """
     written = read_policy(replica)
     policy = written or open_policy(replica.ns)
     objects = _WithNewObjects(replica.objects, built.new_objects)
@@ -61,7 +67,10 @@ def judge(replica: Replica, built: Built) -> None:
     candidate = Candidate(built.tip.ledger, built.tip.index_oid, signature)
     situation = Situation(replica.ns, built.base, policy, replica.edge.now_s(), _never_seen)
     admission = admit(candidate, situation, objects.load)
-    reasons = admission.reasons or audit_under(policy, (built.base, built.tip), admission.principal, objects).reasons
+    reasons = (
+        admission.reasons
+        or audit_under(policy, (built.base, built.tip), admission.principal, objects).reasons
+    )
     if reasons:
         raise RejectedError(refuse(reasons))
 

@@ -1,7 +1,9 @@
-"""Completing a move of the trusted refs that was cut short: git renames one ref file after the other, and a kill may come between.
+"""Completing a move of the trusted refs that was cut short: git renames one ref file after the
+other, and a kill may come between.
 
-git moves the ledger first, and a ledger commit has one index commit that belongs to it (spec/attestation 4.1): so the index can follow.
-Anything that is no such half move is left alone, and to a person.
+git moves the ledger first, and a ledger commit has one index commit that belongs to it
+(spec/attestation 4.1): so the index can follow. Anything that is no such half move is left alone,
+and to a person.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ from gitkv.model.verdict import FormError
 
 
 def complete_move(git: Git, ns: Namespace, heads: tuple[Oid, Oid | None], load: Load) -> bool:
-    """Moves the index ref to the index commit of the ledger in `heads`; False when these are no half move. An index of None is not there.
+    """Moves the index ref to the index commit of the ledger in `heads`; False when these are no
+    half move. An index of None is not there.
 
     Raises BusyError when the refs are locked: a killed git leaves its .lock files.
+
     """
     ledger, index = heads
     try:
@@ -32,14 +36,19 @@ def complete_move(git: Git, ns: Namespace, heads: tuple[Oid, Oid | None], load: 
         load(belonging, COMMIT)  # raises when it is not here
     except (FormError, IntegrityError):
         return False
-    updates = [RefUpdate(ledger_ref(ns), ledger, ledger), RefUpdate(index_ref(ns), index or ZERO_OID, belonging)]
+    updates = [
+        RefUpdate(ledger_ref(ns), ledger, ledger),
+        RefUpdate(index_ref(ns), index or ZERO_OID, belonging),
+    ]
     with suppress(ConflictError):  # another process was faster, and not cut short: read again
         GitRefStore(git).move(updates)
     return True
 
 
 def _index_of(ledger: Oid, index: Oid | None, load: Load) -> Oid | None:
-    """The index commit of `ledger`, derived commit by commit from `index`; None when `index` belongs to none of its ancestors."""
+    """The index commit of `ledger`, derived commit by commit from `index`; None when `index`
+    belongs to none of its ancestors.
+    """
     passed: list[LedgerCommit] = []
     at: Oid | None = ledger
     while at is not None:

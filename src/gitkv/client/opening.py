@@ -1,6 +1,8 @@
-"""The first moments of a command: find the repository and, when something will be written, let ssh start on its way to Stargate.
+"""The first moments of a command: find the repository and, when something will be written, let ssh
+start on its way to Stargate.
 
-The log-in takes longer than loading the rest of this program, and needs nothing of it: so the two go side by side.
+The log-in takes longer than loading the rest of this program, and needs nothing of it: so the two
+go side by side.
 """
 
 from __future__ import annotations
@@ -13,14 +15,18 @@ from gitkv.git.ssh_pipe import SshPipe
 
 
 class Opening(NamedTuple):
-    """The repository, and a connection under way to its Stargate's receiving side for the first write, if there is one."""
+    """The repository, and a connection under way to its Stargate's receiving side for the first
+    write, if there is one.
+    """
 
     repository: Repository
     pipe: SshPipe | None = None
 
 
 def begin(path: str, env: Mapping[str, str], *, for_writing: bool = False) -> Opening:
-    """Raises ToolError when there is no repository around `path` or no ssh client, PolicyError for a push URL that is not ssh://."""
+    """Raises ToolError when there is no repository around `path` or no ssh client, PolicyError for
+    a push URL that is not ssh://.
+    """
     repository = discover(path, env)
     url = push_url(repository.config)
     if not for_writing or not url:
@@ -29,14 +35,18 @@ def begin(path: str, env: Mapping[str, str], *, for_writing: bool = False) -> Op
 
 
 def call(url: str, env: Mapping[str, str], config: Mapping[str, str]) -> SshPipe:
-    """Starts ssh and does not wait for it. Raises PolicyError for an address that is not ssh://, ToolError without an ssh client."""
+    """Starts ssh and does not wait for it. Raises PolicyError for an address that is not ssh://,
+    ToolError without an ssh client.
+    """
     pipe = SshPipe()
     pipe.start(url, env, config)
     return pipe
 
 
 def stargate_remote(config: Mapping[str, str]) -> str:
-    """The remote behind which a Stargate stands; "" in a standalone store. `git kv remote setup` writes it."""
+    """The remote behind which a Stargate stands; "" in a standalone store. `git kv remote setup`
+    writes it.
+    """
     return config.get("kv.remote", "")
 
 

@@ -1,6 +1,7 @@
 """One connection to Stargate's receiving side: what it advertises, what we send, what it answers.
 
-ssh was started before the line is made, so its handshake passes while a transaction is built. What an answer means is left to `team.py`.
+ssh was started before the line is made, so its handshake passes while a transaction is built. What
+an answer means is left to `team.py`.
 """
 
 from __future__ import annotations
@@ -19,19 +20,36 @@ from gitkv.version import __version__
 from gitkv.wire.answer_lines import Receipt, parse_line
 from gitkv.wire.pkt_line import FLUSH_PKT, Mark, WireError
 from gitkv.wire.receive_pack import ATOMIC, KV_REPORT, REPORT_STATUS, SIDE_BAND_64K
-from gitkv.wire.send_pack import AdvertisementReader, Answer, AnswerReader, RemoteRefusal, TruncatedAnswer, commands
+from gitkv.wire.send_pack import (
+    AdvertisementReader,
+    Answer,
+    AnswerReader,
+    RemoteRefusal,
+    TruncatedAnswer,
+    commands,
+)
 
 _READ_BYTES = 1 << 16
 _NEEDED = (REPORT_STATUS, ATOMIC)
 _LIKED = (REPORT_STATUS, SIDE_BAND_64K, ATOMIC, KV_REPORT, b"object-format=sha1")
 _OK = b"ok"
 # What stock git says to the loser of a race; it has no machine-readable reasons.
-_RACE_WORDS = (b"failed to update ref", b"failed to lock", b"incorrect old value", b"fetch first", b"non-fast-forward", b"atomic ",
-               b"reference already exists", b"cannot lock ref")  # fmt: skip
+_RACE_WORDS = (
+    b"failed to update ref",
+    b"failed to lock",
+    b"incorrect old value",
+    b"fetch first",
+    b"non-fast-forward",
+    b"atomic ",
+    b"reference already exists",
+    b"cannot lock ref",
+)
 
 
 class LostAnswerError(UnavailableError):
-    """The transaction was sent and no whole answer came back: it may or may not have been accepted."""
+    """The transaction was sent and no whole answer came back: it may or may not have been
+    accepted.
+    """
 
 
 class Outcome(NamedTuple):
@@ -51,7 +69,9 @@ class PushLine:
         self._broken: UnavailableError | None = None
 
     def heads(self) -> dict[Ref, Oid]:
-        """The refs that Stargate has. Raises UnavailableError when it cannot be reached, ToolError when it is no server for us."""
+        """The refs that Stargate has. Raises UnavailableError when it cannot be reached, ToolError
+        when it is no server for us.
+        """
         reader = AdvertisementReader()
         try:
             while isinstance(said := reader.feed(self._some()), Mark):
@@ -59,11 +79,16 @@ class PushLine:
         except RemoteRefusal as refusal:
             raise UnavailableError(f"Stargate refused the connection: {refusal}") from None
         except WireError as error:
-            raise ToolError(f"Stargate's greeting is not git's protocol: {error}", hint="check remote.<name>.pushurl") from None
+            raise ToolError(
+                f"Stargate's greeting is not git's protocol: {error}",
+                hint="check remote.<name>.pushurl",
+            ) from None
         self._capabilities = said.capabilities
         missing = [word.decode() for word in _NEEDED if word not in said.capabilities]
         if missing:
-            raise ToolError(f"the server cannot take a transaction: it does not offer {', '.join(missing)}")
+            raise ToolError(
+                f"the server cannot take a transaction: it does not offer {', '.join(missing)}"
+            )
         return said.refs
 
     def leave(self) -> None:
@@ -75,7 +100,9 @@ class PushLine:
             pass  # it left first
 
     def send(self, updates: Sequence[RefUpdate], pack: Pack) -> None:
-        """Sends the whole transaction. A connection that breaks is told by `answer`: the server may have said why before."""
+        """Sends the whole transaction. A connection that breaks is told by `answer`: the server may
+        have said why before.
+        """
         wanted = [word for word in _LIKED if word in self._capabilities]
         wanted.append(b"agent=git-kv/" + __version__.encode())
         try:
@@ -108,18 +135,29 @@ class PushLine:
     def __enter__(self) -> PushLine:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _some(self) -> bytes:
-        return self._pipe.read(_READ_BYTES) or self._pipe.read_exactly(1)  # the latter knows how to say why nothing came
+        return self._pipe.read(_READ_BYTES) or self._pipe.read_exactly(
+            1
+        )  # the latter knows how to say why nothing came
 
 
 def _outcome(answer: Answer, lines: list[bytes]) -> Outcome:
     """Raises WireError when the machine lines are malformed."""
     said = [parse_line(line) for line in lines]
     receipts = [entry for entry in said if isinstance(entry, Receipt)]
-    if answer.unpack == _OK and answer.results and all(why is None for why in answer.results.values()):
+    if (
+        answer.unpack == _OK
+        and answer.results
+        and all(why is None for why in answer.results.values())
+    ):
         return Outcome(Verdict(), receipts[-1] if receipts else None)
     reasons = [entry for entry in said if isinstance(entry, Reason)]
     return Outcome(refuse(reasons or _plain_reasons(answer)), None)
@@ -132,7 +170,10 @@ def _plain_reasons(answer: Answer) -> list[Reason]:
     refused = [(ref, why) for ref, why in answer.results.items() if why is not None]
     if not refused:
         return [reason(BROKEN, "push.report", "answer", "a result for each ref", "none")]
-    return [reason(CONFLICT if _is_race(why) else BROKEN, "push.refused", ref, "ok", why) for ref, why in refused]
+    return [
+        reason(CONFLICT if _is_race(why) else BROKEN, "push.refused", ref, "ok", why)
+        for ref, why in refused
+    ]
 
 
 def _is_race(why: bytes) -> bool:

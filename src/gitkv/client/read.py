@@ -25,17 +25,23 @@ class Place:
         self.read_from = read_from
 
     def commit(self, replica: Replica) -> LedgerCommit:
-        """The ledger commit, after refreshing. Raises what `refresh` and `resolve_revision` raise."""
+        """The ledger commit, after refreshing. Raises what `refresh` and `resolve_revision`
+        raise.
+        """
         refresh(replica, self.read_from)
         return resolve_revision(replica, self.at) if self.at else replica.ledger()
 
 
 def read_value(replica: Replica, key: str, place: Place, *, allow_expired: bool = False) -> Value:
-    """A key's value. Raises KeyInvalidError, KeyNotFoundError, ExpiredError, and what `Place.commit` raises."""
+    """A key's value. Raises KeyInvalidError, KeyNotFoundError, ExpiredError, and what
+    `Place.commit` raises.
+    """
     commit, line = _find(replica, key, place, allow_expired)
     value = replica.objects.read(line.oid, BLOB)
     if len(value) != line.size:
-        raise IntegrityError(f"value of {key}: expected {line.size} bytes as the index says, got {len(value)}")
+        raise IntegrityError(
+            f"value of {key}: expected {line.size} bytes as the index says, got {len(value)}"
+        )
     entry = entry_of(line)
     return Value(key, value, entry.etag, *entry[3:], commit.oid.hex(), commit.seq)
 
@@ -45,8 +51,12 @@ def read_entry(replica: Replica, key: str, place: Place, *, allow_expired: bool 
     return entry_of(_find(replica, key, place, allow_expired)[1])
 
 
-def list_entries(replica: Replica, prefix: str, after: str, limit: int | None, place: Place) -> Iterator[Entry]:
-    """Live, unexpired keys that start with `prefix` and come behind `after`, in order of their encoded names; at most `limit`."""
+def list_entries(
+    replica: Replica, prefix: str, after: str, limit: int | None, place: Place
+) -> Iterator[Entry]:
+    """Live, unexpired keys that start with `prefix` and come behind `after`, in order of their
+    encoded names; at most `limit`.
+    """
     if limit is not None and limit < 0:
         raise UsageError(f"limit: expected 0 or more, got {limit}")
     start, behind = encode_prefix(prefix), encode_key(after) if after else b""
@@ -54,7 +64,9 @@ def list_entries(replica: Replica, prefix: str, after: str, limit: int | None, p
     return _entries(replica, scan_lines(commit, start, replica.load, after=behind), commit, limit)
 
 
-def _entries(replica: Replica, lines: Iterator[LiveLine], commit: LedgerCommit, limit: int | None) -> Iterator[Entry]:
+def _entries(
+    replica: Replica, lines: Iterator[LiveLine], commit: LedgerCommit, limit: int | None
+) -> Iterator[Entry]:
     now_s, count = replica.edge.now_s(), 0
     try:
         while limit is None or count < limit:
@@ -68,7 +80,9 @@ def _entries(replica: Replica, lines: Iterator[LiveLine], commit: LedgerCommit, 
         raise malformed_index(commit, error) from None
 
 
-def _find(replica: Replica, key: str, place: Place, allow_expired: bool) -> tuple[LedgerCommit, LiveLine]:
+def _find(
+    replica: Replica, key: str, place: Place, allow_expired: bool
+) -> tuple[LedgerCommit, LiveLine]:
     name = encode_key(key)
     commit = place.commit(replica)
     try:
@@ -76,9 +90,14 @@ def _find(replica: Replica, key: str, place: Place, allow_expired: bool) -> tupl
     except FormError as error:
         raise malformed_index(commit, error) from None
     if line is None:
-        raise KeyNotFoundError(f"key {key} does not exist" + (f" at {place.at}" if place.at else ""))
+        raise KeyNotFoundError(
+            f"key {key} does not exist" + (f" at {place.at}" if place.at else "")
+        )
     if not allow_expired and line.is_expired(replica.edge.now_s()):
-        raise ExpiredError(f"key {key} expired at {_moment(line.expires)}", hint="read it anyway with --allow-expired")
+        raise ExpiredError(
+            f"key {key} expired at {_moment(line.expires)}",
+            hint="read it anyway with --allow-expired",
+        )
     return commit, line
 
 
@@ -89,9 +108,21 @@ def _moment(seconds: int) -> str:
 
 
 def malformed_index(commit: LedgerCommit, error: FormError) -> IntegrityError:
-    return IntegrityError(f"the index of {commit.oid.hex()} is malformed: {error}", hint="check the history with: git kv verify")
+    return IntegrityError(
+        f"the index of {commit.oid.hex()} is malformed: {error}",
+        hint="check the history with: git kv verify",
+    )
 
 
 def entry_of(line: LiveLine) -> Entry:
     key = decode_name(line.name)
-    return Entry(key, line.oid.hex(), line.size, line.ctype, line.expires, line.created, line.mod, line.versions)
+    return Entry(
+        key,
+        line.oid.hex(),
+        line.size,
+        line.ctype,
+        line.expires,
+        line.created,
+        line.mod,
+        line.versions,
+    )

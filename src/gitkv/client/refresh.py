@@ -1,4 +1,6 @@
-"""How fresh the local replica must be before it answers, and whether to look again. Looking is left to `follow.py`, loaded when needed."""
+"""How fresh the local replica must be before it answers, and whether to look again. Looking is left
+to `follow.py`, loaded when needed.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,11 @@ MIRROR, STARGATE, LOCAL = "mirror", "stargate", "local"
 
 
 def refresh(replica: Replica, read_from: str) -> None:
-    """Brings the trusted tip as far as `read_from` says: "local" not at all, "stargate" always, "mirror" when older than kv.maxAge.
+    """Brings the trusted tip as far as `read_from` says: "local" not at all, "stargate" always,
+    "mirror" when older than kv.maxAge.
 
-    When the mirror cannot be reached, warns how old the local state is. Raises IntegrityError for a rewound or forked history,
-    UnavailableError when Stargate cannot be reached.
+    When the mirror cannot be reached, warns how old the local state is. Raises IntegrityError for a
+    rewound or forked history, UnavailableError when Stargate cannot be reached.
     """
     if read_from not in (MIRROR, STARGATE, LOCAL):
         raise UsageError(f"read_from: expected mirror, stargate or local, got {read_from[:60]!r}")

@@ -1,6 +1,7 @@
 """The repository on this machine: its trusted tip, its objects, its settings.
 
-Trusted refs move here and nowhere else, and only forward. Where new tips come from is left to `follow.py` and the writers.
+Trusted refs move here and nowhere else, and only forward. Where new tips come from is left to
+`follow.py` and the writers.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ Heads = tuple[Oid, Oid]  # commits of a ledger and of its index
 
 
 class TornPairError(IntegrityError):
-    """An index that is not the ledger's. git hosts move one ref after the other, so a pair may be whole a moment later."""
+    """An index that is not the ledger's. git hosts move one ref after the other, so a pair may be
+    whole a moment later.
+    """
 
 
 class Replica:
@@ -50,7 +53,9 @@ class Replica:
 
     @property
     def remote(self) -> str:
-        """The remote behind which a Stargate stands; "" in a standalone store. `git kv remote setup` writes it."""
+        """The remote behind which a Stargate stands; "" in a standalone store. `git kv remote
+        setup` writes it.
+        """
         return stargate_remote(self.config)
 
     @property
@@ -67,8 +72,12 @@ class Replica:
         return self.objects.read(oid, kind)
 
     def heads(self) -> Heads | None:
-        """The trusted heads as the refs say, None when there is no ledger. Raises IntegrityError when one stands without the other."""
-        ledger, index = self.objects.resolve([os.fsdecode(ledger_ref(self.ns)), os.fsdecode(index_ref(self.ns))])
+        """The trusted heads as the refs say, None when there is no ledger. Raises IntegrityError
+        when one stands without the other.
+        """
+        ledger, index = self.objects.resolve(
+            [os.fsdecode(ledger_ref(self.ns)), os.fsdecode(index_ref(self.ns))]
+        )
         if ledger is not None and index is not None:
             return ledger, index
         if ledger is not None:
@@ -82,11 +91,16 @@ class Replica:
             return None
         if found[0] is None or found[1] is None:
             there, missing = (index, ledger) if found[0] is None else (ledger, index)
-            raise IntegrityError(f"{os.fsdecode(there)} is there, {os.fsdecode(missing)} is not: expected both or none")
+            raise IntegrityError(
+                f"{os.fsdecode(there)} is there, {os.fsdecode(missing)} is not: expected both or "
+                "none"
+            )
         return found[0], found[1]
 
     def ledger(self) -> LedgerCommit:
-        """The trusted ledger commit, for readers: it names the index tree, so the index ref is not needed. Raises ToolError without one."""
+        """The trusted ledger commit, for readers: it names the index tree, so the index ref is not
+        needed. Raises ToolError without one.
+        """
         [oid] = self.objects.resolve([os.fsdecode(ledger_ref(self.ns))])
         if oid is None:
             raise self.no_ledger()
@@ -96,7 +110,9 @@ class Replica:
             raise IntegrityError(f"the tip of {self.ns} is no ledger commit: {error}") from None
 
     def tip(self) -> Tip:
-        """The trusted tip. Raises ToolError when there is no ledger, IntegrityError when ledger and index do not belong together."""
+        """The trusted tip. Raises ToolError when there is no ledger, IntegrityError when ledger and
+        index do not belong together.
+        """
         heads = self.heads()
         for _ in range(_TORN_READS_MAX):
             if heads is None:
@@ -104,7 +120,8 @@ class Replica:
             try:
                 return self.read_pair(heads)
             except TornPairError:
-                # git moves one ref file after the other: a reader may come between. Only a pair that stays is wrong.
+                # git moves one ref file after the other: a reader may come between. Only a pair
+                # that stays is wrong.
                 self.edge.sleep(_TORN_PAUSE_S)
                 before, heads = heads, self.heads()
                 if heads != before:
@@ -115,21 +132,33 @@ class Replica:
         raise IntegrityError(f"the refs of {self.ns} never came to rest")
 
     def read_pair(self, heads: Heads) -> Tip:
-        """The tip these heads make. Raises TornPairError when the index is not the ledger's, IntegrityError for another namespace."""
+        """The tip these heads make. Raises TornPairError when the index is not the ledger's,
+        IntegrityError for another namespace.
+        """
         try:
             tip = read_tip(heads[0], heads[1], self.load)
         except FormError as error:
-            raise TornPairError(f"ledger {heads[0].hex()} and index {heads[1].hex()} do not belong together: {error}") from None
+            raise TornPairError(
+                f"ledger {heads[0].hex()} and index {heads[1].hex()} do not belong together: "
+                f"{error}"
+            ) from None
         if tip.ns != self.ns:
-            raise IntegrityError(f"ledger {heads[0].hex()} belongs to namespace {tip.ns}, expected {self.ns}")
+            raise IntegrityError(
+                f"ledger {heads[0].hex()} belongs to namespace {tip.ns}, expected {self.ns}"
+            )
         return tip
 
     def move(self, before: Heads | None, after: Heads) -> bool:
-        """Moves both trusted refs as one; False when they are no longer at `before`. Raises BusyError when another process locks them."""
+        """Moves both trusted refs as one; False when they are no longer at `before`. Raises
+        BusyError when another process locks them.
+        """
         from gitkv.git.ref_store import GitRefStore
 
         old = before or (ZERO_OID, ZERO_OID)
-        updates = [RefUpdate(ledger_ref(self.ns), old[0], after[0]), RefUpdate(index_ref(self.ns), old[1], after[1])]
+        updates = [
+            RefUpdate(ledger_ref(self.ns), old[0], after[0]),
+            RefUpdate(index_ref(self.ns), old[1], after[1]),
+        ]
         try:
             GitRefStore(self.git).move(updates)
         except ConflictError:  # someone else's transaction came first
@@ -148,11 +177,16 @@ class Replica:
         cloned = any(name.startswith("remote.") for name in self.config)
         hint = "run: git kv remote setup" if self.remote else "create one with: git kv init"
         if cloned and not self.remote:
-            hint = "in a clone of a store run: git kv remote setup; to start a store of your own: git kv init"
+            hint = (
+                "in a clone of a store run: git kv remote setup; to start a store of your own: git "
+                "kv init"
+            )
         return ToolError(f"namespace {self.ns} has no ledger in this repository", hint=hint)
 
     def take_pipe(self) -> SshPipe | None:
-        """The connection that was begun with the command, for the first write to use; None when there is none, or it was taken."""
+        """The connection that was begun with the command, for the first write to use; None when
+        there is none, or it was taken.
+        """
         pipe, self._pipe = self._pipe, None
         return pipe
 

@@ -1,6 +1,8 @@
-"""Setting up a clone to write through its Stargate: what to push to and how to sign, learnt from the policy that came with the clone.
+"""Setting up a clone to write through its Stargate: what to push to and how to sign, learnt from
+the policy that came with the clone.
 
-Writes git configuration of this repository only, and nothing before everything was found. The user's own choices stay where they work.
+Writes git configuration of this repository only, and nothing before everything was found. The
+user's own choices stay where they work.
 """
 
 from __future__ import annotations
@@ -18,15 +20,17 @@ from gitkv.client.store import edge_for, namespace_of
 from gitkv.errors import PolicyError, ToolError, UsageError
 from gitkv.git.repository import set_config
 from gitkv.git.ssh_pipe import parse_ssh_url
-from gitkv.ledger.policy_text import parse_policy
 from gitkv.model.policy import Policy
 from gitkv.model.refs import POLICY_PATH
+from gitkv.policy.text import parse_policy
 
 _KINDS = ("kv", "kv-index", "kv-mirror", "kv-watchlog")
 
 
 class SetupReport(NamedTuple):
-    """`signing`: "ssh" or "openpgp"; `principal`: whose key signs; `steps`: what was done, a line each."""
+    """`signing`: "ssh" or "openpgp"; `principal`: whose key signs; `steps`: what was done, a line
+    each.
+    """
 
     push_url: str
     signing: str
@@ -35,12 +39,16 @@ class SetupReport(NamedTuple):
 
 
 def setup_remote(
-    path: str | os.PathLike[str] = ".", remote: str = "origin", ns: str = "main", env: Mapping[str, str] | None = None
+    path: str | os.PathLike[str] = ".",
+    remote: str = "origin",
+    ns: str = "main",
+    env: Mapping[str, str] | None = None,
 ) -> SetupReport:
-    """Makes the clone around `path` write through the Stargate that its policy names, and fetches the namespace.
+    """Makes the clone around `path` write through the Stargate that its policy names, and fetches
+    the namespace.
 
-    Raises UsageError without such a remote, PolicyError when there is no policy, no push_url or no usable key, UnavailableError when the
-    mirror cannot be read.
+    Raises UsageError without such a remote, PolicyError when there is no policy, no push_url or no
+    usable key, UnavailableError when the mirror cannot be read.
     """
     edge = edge_for(env)
     replica = open_replica(os.fspath(path), namespace_of(ns), edge)
@@ -56,18 +64,31 @@ def setup_remote(
 
 def _policy(replica: Replica, remote: str) -> Policy:
     if not replica.config.get(f"remote.{remote}.url"):
-        raise UsageError(f"there is no remote {remote}", hint="clone the mirror, or name another one with --remote")
+        raise UsageError(
+            f"there is no remote {remote}",
+            hint="clone the mirror, or name another one with --remote",
+        )
     text = policy_text(replica, remote)
     if text is None:
         hint = f"git fetch {remote}; an admin starts a store with: git kv stargate init"
-        raise PolicyError(f"the remote {remote} has no policy: {POLICY_PATH} is not in refs/remotes/{remote}/main", hint=hint)
+        raise PolicyError(
+            f"the remote {remote} has no policy: "
+            f"{POLICY_PATH} is not in refs/remotes/{remote}/main",
+            hint=hint,
+        )
     policy = parse_policy(text)
     if not policy.push_url:
-        raise PolicyError(f"{POLICY_PATH} has no stargate.push_url", hint="ask an admin to add the address of the Stargate")
+        raise PolicyError(
+            f"{POLICY_PATH} has no stargate.push_url",
+            hint="ask an admin to add the address of the Stargate",
+        )
     parse_ssh_url(policy.push_url)
     if policy.namespace(replica.ns) is None:
         known = ", ".join(entry.ns for entry in policy.namespaces)
-        raise PolicyError(f"{POLICY_PATH} has no namespace {replica.ns}: it has {known}", hint="name one of these with --ns")
+        raise PolicyError(
+            f"{POLICY_PATH} has no namespace {replica.ns}: it has {known}",
+            hint="name one of these with --ns",
+        )
     return policy
 
 
@@ -92,7 +113,10 @@ def _first_fetch(path: str, before: Replica, edge: Edge) -> str:
     try:
         tip = follow(replica, mirror_of(replica))
     except ToolError as error:
-        raise ToolError(f"the settings are made, but namespace {before.ns} could not be fetched: {error}", hint=error.hint) from None
+        raise ToolError(
+            f"the settings are made, but namespace {before.ns} could not be fetched: {error}",
+            hint=error.hint,
+        ) from None
     finally:
         replica.close()
     return f"fetched {before.ns}@{tip.seq} ({tip.ledger.oid.hex()[:12]})"

@@ -1,7 +1,8 @@
-"""Who made a ledger commit, for showing: the committer, the key its signature names, and whose key that is.
+"""Who made a ledger commit, for showing: the committer, the key its signature names, and whose key
+that is.
 
-Nothing is verified here: whether the signature holds, and the signer was allowed to write, was judged when the transaction was accepted,
-and `git kv verify` judges it again.
+Nothing is verified here: whether the signature holds, and the signer was allowed to write, was
+judged when the transaction was accepted, and `git kv verify` judges it again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ GATEWAY = "stargate"  # who a key of `gateway_keys` stands for
 
 
 class Maker(NamedTuple):
-    """`time` in seconds since 1970; `author` as "Name <email>"; `signer`: fingerprint or ""; `principal`: name or ""."""
+    """`time` in seconds since 1970; `author` as "Name <email>"; `signer`: fingerprint or "";
+    `principal`: name or "".
+    """
 
     time: int
     author: str
@@ -34,7 +37,12 @@ class SignerNames:
     def of(self, commit: LedgerCommit) -> Maker:
         identity = commit.commit.identity()
         signer = named_key(commit.commit.armour)
-        return Maker(identity.seconds, f"{identity.name} <{identity.email}>", signer, self._principal(signer) if signer else "")
+        return Maker(
+            identity.seconds,
+            f"{identity.name} <{identity.email}>",
+            signer,
+            self._principal(signer) if signer else "",
+        )
 
     def _principal(self, fingerprint: str) -> str:
         if self._names is None:
@@ -46,11 +54,17 @@ class SignerNames:
 
 
 def named_key(armour: bytes) -> str:
-    """The fingerprint of the key (or OpenPGP subkey) that a signature names, unproved; "" for none that can be read."""
+    """The fingerprint of the key (or OpenPGP subkey) that a signature names, unproved; "" for none
+    that can be read.
+    """
     from gitkv.sign import openpgp, sshsig
 
     try:
-        return (openpgp if armour.startswith(b"-----BEGIN PGP ") else sshsig).signing_key(armour) if armour else ""
+        return (
+            (openpgp if armour.startswith(b"-----BEGIN PGP ") else sshsig).signing_key(armour)
+            if armour
+            else ""
+        )
     except ValueError:
         return ""
 
@@ -63,5 +77,7 @@ def _names_of(policy: Policy) -> dict[str, str]:
         for key in principal.keys:
             names[key.fingerprint] = principal.name
             if key.kind == "openpgp":
-                names |= {packet.fingerprint: principal.name for packet in openpgp_keys(key.material)}
+                names |= {
+                    packet.fingerprint: principal.name for packet in openpgp_keys(key.material)
+                }
     return names

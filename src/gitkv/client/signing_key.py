@@ -1,6 +1,8 @@
-"""Finding the key to sign with: the configured one if the policy knows it, else an SSH key of this person that it does.
+"""Finding the key to sign with: the configured one if the policy knows it, else an SSH key of this
+person that it does.
 
-Only public halves are looked at. Which keys the policy knows decides; a key it does not know would only be refused later.
+Only public halves are looked at. Which keys the policy knows decides; a key it does not know would
+only be refused later.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ _FILE_BYTES_MAX = 16 * 1024
 
 
 class SigningKey(NamedTuple):
-    """`format`: "ssh" or "openpgp"; `settings`: what git's configuration must say for it, empty when it says so already."""
+    """`format`: "ssh" or "openpgp"; `settings`: what git's configuration must say for it, empty
+    when it says so already.
+    """
 
     format: str
     principal: str
@@ -28,7 +32,9 @@ class SigningKey(NamedTuple):
 
 
 class _Offer(NamedTuple):
-    """A public key line found at `place` (for messages), and what user.signingkey must be to use it."""
+    """A public key line found at `place` (for messages), and what user.signingkey must be to use
+    it.
+    """
 
     place: str
     line: str
@@ -48,10 +54,19 @@ def find_signing_key(replica: Replica, policy: Policy) -> SigningKey:
     for offer in _offers(replica):
         found = _owner(policy, offer.line)
         if found is not None:
-            return SigningKey("ssh", found.name, {"gpg.format": "ssh", "user.signingkey": offer.setting})
+            return SigningKey(
+                "ssh", found.name, {"gpg.format": "ssh", "user.signingkey": offer.setting}
+            )
         tried.append(offer.place)
-    looked = ", ".join(tried) if tried else "user.signingkey is not set, and there are no ~/.ssh/*.pub and no agent keys"
-    hint = "ask an admin to add your public key to .kv/policy.yaml; make one with: ssh-keygen -t ed25519"
+    looked = (
+        ", ".join(tried)
+        if tried
+        else "user.signingkey is not set, and there are no ~/.ssh/*.pub and no agent keys"
+    )
+    hint = (
+        "ask an admin to add your public key to .kv/policy.yaml; make one with: ssh-keygen -t "
+        "ed25519"
+    )
     raise PolicyError(f"none of your keys may write here: tried {looked}", hint=hint)
 
 
@@ -72,14 +87,20 @@ def _configured(replica: Replica, policy: Policy, style: str, setting: str) -> s
 
 
 def _is_named(key: PublicKey, principal: Principal, wanted: str) -> bool:
-    """Whether `wanted` is an id of at least 8 digits of the key or a subkey, or holds one of the principal's addresses."""
-    if len(wanted) >= 8 and any(packet.fingerprint.endswith(wanted) for packet in openpgp_keys(key.material)):
+    """Whether `wanted` is an id of at least 8 digits of the key or a subkey, or holds one of the
+    principal's addresses.
+    """
+    if len(wanted) >= 8 and any(
+        packet.fingerprint.endswith(wanted) for packet in openpgp_keys(key.material)
+    ):
         return True
     return any(email.upper() in wanted for email in principal.emails)
 
 
 def _public_half(replica: Replica, setting: str) -> str:
-    """The public key line that user.signingkey stands for: itself, or the file's, or that of the .pub beside it."""
+    """The public key line that user.signingkey stands for: itself, or the file's, or that of the
+    .pub beside it.
+    """
     literal = setting.removeprefix("key::")
     if literal != setting or setting.startswith(("ssh-", "ecdsa-", "sk-")):
         return literal
@@ -98,7 +119,9 @@ def _offers(replica: Replica) -> Iterator[_Offer]:
     names = sorted(os.listdir(directory)) if home and os.path.isdir(directory) else []
     for name in names:
         private = os.path.join(directory, name.removesuffix(".pub"))
-        if name.endswith(".pub") and os.path.exists(private):  # without its private half only an agent can use it
+        if name.endswith(".pub") and os.path.exists(
+            private
+        ):  # without its private half only an agent can use it
             yield _Offer(f"~/{_SSH_DIR}/{name}", _first_line(private + ".pub"), private)
     for line in agent_keys(replica.edge.env):
         kind, _, rest = line.partition(" ")
@@ -112,7 +135,9 @@ def _owner(policy: Policy, line: str) -> Principal | None:
     except ValueError:
         return None
     principal = policy.principal_of_key(fingerprint)
-    if principal is None or any(key.revoked for key in principal.keys if key.fingerprint == fingerprint):
+    if principal is None or any(
+        key.revoked for key in principal.keys if key.fingerprint == fingerprint
+    ):
         return None
     return principal
 

@@ -1,4 +1,6 @@
-"""Writing where this repository is the whole database: the refs of the repository are the only referee between writers."""
+"""Writing where this repository is the whole database: the refs of the repository are the only
+referee between writers.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,12 @@ _PAUSE_FIRST_S, _PAUSE_LONGEST_S = 0.005, 0.25
 
 
 def write_standalone(replica: Replica, draft: Draft) -> Written:
-    """One transaction on the tip as it is when the refs move; rebuilt as often as another writer was faster.
+    """One transaction on the tip as it is when the refs move; rebuilt as often as another writer
+    was faster.
 
-    Raises ConflictError when the draft expects another state or too many races were lost, KeyNotFoundError, and RejectedError when the
-    rules refuse it, BusyError when the refs stay locked.
+    Raises ConflictError when the draft expects another state or too many races were lost,
+    KeyNotFoundError, and RejectedError when the rules refuse it, BusyError when the refs stay
+    locked.
     """
     author = Author(replica, draft.text)
     expected, busy = "", None
@@ -41,7 +45,9 @@ def write_standalone(replica: Replica, draft: Draft) -> Written:
     if busy is not None:
         raise busy
     text = f"{_ATTEMPTS} times in a row another writer of {replica.ns} was faster"
-    raise ConflictError(text, expected=expected, actual=replica.tip().ledger.oid.hex(), hint="try again")
+    raise ConflictError(
+        text, expected=expected, actual=replica.tip().ledger.oid.hex(), hint="try again"
+    )
 
 
 def _commit(replica: Replica, built: Built) -> bool:

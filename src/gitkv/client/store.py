@@ -1,6 +1,7 @@
 """The store: one namespace of one repository, as Python programs and the command line see it.
 
-A façade: each method hands over to the use case of its name. Keys are text, values are bytes, ids are hex.
+A façade: each method hands over to the use case of its name. Keys are text, values are bytes, ids
+are hex.
 """
 
 from __future__ import annotations
@@ -25,17 +26,34 @@ if TYPE_CHECKING:
     from gitkv.client.transaction import Tx
     from gitkv.client.verify import Verified
 
-__all__ = ["Changed", "Entry", "Expect", "Logged", "Put", "Revision", "Store", "Value", "Written", "edge_for", "namespace_of"]
+__all__ = [
+    "Changed",
+    "Entry",
+    "Expect",
+    "Logged",
+    "Put",
+    "Revision",
+    "Store",
+    "Value",
+    "Written",
+    "edge_for",
+    "namespace_of",
+]
 
 _NOTHING_EXPECTED = Expect()
 
 
 class Store:
-    """Made by `Store.open`; close it, or use it as a context. Reads may be shared between threads; each thread that writes opens its own.
+    """Made by `Store.open`; close it, or use it as a context. Reads may be shared between threads;
+    each thread that writes opens its own.
 
-    `read_from` of the reading methods: "mirror" (the local replica, refreshed when older than kv.maxAge), "stargate" (asks the authority)
-    or "local" (never touches the network). In a standalone store "mirror" and "local" are the same.
-    `at`: "" for the tip, "@SEQ", a commit (7 hex digits or more), or the epoch's label.
+    `read_from` of the reading methods: "mirror" (the local replica, refreshed when older than
+    kv.maxAge), "stargate" (asks the authority) or "local" (never touches the network). In a
+    standalone store "mirror" and "local" are the same. `at`: "" for the tip, "@SEQ", a commit (7
+    hex digits or more), or the epoch's label.
+
+
+
     """
 
     def __init__(self, replica: Replica) -> None:
@@ -50,14 +68,18 @@ class Store:
         env: Mapping[str, str] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> Store:
-        """The store in the repository around `path`. `env`: what children start from, the process's own when None; `warn` takes one line.
+        """The store in the repository around `path`. `env`: what children start from, the process's
+        own when None; `warn` takes one line.
 
         Raises ToolError when there is no repository, UsageError for a namespace that cannot be.
+
         """
         return cls(open_replica(os.fspath(path), namespace_of(ns), edge_for(env, warn)))
 
     @classmethod
-    def begun(cls, opening: Opening, *, ns: str, env: Mapping[str, str], warn: Callable[[str], None]) -> Store:
+    def begun(
+        cls, opening: Opening, *, ns: str, env: Mapping[str, str], warn: Callable[[str], None]
+    ) -> Store:
         """The store of a command that has begun already (`opening.begin`)."""
         return cls(Replica(opening, namespace_of(ns), edge_for(env, warn)))
 
@@ -72,18 +94,32 @@ class Store:
 
     # Reading
 
-    def get(self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False) -> Value:
-        """A key's value. Raises KeyNotFoundError, ExpiredError, KeyInvalidError, IntegrityError, UnavailableError."""
+    def get(
+        self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False
+    ) -> Value:
+        """A key's value. Raises KeyNotFoundError, ExpiredError, KeyInvalidError, IntegrityError,
+        UnavailableError.
+        """
         return read_value(self._replica, key, Place(at, read_from), allow_expired=allow_expired)
 
-    def read_line(self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False) -> Entry:
+    def read_line(
+        self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False
+    ) -> Entry:
         """What the index says of a key; the value is not read. Raises as `get`."""
         return read_entry(self._replica, key, Place(at, read_from), allow_expired=allow_expired)
 
     def list(
-        self, prefix: str = "", *, after: str = "", limit: int | None = None, at: str = "", read_from: str = MIRROR
+        self,
+        prefix: str = "",
+        *,
+        after: str = "",
+        limit: int | None = None,
+        at: str = "",
+        read_from: str = MIRROR,
     ) -> Iterator[Entry]:
-        """Unexpired keys that start with `prefix` and come behind `after`, in order; costs what the answer is long."""
+        """Unexpired keys that start with `prefix` and come behind `after`, in order; costs what the
+        answer is long.
+        """
         return list_entries(self._replica, prefix, after, limit, Place(at, read_from))
 
     def history(self, key: str, *, limit: int | None = None) -> Iterator[Revision]:
@@ -108,7 +144,9 @@ class Store:
         return diff_revisions(self._replica, (old, new), prefix)
 
     def refresh(self, read_from: str = MIRROR) -> None:
-        """Brings the local replica up to date. Raises IntegrityError for a rewound or forked history, UnavailableError."""
+        """Brings the local replica up to date. Raises IntegrityError for a rewound or forked
+        history, UnavailableError.
+        """
         refresh(self._replica, read_from)
 
     def wait(self, oid: str, *, visible_on: str = MIRROR, timeout_s: float = 60.0) -> None:
@@ -118,9 +156,11 @@ class Store:
         wait_for(self._replica, oid, visible_on, timeout_s)
 
     def verify(self, since: str = "", to: str = "") -> Verified:
-        """Decides the ledger again from raw objects, offline; `since`: a revision whose state is trusted. What is wrong is in `reasons`.
+        """Decides the ledger again from raw objects, offline; `since`: a revision whose state is
+        trusted. What is wrong is in `reasons`.
 
-        Raises UsageError for a revision that is not in the ledger, ToolError when there is no ledger.
+        Raises UsageError for a revision that is not in the ledger, ToolError when there is no
+        ledger.
         """
         from gitkv.client.verify import verify
 
@@ -129,30 +169,57 @@ class Store:
     # Writing
 
     def set(
-        self, key: str, value: bytes, *, ctype: str = "", ttl_s: int = 0, expect: Expect = _NOTHING_EXPECTED, message: str = ""
+        self,
+        key: str,
+        value: bytes,
+        *,
+        ctype: str = "",
+        ttl_s: int = 0,
+        expect: Expect = _NOTHING_EXPECTED,
+        message: str = "",
     ) -> Written:
-        """Sets one key, for `ttl_s` seconds, or for ever (0). Raises ConflictError, RejectedError, UnavailableError, UsageError."""
+        """Sets one key, for `ttl_s` seconds, or for ever (0). Raises ConflictError, RejectedError,
+        UnavailableError, UsageError.
+        """
         from gitkv.client.draft import expiry
 
         put = Put(value, ctype, expiry(ttl_s, self._replica.edge.now_s()))
         return self.write({key: put}, expect=expect, message=message)
 
-    def delete(self, keys: Sequence[str], *, message: str = "", missing_ok: bool = False) -> Written:
-        """Deletes keys, all or none. Raises KeyNotFoundError when one does not exist, unless `missing_ok`."""
+    def delete(
+        self, keys: Sequence[str], *, message: str = "", missing_ok: bool = False
+    ) -> Written:
+        """Deletes keys, all or none. Raises KeyNotFoundError when one does not exist, unless
+        `missing_ok`.
+        """
         if isinstance(keys, str):
-            raise UsageError("delete: expected a list of keys, got one string", hint=f"write [{keys!r}]")
+            raise UsageError(
+                "delete: expected a list of keys, got one string", hint=f"write [{keys!r}]"
+            )
         from gitkv.client.draft import make_draft
 
-        return self._write(make_draft(dict.fromkeys(keys), _NOTHING_EXPECTED, message, must_exist=not missing_ok))
+        return self._write(
+            make_draft(dict.fromkeys(keys), _NOTHING_EXPECTED, message, must_exist=not missing_ok)
+        )
 
-    def write(self, changes: Mapping[str, Put | None], *, expect: Expect = _NOTHING_EXPECTED, message: str = "") -> Written:
-        """One transaction: sets, and deletes where the change is None; deleting what is not there changes nothing. Raises as `set`."""
+    def write(
+        self,
+        changes: Mapping[str, Put | None],
+        *,
+        expect: Expect = _NOTHING_EXPECTED,
+        message: str = "",
+    ) -> Written:
+        """One transaction: sets, and deletes where the change is None; deleting what is not there
+        changes nothing. Raises as `set`.
+        """
         from gitkv.client.draft import make_draft
 
         return self._write(make_draft(changes, expect, message))
 
     def transaction(self, message: str = "") -> Tx:
-        """A context that gathers changes and makes one commit at its end; nothing happens if its body raises."""
+        """A context that gathers changes and makes one commit at its end; nothing happens if its
+        body raises.
+        """
         from gitkv.client.transaction import Tx
 
         return Tx(self._replica, message, self._write)
@@ -194,12 +261,19 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
 
 def edge_for(env: Mapping[str, str] | None, warn: Callable[[str], None] | None = None) -> Edge:
-    """The world as it is. A program that opens a store without naming an environment means its own."""
+    """The world as it is. A program that opens a store without naming an environment means its
+    own.
+    """
     return Edge(os.environ if env is None else env, warn or warn_in_python)
 
 

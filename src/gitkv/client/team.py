@@ -1,7 +1,9 @@
-"""Writing through Stargate: build on what we trust while ssh connects, again if Stargate has moved on, send, and believe only its answer.
+"""Writing through Stargate: build on what we trust while ssh connects, again if Stargate has moved
+on, send, and believe only its answer.
 
-A lost answer is resolved by looking for our commit at Stargate's tip, so no retry applies twice: while a commit of ours may still be on its
-way, another one on the same base excludes it, and one on a later base is made only after the look.
+A lost answer is resolved by looking for our commit at Stargate's tip, so no retry applies twice:
+while a commit of ours may still be on its way, another one on the same base excludes it, and one on
+a later base is made only after the look.
 """
 
 from __future__ import annotations
@@ -17,7 +19,14 @@ from gitkv.client.opening import call
 from gitkv.client.push_line import LostAnswerError, Outcome, PushLine
 from gitkv.client.replica import Heads, Replica
 from gitkv.client.values import Written
-from gitkv.errors import ConflictError, KeyNotFoundError, NotLeaderError, RejectedError, ToolError, UnavailableError
+from gitkv.errors import (
+    ConflictError,
+    KeyNotFoundError,
+    NotLeaderError,
+    RejectedError,
+    ToolError,
+    UnavailableError,
+)
 from gitkv.git.ancestry import is_ancestor
 from gitkv.git.housekeeping import tidy_now_and_then
 from gitkv.git.local_pack import PackStoring
@@ -35,8 +44,9 @@ _REPLAYED = "transaction.replayed"
 def write_team(replica: Replica, draft: Draft) -> Written:
     """One transaction through Stargate, rebuilt as often as another writer was faster.
 
-    Raises ConflictError and KeyNotFoundError when the draft expects another state, RejectedError with Stargate's reasons, NotLeaderError,
-    UnavailableError when Stargate cannot be reached or its answer stays unknown, IntegrityError when its history leaves the one we trust.
+    Raises ConflictError and KeyNotFoundError when the draft expects another state, RejectedError
+    with Stargate's reasons, NotLeaderError, UnavailableError when Stargate cannot be reached or its
+    answer stays unknown, IntegrityError when its history leaves the one we trust.
     """
     write = _TeamWrite(replica, draft)
     problem: UnavailableError | None = None
@@ -47,7 +57,8 @@ def write_team(replica: Replica, draft: Draft) -> Written:
         except GoneBackError:
             if write.knew_it_before():
                 raise
-            # another command of this clone has written since Stargate was asked: what we trust is newer than its greeting
+            # another command of this clone has written since Stargate was asked: what we trust is
+            # newer than its greeting
         except UnavailableError as error:
             if not write.uncertain:
                 raise  # nothing was sent: the caller decides whether to wait
@@ -66,19 +77,26 @@ class _Made(NamedTuple):
 
 
 class _Lost(NamedTuple):
-    """A lost race: the tip we built on, and the one that was there instead, "" where the server did not say. In hex."""
+    """A lost race: the tip we built on, and the one that was there instead, "" where the server did
+    not say. In hex.
+    """
 
     base: str = ""
     tip: str = ""
 
 
 class _TeamWrite:
-    """One write over all its attempts. `uncertain`: transactions of ours that were sent and whose answers were lost."""
+    """One write over all its attempts. `uncertain`: transactions of ours that were sent and whose
+    answers were lost.
+    """
 
     def __init__(self, replica: Replica, draft: Draft) -> None:
         self.source: Source = stargate_of(replica)
         self.uncertain: list[Built] = []
-        self._known: Heads | None = None  # what was trusted before the last connection; None when that began with the command
+        self._known: Heads | None = (
+            # What was trusted before the last connection; None when that began with the command
+            None
+        )
         self._lost = _Lost()
         self._replica = replica
         self._draft = draft
@@ -115,16 +133,25 @@ class _TeamWrite:
         return self._push(line, made.built)
 
     def given_up(self, problem: UnavailableError | None) -> UnavailableError | ConflictError:
-        """Why no attempt came to an end; a conflict's `expected` is the last base, `actual` the tip that was there instead."""
+        """Why no attempt came to an end; a conflict's `expected` is the last base, `actual` the tip
+        that was there instead.
+        """
         if not self.uncertain:
             text = f"{_ATTEMPTS} times in a row another writer was faster"
-            return ConflictError(text, expected=self._lost.base, actual=self._lost.tip, hint="try again")
+            return ConflictError(
+                text, expected=self._lost.base, actual=self._lost.tip, hint="try again"
+            )
         oid = self.uncertain[-1].tip.ledger.oid.hex()
         hint = f"it is there if this succeeds: git kv wait --oid {oid} --visible-on=stargate"
-        return UnavailableError(f"whether the transaction {self._author.txn} was accepted is unknown: {problem}", hint=hint)
+        return UnavailableError(
+            f"whether the transaction {self._author.txn} was accepted is unknown: {problem}",
+            hint=hint,
+        )
 
     def _make(self, base: Tip) -> _Made:
-        """The transaction on `base`, or what is against it: that counts only if `base` turns out to be the true tip."""
+        """The transaction on `base`, or what is against it: that counts only if `base` turns out to
+        be the true tip.
+        """
         try:
             return _Made(build(self._replica, base, self._draft, self._author), None)
         except (ConflictError, KeyNotFoundError) as error:
@@ -147,14 +174,21 @@ class _TeamWrite:
         refs = line.heads()
         ledger, index = refs.get(ledger_ref(ns)), refs.get(index_ref(ns))
         if ledger is None or index is None:
-            raise ToolError(f"Stargate has no namespace {ns}", hint="ask the operator which namespaces there are")
+            raise ToolError(
+                f"Stargate has no namespace {ns}",
+                hint="ask the operator which namespaces there are",
+            )
         return ledger, index
 
     def _landed(self, tip: Tip) -> Written | None:
         """The one of our uncertain transactions that Stargate did accept, if any."""
         for built in self.uncertain:
             oid = built.tip.ledger.oid
-            if built.tip.seq <= tip.seq and self._replica.has_commit(oid) and is_ancestor(self._replica.git, oid, tip.ledger.oid):
+            if (
+                built.tip.seq <= tip.seq
+                and self._replica.has_commit(oid)
+                and is_ancestor(self._replica.git, oid, tip.ledger.oid)
+            ):
                 return built.written()
         return None
 
@@ -181,25 +215,35 @@ class _TeamWrite:
             raise
 
     def _check_refusal(self, verdict: Verdict) -> None:
-        """Returns when another attempt makes sense. Raises RejectedError or NotLeaderError when not."""
+        """Returns when another attempt makes sense. Raises RejectedError or NotLeaderError when
+        not.
+        """
         codes = {entry.code for entry in verdict.reasons}
         if NOT_LEADER in codes:
             entry = next(entry for entry in verdict.reasons if entry.code == NOT_LEADER)
             raise NotLeaderError(entry.text(), hint=entry.hint)
-        replayed = bool(self.uncertain) and any(entry.rule == _REPLAYED for entry in verdict.reasons)
+        replayed = bool(self.uncertain) and any(
+            entry.rule == _REPLAYED for entry in verdict.reasons
+        )
         if CONFLICT not in codes and not replayed:
             raise RejectedError(verdict)
 
     def _take_over(self, built: Built, storing: PackStoring) -> None:
-        """What Stargate accepted, here too. It stands whether or not this clone has room for it, or a lock in the way: then we warn."""
+        """What Stargate accepted, here too. It stands whether or not this clone has room for it, or
+        a lock in the way: then we warn.
+        """
         try:
             storing.finish()
             self._advance(built)
         except (ToolError, UnavailableError) as error:
-            self._replica.edge.warn(f"the transaction was accepted, but this clone does not have it yet: {error}")
+            self._replica.edge.warn(
+                f"the transaction was accepted, but this clone does not have it yet: {error}"
+            )
 
     def _advance(self, built: Built) -> None:
-        """Our transaction is the trusted tip now, unless another process of this clone has seen a later one."""
+        """Our transaction is the trusted tip now, unless another process of this clone has seen a
+        later one.
+        """
         before = built.base.ledger.oid, built.base.index_oid
         after = built.tip.ledger.oid, built.tip.index_oid
         if not self._replica.move(before, after):
@@ -208,7 +252,11 @@ class _TeamWrite:
 
 def _lost_race(verdict: Verdict, built: Built) -> _Lost:
     """What Stargate expected is its tip."""
-    tips = [entry.expected for entry in verdict.reasons if entry.rule == _STALE and entry.where == ledger_ref(built.tip.ns).decode()]
+    tips = [
+        entry.expected
+        for entry in verdict.reasons
+        if entry.rule == _STALE and entry.where == ledger_ref(built.tip.ns).decode()
+    ]
     return _Lost(built.base.ledger.oid.hex(), tips[0] if tips else "")
 
 

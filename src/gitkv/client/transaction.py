@@ -1,6 +1,8 @@
-"""A transaction in Python: changes are gathered, reads see them, and one commit is made at the end, or none.
+"""A transaction in Python: changes are gathered, reads see them, and one commit is made at the end,
+or none.
 
-What was read must still hold when the commit is made: otherwise ConflictError, and nothing is written. So read-modify-write is safe.
+What was read must still hold when the commit is made: otherwise ConflictError, and nothing is
+written. So read-modify-write is safe.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ class Tx:
         self._over = False
 
     def get(self, key: str) -> bytes:
-        """The value as this transaction leaves it. Raises KeyNotFoundError, also for an expired key."""
+        """The value as this transaction leaves it. Raises KeyNotFoundError, also for an expired
+        key.
+        """
         if key in self._changes:
             put = self._changes[key]
             if put is None:
@@ -51,7 +55,9 @@ class Tx:
         self._open()._changes[key] = Put(value, ctype, expiry(ttl_s, self._replica.edge.now_s()))
 
     def delete(self, key: str) -> None:
-        """Deletes a key at commit. Raises KeyNotFoundError when this transaction sees no such key."""
+        """Deletes a key at commit. Raises KeyNotFoundError when this transaction sees no such
+        key.
+        """
         if key not in self:
             raise KeyNotFoundError(f"key {key} does not exist")
         self._open()._changes[key] = None
@@ -74,7 +80,12 @@ class Tx:
         self._open()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._over = True
         if kind is None and self._changes:
             draft = make_draft(self._changes, Expect(), self._message)
@@ -86,7 +97,9 @@ class Tx:
         return self
 
     def _stored(self, name: Name) -> Oid | None:
-        """The value's id at the one tip this transaction reads; remembered, so that the commit can insist on it."""
+        """The value's id at the one tip this transaction reads; remembered, so that the commit can
+        insist on it.
+        """
         if self._at is None:
             refresh(self._replica, MIRROR)
             self._at = self._replica.ledger()

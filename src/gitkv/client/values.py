@@ -1,4 +1,6 @@
-"""What the store answers with. Plain values: keys as text, ids as lower-case hex, times in seconds since 1970."""
+"""What the store answers with. Plain values: keys as text, ids as lower-case hex, times in seconds
+since 1970.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,11 @@ from typing import NamedTuple
 
 
 class Value(NamedTuple):
-    """A key's value at one tip. `etag`: id of the value's blob; `expires`: 0 for never; `created`, `mod`: sequence numbers.
+    """A key's value at one tip. `etag`: id of the value's blob; `expires`: 0 for never; `created`,
+    `mod`: sequence numbers.
 
     `commit` and `seq` name the ledger commit it was read at.
+
     """
 
     key: str
@@ -37,9 +41,11 @@ class Entry(NamedTuple):
 
 
 class Written(NamedTuple):
-    """The outcome of a write. `changed` False: nothing differed and no commit was made; `commit` and `seq` are then the tip's, `txn` is "".
+    """The outcome of a write. `changed` False: nothing differed and no commit was made; `commit`
+    and `seq` are then the tip's, `txn` is "".
 
-    `receipt`: the gateway's watchlog entry; "" in a standalone store, and when the answer was lost but the transaction is there.
+    `receipt`: the gateway's watchlog entry; "" in a standalone store, and when the answer was lost
+    but the transaction is there.
     """
 
     commit: str
@@ -52,9 +58,11 @@ class Written(NamedTuple):
 
 
 class Revision(NamedTuple):
-    """One version of a key. `op`: "set" or "delete"; a deletion has `etag` and `ctype` "" and size 0.
+    """One version of a key. `op`: "set" or "delete"; a deletion has `etag` and `ctype` "" and size
+    0.
 
-    `signer`: fingerprint of the key that the commit's signature names, or ""; `principal`: whose key that is by the policy, or "".
+    `signer`: fingerprint of the key that the commit's signature names, or ""; `principal`: whose
+    key that is by the policy, or "".
     """
 
     seq: int
@@ -86,7 +94,9 @@ class Logged(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """A key that differs between two revisions. `op`: "add", "change" or "delete"; the side that lacks it has etag "" and size 0."""
+    """A key that differs between two revisions. `op`: "add", "change" or "delete"; the side that
+    lacks it has etag "" and size 0.
+    """
 
     key: str
     op: str
@@ -99,8 +109,12 @@ class Changed(NamedTuple):
 class Expect(NamedTuple):
     """What must hold of the current state for a write to happen; otherwise ConflictError.
 
-    `if_absent`: no key to be set exists (an expired one counts as absent). `if_match`: the one key of the write has this etag.
-    `tree`: the ledger commit the caller has seen has this root tree, and is still the tip.
+    `if_absent`: no key to be set exists (an expired one counts as absent). `if_match`: the one key
+    of the write has this etag. `tree`: the ledger commit the caller has seen has this root tree,
+    and is still the tip.
+
+
+
     """
 
     if_absent: bool = False

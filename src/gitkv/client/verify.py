@@ -1,7 +1,9 @@
-"""`git kv verify`: decides the trusted ledger again from this clone's objects, offline, by code that the writer does not use.
+"""`git kv verify`: decides the trusted ledger again from this clone's objects, offline, by code
+that the writer does not use.
 
-The structure is `ledger/audit_history.py`'s; beside it run the receipts and the signers, each commit under the policy that judged it. The
-memory it takes grows with the number of commits (some hundred bytes each), not with what they hold.
+The structure is `audit/history.py`'s; beside it run the receipts and the signers, each
+commit under the policy that judged it. The memory it takes grows with the number of commits (some
+hundred bytes each), not with what they hold.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from gitkv.audit.commit import Commit, parse_commit
+from gitkv.audit.history import UNLIMITED, Judged, Trust, audit_chain
 from gitkv.client.replica import Heads, Replica
 from gitkv.client.revisions import resolve_revision
 from gitkv.client.verify_objects import ProvedObjects, commits_of, line_to
@@ -16,8 +20,6 @@ from gitkv.client.verify_policies import Policies, Version, standalone_policies,
 from gitkv.client.verify_receipts import Receipts, receipts_line
 from gitkv.client.verify_signers import Signers
 from gitkv.errors import IntegrityError, UsageError
-from gitkv.ledger.audit_commit import Commit, parse_commit
-from gitkv.ledger.audit_history import UNLIMITED, Judged, Trust, audit_chain
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid
 from gitkv.model.verdict import INTEGRITY, REASONS_MAX, FormError, Reason, reason
 from gitkv.sign.verifier import SignatureVerifier
@@ -26,9 +28,14 @@ from gitkv.sign.verifier import SignatureVerifier
 class Verified(NamedTuple):
     """What was found; no `reasons`: everything is right.
 
-    `first`, `last`: sequence numbers, of which the first is the trusted start if `since` was given; `commit`: the last ledger commit;
-    `transactions`: how many were judged; `signers`: transactions by principal; `receipts`, `without_receipt`: how many have one, and how
-    many have none yet; `policies`: versions of the policy; `gateway`: fingerprint of the gateway key all trust begins with, "" for none.
+    `first`, `last`: sequence numbers, of which the first is the trusted start if `since` was given;
+    `commit`: the last ledger commit; `transactions`: how many were judged; `signers`: transactions
+    by principal; `receipts`, `without_receipt`: how many have one, and how many have none yet;
+    `policies`: versions of the policy; `gateway`: fingerprint of the gateway key all trust begins
+    with, "" for none.
+
+
+
     """
 
     ns: str
@@ -45,7 +52,9 @@ class Verified(NamedTuple):
 
 
 class _Range(NamedTuple):
-    """`ledger`, `indexes`: commits from the first on; everything up to `trusted_to` is trusted (-1: nothing is)."""
+    """`ledger`, `indexes`: commits from the first on; everything up to `trusted_to` is trusted (-1:
+    nothing is).
+    """
 
     ledger: list[Oid]
     indexes: list[Oid]
@@ -53,7 +62,9 @@ class _Range(NamedTuple):
 
 
 def verify(replica: Replica, since: str, to: str) -> Verified:
-    """Raises UsageError for a revision that is not in the ledger, ToolError without one, IntegrityError when lines cannot be followed."""
+    """Raises UsageError for a revision that is not in the ledger, ToolError without one,
+    IntegrityError when lines cannot be followed.
+    """
     heads = replica.heads()
     if heads is None:
         raise replica.no_ledger()
@@ -87,13 +98,17 @@ def _range(replica: Replica, heads: Heads, since: str, to: str) -> _Range:
 
 
 class _Verification:
-    """One run. `judged`: commits whose signer and trees were looked at; `receipts` is None in a standalone store."""
+    """One run. `judged`: commits whose signer and trees were looked at; `receipts` is None in a
+    standalone store.
+    """
 
     def __init__(self, replica: Replica, span: _Range) -> None:
         self._replica = replica
         self._span = span
         self._objects = ProvedObjects(replica.objects)
-        self._verifier = SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.edge.env)
+        self._verifier = SignatureVerifier(
+            os.path.join(replica.directory, "gnupg"), replica.edge.env
+        )
         self._version: Version | None = None  # the policy of the commit that is looked at
         self.judged = 0
         self.policies = Policies()
@@ -105,16 +120,29 @@ class _Verification:
         try:
             reasons += self._prepare()
             trust = Trust(self._judge, self._is_gateway, self._span.trusted_to)
-            commits, indexes = (commits_of(self._replica, line) for line in (self._span.ledger, self._span.indexes))
+            commits, indexes = (
+                commits_of(self._replica, line) for line in (self._span.ledger, self._span.indexes)
+            )
             reasons += audit_chain(commits, indexes, self._objects, trust)
         except FormError as error:
             reasons.append(error.reason)
         except IntegrityError as error:
-            reasons.append(reason(INTEGRITY, "object.missing", "this clone", "every object of the history", str(error), error.hint))
+            reasons.append(
+                reason(
+                    INTEGRITY,
+                    "object.missing",
+                    "this clone",
+                    "every object of the history",
+                    str(error),
+                    error.hint,
+                )
+            )
         return reasons
 
     def _prepare(self) -> list[Reason]:
-        """Policies and receipts: what stands beside the ledger. Raises FormError, IntegrityError."""
+        """Policies and receipts: what stands beside the ledger. Raises FormError,
+        IntegrityError.
+        """
         epoch = self._epoch()
         if not self._replica.remote:
             self.policies = standalone_policies(self._replica, self._objects)
@@ -128,9 +156,19 @@ class _Verification:
         try:
             first = parse_commit(self._objects.load(self._span.ledger[0], COMMIT))
         except ValueError as broken:
-            raise FormError(reason(INTEGRITY, "commit.form", "commit 0", "the form of spec/attestation 1 and 2", str(broken))) from None
+            raise FormError(
+                reason(
+                    INTEGRITY,
+                    "commit.form",
+                    "commit 0",
+                    "the form of spec/attestation 1 and 2",
+                    str(broken),
+                )
+            ) from None
         if first.ns.decode() != self._replica.ns:
-            raise FormError(reason(INTEGRITY, "attestation.ns", "commit 0", self._replica.ns, first.ns))
+            raise FormError(
+                reason(INTEGRITY, "attestation.ns", "commit 0", self._replica.ns, first.ns)
+            )
         return first.epoch.decode()
 
     def _judge(self, seq: int, oid: Oid, commit: Commit) -> Judged:
@@ -141,8 +179,12 @@ class _Verification:
         against, rules = self.signers.judge(seq, commit, self._version)
         return found + against, rules
 
-    def _judging_policy(self, seq: int, oid: Oid, commit: Commit) -> tuple[Version | None, list[Reason]]:
-        """A standalone store's first commit was judged by nobody; its others by the policy of their time, if there was one."""
+    def _judging_policy(
+        self, seq: int, oid: Oid, commit: Commit
+    ) -> tuple[Version | None, list[Reason]]:
+        """A standalone store's first commit was judged by nobody; its others by the policy of their
+        time, if there was one.
+        """
         if self.receipts is None:
             return (self.policies.at(commit.time_s) if seq else None), []
         index = self._span.indexes[seq] if seq < len(self._span.indexes) else ZERO_OID

@@ -1,6 +1,8 @@
-"""What verification reads: lines of commits, and objects whose bodies hash to the ids they are asked by.
+"""What verification reads: lines of commits, and objects whose bodies hash to the ids they are
+asked by.
 
-git checks ids when a pack arrives, not when an object is read: a disk, or somebody at it, may have changed one since.
+git checks ids when a pack arrives, not when an object is read: a disk, or somebody at it, may have
+changed one since.
 """
 
 from __future__ import annotations
@@ -18,14 +20,30 @@ _GROUP_BYTES = 8 << 20
 
 
 def line_to(replica: Replica, tip: Oid) -> list[Oid]:
-    """The commits from the first to `tip`, as git follows first parents; whether each names the one before it is the audit's question.
+    """The commits from the first to `tip`, as git follows first parents; whether each names the one
+    before it is the audit's question.
 
     Raises IntegrityError when one is missing or unreadable.
+
     """
-    done = replica.git.run("-c", "core.commitGraph=false", "rev-list", "--first-parent", "--reverse", tip.hex(), "--", check=False)
+    done = replica.git.run(
+        "-c",
+        "core.commitGraph=false",
+        "rev-list",
+        "--first-parent",
+        "--reverse",
+        tip.hex(),
+        "--",
+        check=False,
+    )
     if done.code != 0:
-        raise IntegrityError(f"commits before {tip.hex()} cannot be followed: {failure('rev-list', done)}", hint="run: git fsck")
-    found = [parse_oid(done.stdout[at : at + OID_HEX]) for at in range(0, len(done.stdout), OID_HEX + 1)]
+        raise IntegrityError(
+            f"commits before {tip.hex()} cannot be followed: {failure('rev-list', done)}",
+            hint="run: git fsck",
+        )
+    found = [
+        parse_oid(done.stdout[at : at + OID_HEX]) for at in range(0, len(done.stdout), OID_HEX + 1)
+    ]
     if not found or found[-1] != tip:
         raise IntegrityError(f"the line of commits to {tip.hex()} does not end there")
     return found
@@ -55,7 +73,9 @@ class ProvedObjects:
         return _proved(oid, TREE, self._loader.tree(oid))
 
     def sizes(self, oids: Sequence[Oid]) -> Sequence[int]:
-        """The audit asks for the sizes of everything a transaction sets: here each is read to the end, some megabytes at a time."""
+        """The audit asks for the sizes of everything a transaction sets: here each is read to the
+        end, some megabytes at a time.
+        """
         sizes = self._loader.sizes(oids)
         group: list[Oid] = []
         held = 0
@@ -69,10 +89,16 @@ class ProvedObjects:
         return sizes
 
     def trees(self, oids: Sequence[Oid]) -> Iterator[bytes]:
-        return (_proved(oid, TREE, body) for oid, body in zip(oids, self._loader.trees(oids), strict=True))
+        return (
+            _proved(oid, TREE, body)
+            for oid, body in zip(oids, self._loader.trees(oids), strict=True)
+        )
 
     def blobs(self, oids: Sequence[Oid]) -> Iterator[bytes]:
-        return (_proved(oid, BLOB, body) for oid, body in zip(oids, self._loader.blobs(oids), strict=True))
+        return (
+            _proved(oid, BLOB, body)
+            for oid, body in zip(oids, self._loader.blobs(oids), strict=True)
+        )
 
     def _read_through(self, oids: Sequence[Oid]) -> None:
         for _ in self.blobs(oids):

@@ -1,6 +1,8 @@
-"""Which policies there have been, and whether each was brought in by somebody whom the one before it lets do that (spec/policy 9).
+"""Which policies there have been, and whether each was brought in by somebody whom the one before
+it lets do that (spec/policy 9).
 
-The first one is trusted because a gateway key signed it that it lists itself: a person compares that key's fingerprint with the operator's.
+The first one is trusted because a gateway key signed it that it lists itself: a person compares
+that key's fingerprint with the operator's.
 """
 
 from __future__ import annotations
@@ -11,20 +13,22 @@ from typing import NamedTuple
 from gitkv.client.replica import Replica
 from gitkv.client.verify_objects import ProvedObjects, commits_of, line_to
 from gitkv.git.ancestry import is_ancestor
-from gitkv.ledger.policy_rules import judge_identity, judge_policy_change, judge_signature
-from gitkv.ledger.policy_text import PolicyTextError, parse_policy
-from gitkv.ledger.policy_tree import policy_text
 from gitkv.model.commit import Commit, parse_commit
 from gitkv.model.identity import PublicKey
 from gitkv.model.oid import Oid
 from gitkv.model.policy import Policy
 from gitkv.model.refs import POLICY_PATH
 from gitkv.model.verdict import INTEGRITY, POLICY, FormError, Reason, reason
+from gitkv.policy.rules import judge_identity, judge_policy_change, judge_signature
+from gitkv.policy.text import PolicyTextError, parse_policy
+from gitkv.policy.tree import policy_text
 from gitkv.ports import Verifier
 
 
 class Version(NamedTuple):
-    """A policy, the commit that brought it, and all its writers' keys. `since_s`: that commit's time."""
+    """A policy, the commit that brought it, and all its writers' keys. `since_s`: that commit's
+    time.
+    """
 
     oid: Oid
     policy: Policy
@@ -33,7 +37,9 @@ class Version(NamedTuple):
 
 
 class Policies(NamedTuple):
-    """All versions, oldest first; `gateway`: fingerprint of the key that signed the first, "" where none did."""
+    """All versions, oldest first; `gateway`: fingerprint of the key that signed the first, "" where
+    none did.
+    """
 
     versions: tuple[Version, ...] = ()
     gateway: str = ""
@@ -49,8 +55,12 @@ class Policies(NamedTuple):
 
 
 def tracked_tip(replica: Replica, what: str) -> Oid | None:
-    """The newest that the remote and its Stargate were seen to have under this name. Raises FormError when they contradict each other."""
-    names = [f"refs/remotes/{source}/{what}" for source in (replica.remote, f"{replica.remote}-stargate")]
+    """The newest that the remote and its Stargate were seen to have under this name. Raises
+    FormError when they contradict each other.
+    """
+    names = [
+        f"refs/remotes/{source}/{what}" for source in (replica.remote, f"{replica.remote}-stargate")
+    ]
     mirror, stargate = replica.objects.resolve(names)
     if mirror is None or stargate is None:
         return mirror or stargate
@@ -63,8 +73,19 @@ def tracked_tip(replica: Replica, what: str) -> Oid | None:
 
 
 def standalone_policies(replica: Replica, objects: ProvedObjects) -> Policies:
-    """Of a repository that is its own authority: whatever stands on `refs/heads/main` is trusted."""
-    done = replica.git.run("log", "--first-parent", "--reverse", "--format=%H", "refs/heads/main", "--", POLICY_PATH, check=False)
+    """Of a repository that is its own authority: whatever stands on `refs/heads/main` is
+    trusted.
+    """
+    done = replica.git.run(
+        "log",
+        "--first-parent",
+        "--reverse",
+        "--format=%H",
+        "refs/heads/main",
+        "--",
+        POLICY_PATH,
+        check=False,
+    )
     versions = []
     for line in done.stdout.split() if done.code == 0 else []:
         oid = Oid(bytes.fromhex(line.decode()))
@@ -75,12 +96,25 @@ def standalone_policies(replica: Replica, objects: ProvedObjects) -> Policies:
     return Policies(tuple(sorted(versions, key=lambda version: version.since_s)))
 
 
-def team_policies(replica: Replica, objects: ProvedObjects, verifier: Verifier) -> tuple[Policies, list[Reason]]:
-    """The remote's policies up to the first that cannot be trusted, and why not. Raises FormError, IntegrityError."""
+def team_policies(
+    replica: Replica, objects: ProvedObjects, verifier: Verifier
+) -> tuple[Policies, list[Reason]]:
+    """The remote's policies up to the first that cannot be trusted, and why not. Raises FormError,
+    IntegrityError.
+    """
     tip = tracked_tip(replica, "main")
     if tip is None:
         hint = f"git fetch {replica.remote}"
-        return Policies(), [reason(POLICY, "policy.missing", f"refs/remotes/{replica.remote}/main", "the policy", "none", hint)]
+        return Policies(), [
+            reason(
+                POLICY,
+                "policy.missing",
+                f"refs/remotes/{replica.remote}/main",
+                "the policy",
+                "none",
+                hint,
+            )
+        ]
     versions: list[Version] = []
     gateway = ""
     line = line_to(replica, tip)
@@ -92,7 +126,9 @@ def team_policies(replica: Replica, objects: ProvedObjects, verifier: Verifier) 
             if not versions:
                 gateway, found = _judge_first(version, commit, where, verifier)
             else:
-                found = _judge_next(versions[-1], commit, policy_text(oid, objects.load), where, verifier)
+                found = _judge_next(
+                    versions[-1], commit, policy_text(oid, objects.load), where, verifier
+                )
         except FormError as error:
             found = [error.reason]
         except PolicyTextError as error:
@@ -109,20 +145,48 @@ def _version(oid: Oid, commit: Commit, objects: ProvedObjects) -> Version:
     return Version(oid, policy, keys, commit.identity().seconds)
 
 
-def _judge_first(version: Version, commit: Commit, where: str, verifier: Verifier) -> tuple[str, list[Reason]]:
-    signature = verifier.verify(commit.payload, commit.armour, version.policy.gateway_keys, version.since_s)
+def _judge_first(
+    version: Version, commit: Commit, where: str, verifier: Verifier
+) -> tuple[str, list[Reason]]:
+    signature = verifier.verify(
+        commit.payload, commit.armour, version.policy.gateway_keys, version.since_s
+    )
     if signature.status == "good" and not commit.parents:
         return signature.fingerprint, []
-    got = f"{signature.status} {signature.fingerprint}".rstrip() if not commit.parents else "a commit with parents"
-    return "", [reason(INTEGRITY, "policy.root", where, "a first commit, signed by a gateway key that it lists", got)]
+    got = (
+        f"{signature.status} {signature.fingerprint}".rstrip()
+        if not commit.parents
+        else "a commit with parents"
+    )
+    return "", [
+        reason(
+            INTEGRITY,
+            "policy.root",
+            where,
+            "a first commit, signed by a gateway key that it lists",
+            got,
+        )
+    ]
 
 
-def _judge_next(before: Version, commit: Commit, text: bytes, where: str, verifier: Verifier) -> list[Reason]:
+def _judge_next(
+    before: Version, commit: Commit, text: bytes, where: str, verifier: Verifier
+) -> list[Reason]:
     if commit.parents != (before.oid,):
-        return [reason(INTEGRITY, "policy.chain", where, f"one parent, {before.oid.hex()}", f"{len(commit.parents)} others")]
+        return [
+            reason(
+                INTEGRITY,
+                "policy.chain",
+                where,
+                f"one parent, {before.oid.hex()}",
+                f"{len(commit.parents)} others",
+            )
+        ]
     now_s = commit.identity().seconds
     signature = verifier.verify(commit.payload, commit.armour, before.keys, now_s)
-    principal, found = judge_signature(before.policy._replace(signatures_required=True), signature, where)
+    principal, found = judge_signature(
+        before.policy._replace(signatures_required=True), signature, where
+    )
     if principal is None:
         return found
     found += judge_identity(before.policy, principal, commit.identity().email, where)

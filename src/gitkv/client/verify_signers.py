@@ -1,33 +1,39 @@
-"""Who signed each ledger commit, whether the policy of that time let them, and what they might change (spec/policy 6 to 8).
+"""Who signed each ledger commit, whether the policy of that time let them, and what they might
+change (spec/policy 6 to 8).
 
-Keys expire by the commit's own time, which admission let be at most ten minutes ahead of the judge's clock (spec/policy 6.3).
+Keys expire by the commit's own time, which admission let be at most ten minutes ahead of the
+judge's clock (spec/policy 6.3).
 """
 
 from __future__ import annotations
 
 import re
 
+from gitkv.audit.commit import Commit
+from gitkv.audit.history import UNLIMITED, Judged
+from gitkv.audit.step import AuditRules
 from gitkv.client.signers import GATEWAY
 from gitkv.client.verify_policies import Version
-from gitkv.ledger.audit import AuditRules
-from gitkv.ledger.audit_commit import Commit
-from gitkv.ledger.audit_history import UNLIMITED, Judged
-from gitkv.ledger.policy_rules import Ranges, allowed_ranges, judge_identity, judge_signature
 from gitkv.model.oid import Oid
 from gitkv.model.policy import Principal
 from gitkv.model.refs import Namespace
 from gitkv.model.verdict import POLICY, reason
+from gitkv.policy.rules import Ranges, allowed_ranges, judge_identity, judge_signature
 from gitkv.ports import Verifier
 
 UNSIGNED = "unsigned"
 
 _EMAIL = re.compile(rb"\ncommitter [^\n<]*<([^\n>]*)>")
 _RESTORED = re.compile(rb"restore ([a-z0-9._-]+)@(?:0|[1-9][0-9]{0,14})")
-_APPLIED_AGAIN = re.compile(rb"apply ([a-z0-9._-]+)@(0|[1-9][0-9]{0,14}) of ([A-Za-z0-9._@-]+) again")
+_APPLIED_AGAIN = re.compile(
+    rb"apply ([a-z0-9._-]+)@(0|[1-9][0-9]{0,14}) of ([A-Za-z0-9._@-]+) again"
+)
 
 
 class Signers:
-    """Judges the commits of a ledger in order, those after sequence number `trusted_to`. `counts`: how many each principal signed."""
+    """Judges the commits of a ledger in order, those after sequence number `trusted_to`. `counts`:
+    how many each principal signed.
+    """
 
     def __init__(self, ns: Namespace, verifier: Verifier, trusted_to: int) -> None:
         self.counts: dict[str, int] = {}
@@ -39,14 +45,20 @@ class Signers:
 
     def judge(self, seq: int, commit: Commit, version: Version) -> Judged:
         """What is against the signer, and what the audit of the trees has to hold them to."""
-        signature = self._verifier.verify(commit.payload, commit.armour or b"", version.keys, commit.time_s)
-        if signature.status == "unknown-key" and self.is_gateway(commit.payload, commit.armour or b"", version):
+        signature = self._verifier.verify(
+            commit.payload, commit.armour or b"", version.keys, commit.time_s
+        )
+        if signature.status == "unknown-key" and self.is_gateway(
+            commit.payload, commit.armour or b"", version
+        ):
             return self._judge_gateway(seq, commit, version)
         where = f"commit {seq}"
         principal, found = judge_signature(version.policy, signature, where)
         if not found:
             email = _EMAIL.search(commit.payload)
-            found += judge_identity(version.policy, principal, email[1].decode("ascii") if email else "", where)
+            found += judge_identity(
+                version.policy, principal, email[1].decode("ascii") if email else "", where
+            )
         self._note(seq, principal, version, is_good=not found)
         if found:
             return found, UNLIMITED
@@ -55,21 +67,33 @@ class Signers:
 
     def is_gateway(self, payload: bytes, armour: bytes, version: Version) -> bool:
         """Whether a gateway key of the policy signed."""
-        return self._verifier.verify(payload, armour, version.policy.gateway_keys, 1).status == "good"
+        return (
+            self._verifier.verify(payload, armour, version.policy.gateway_keys, 1).status == "good"
+        )
 
     def _judge_gateway(self, seq: int, commit: Commit, version: Version) -> Judged:
-        """The gateway begins, restores, and applies again what a writer signed before and a restoration undid; nothing of its own."""
+        """The gateway begins, restores, and applies again what a writer signed before and a
+        restoration undid; nothing of its own.
+        """
         self.counts[GATEWAY] = self.counts.get(GATEWAY, 0) + 1
-        if seq == 0 or (commit.keys_set == commit.keys_del == 0 and _RESTORED.fullmatch(commit.subject)):
+        if seq == 0 or (
+            commit.keys_set == commit.keys_del == 0 and _RESTORED.fullmatch(commit.subject)
+        ):
             return [], UNLIMITED
         original = self._original(commit, version)
         if original is None:
             expected = "the signature of a writer, whose transaction this is"
-            return [reason(POLICY, "signature.gateway", f"commit {seq}", expected, "the gateway's own")], UNLIMITED
-        return self._limits(seq, original[0], allowed_ranges(original[0].policy, self._ns, original[1]))
+            return [
+                reason(POLICY, "signature.gateway", f"commit {seq}", expected, "the gateway's own")
+            ], UNLIMITED
+        return self._limits(
+            seq, original[0], allowed_ranges(original[0].policy, self._ns, original[1])
+        )
 
     def _original(self, commit: Commit, version: Version) -> tuple[Version, str] | None:
-        """Policy and writer of what the gateway says it applies again; as it says, where that lies in the trusted part."""
+        """Policy and writer of what the gateway says it applies again; as it says, where that lies
+        in the trusted part.
+        """
         match = _APPLIED_AGAIN.fullmatch(commit.subject)
         if match is None or match[1] != self._ns.encode():
             return None
@@ -82,11 +106,25 @@ class Signers:
     def _limits(self, seq: int, version: Version, ranges: Ranges) -> Judged:
         rules = version.policy.namespace(self._ns)
         if rules is None:
-            found = reason(POLICY, "namespace.unknown", f"commit {seq}", f"a policy with namespace {self._ns}", version.oid.hex())
+            found = reason(
+                POLICY,
+                "namespace.unknown",
+                f"commit {seq}",
+                f"a policy with namespace {self._ns}",
+                version.oid.hex(),
+            )
             return [found], UNLIMITED
-        return [], AuditRules(ranges, rules.value_bytes_max, rules.total_bytes_max, rules.keys_max, rules.lfs_forbidden)
+        return [], AuditRules(
+            ranges,
+            rules.value_bytes_max,
+            rules.total_bytes_max,
+            rules.keys_max,
+            rules.lfs_forbidden,
+        )
 
-    def _note(self, seq: int, principal: Principal | None, version: Version, *, is_good: bool) -> None:
+    def _note(
+        self, seq: int, principal: Principal | None, version: Version, *, is_good: bool
+    ) -> None:
         if not is_good:
             return
         name = principal.name if principal else UNSIGNED

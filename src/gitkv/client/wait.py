@@ -1,4 +1,6 @@
-"""A fence: returns once a transaction is visible on the mirror or on Stargate, so that a read after it sees the write."""
+"""A fence: returns once a transaction is visible on the mirror or on Stargate, so that a read after
+it sees the write.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ _PAUSE_FIRST_S, _PAUSE_LONGEST_S = 0.05, 1.0
 
 
 def wait_for(replica: Replica, oid: str, visible_on: str, timeout_s: float) -> None:
-    """Returns when the ledger commit `oid` is at or below the tip there; the local replica follows to that tip.
+    """Returns when the ledger commit `oid` is at or below the tip there; the local replica follows
+    to that tip.
 
-    Raises MirrorTimeoutError after `timeout_s` seconds, UsageError, and IntegrityError when what is shown cannot be trusted.
+    Raises MirrorTimeoutError after `timeout_s` seconds, UsageError, and IntegrityError when what is
+    shown cannot be trusted.
     """
     wanted = _parsed(oid)
     source = _source(replica, visible_on)
@@ -29,14 +33,22 @@ def wait_for(replica: Replica, oid: str, visible_on: str, timeout_s: float) -> N
     while not look.shows(max(1.0, deadline_s - replica.edge.monotonic_s())):
         left_s = deadline_s - replica.edge.monotonic_s()
         if left_s <= 0:
-            hint = "" if source.is_authority else "ask the operator: Stargate's log says under mirror.failed or mirror.diverged why it lags"
-            raise MirrorTimeoutError(f"{source.name} did not show {oid} within {timeout_s:g} s: {look.last}", hint=hint)
+            hint = (
+                ""
+                if source.is_authority
+                else "ask the operator: why is in Stargate's log (mirror.failed, mirror.diverged)"
+            )
+            raise MirrorTimeoutError(
+                f"{source.name} did not show {oid} within {timeout_s:g} s: {look.last}", hint=hint
+            )
         replica.edge.sleep(min(pause_s, left_s))
         pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
 
 
 class _Look:
-    """Looks again and again; fetches only when something changed. `last` says what the last look showed."""
+    """Looks again and again; fetches only when something changed. `last` says what the last look
+    showed.
+    """
 
     def __init__(self, replica: Replica, source: Source, wanted: Oid) -> None:
         self.last = "nothing"
@@ -46,17 +58,27 @@ class _Look:
         self._seen: Oid | None = None
 
     def shows(self, patience_s: float) -> bool:
-        """Whether the wanted commit is there now. A source that cannot be reached does not show it."""
+        """Whether the wanted commit is there now. A source that cannot be reached does not show
+        it.
+        """
         refs = [watermark_ref(self._replica.ns), ledger_ref(self._replica.ns)]
         try:
-            listed = transport.ls_remote(self._replica.git, self._source.address, [os.fsdecode(ref) for ref in refs], timeout_s=patience_s)
+            listed = transport.ls_remote(
+                self._replica.git,
+                self._source.address,
+                [os.fsdecode(ref) for ref in refs],
+                timeout_s=patience_s,
+            )
         except UnavailableError as error:
             self.last = str(error)
             return False
-        # The watermark moves after everything it vouches for has arrived; an authority, and a mirror without one, is asked for its ledger.
+        # The watermark moves after everything it vouches for has arrived; an authority, and a
+        # mirror without one, is asked for its ledger.
         ledger = listed.get(refs[1])
         mark = ledger if self._source.is_authority else listed.get(refs[0], ledger)
-        self.last = f"it is at {mark.hex()}" if mark is not None else f"it has no {os.fsdecode(refs[1])}"
+        self.last = (
+            f"it is at {mark.hex()}" if mark is not None else f"it has no {os.fsdecode(refs[1])}"
+        )
         if mark is None or mark == self._seen:
             return False
         return self._arrived(mark)

@@ -1,1 +1,3 @@
-"""Stargate as a process: sockets, configuration, workers, signals. What a push means is decided in `gateway/`."""
+"""Stargate as a process: sockets, configuration, workers, signals. What a push means is decided in
+`gateway/`.
+"""

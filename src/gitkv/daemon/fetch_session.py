@@ -1,4 +1,6 @@
-"""A fetch over SSH: the pipes of stock `git upload-pack`, pumped with back-pressure in both directions."""
+"""A fetch over SSH: the pipes of stock `git upload-pack`, pumped with back-pressure in both
+directions.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ CHUNK_BYTES = 1 << 16
 IDLE_TIMEOUT_S = 300
 
 
-async def serve_fetch(process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, who: str) -> int:
+async def serve_fetch(
+    process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, who: str
+) -> int:
     """Exit code for the client's session."""
     upload = UploadPack(stargate.git, process.env.get("GIT_PROTOCOL", ""), IDLE_TIMEOUT_S)
     feeding = asyncio.create_task(_feed(process, upload.requests))
@@ -28,7 +32,9 @@ async def serve_fetch(process: asyncssh.SSHServerProcess[bytes], stargate: Starg
 
 async def _feed(process: asyncssh.SSHServerProcess[bytes], pipe: IO[bytes]) -> None:
     """Client to git."""
-    transport, protocol = await asyncio.get_running_loop().connect_write_pipe(asyncio.streams.FlowControlMixin, pipe)
+    transport, protocol = await asyncio.get_running_loop().connect_write_pipe(
+        asyncio.streams.FlowControlMixin, pipe
+    )
     writer = asyncio.StreamWriter(transport, protocol, None, asyncio.get_running_loop())
     try:
         while data := await process.stdin.read(CHUNK_BYTES):
@@ -43,7 +49,9 @@ async def _feed(process: asyncssh.SSHServerProcess[bytes], pipe: IO[bytes]) -> N
 async def _drain(process: asyncssh.SSHServerProcess[bytes], pipe: IO[bytes]) -> None:
     """Git to client."""
     reader = asyncio.StreamReader(limit=CHUNK_BYTES)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
     try:
         while data := await reader.read(CHUNK_BYTES):
             process.stdout.write(data)

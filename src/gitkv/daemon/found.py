@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from gitkv.daemon.serve import open_adapters
 from gitkv.errors import UnavailableError
 from gitkv.gateway.mirror import Mirror
-from gitkv.gateway.setup import Keys, Order, check_mirror, create_repository, open_stargate, write_first_state
+from gitkv.gateway.setup import (
+    Keys,
+    Order,
+    check_mirror,
+    create_repository,
+    open_stargate,
+    write_first_state,
+)
 from gitkv.sign.gateway_key import generate
 
 
@@ -29,5 +36,7 @@ def found(order: Order, env: Mapping[str, str]) -> str:
         adapters.refs.close()
     if outcome.state != "pushed":
         hint = "the repository is created; its daemon goes on trying to mirror it"
-        raise UnavailableError(f"the mirror did not take the first state: {outcome.detail}", hint=hint)
+        raise UnavailableError(
+            f"the mirror did not take the first state: {outcome.detail}", hint=hint
+        )
     return host_public.decode("ascii").strip()

@@ -1,7 +1,8 @@
 """TCP sockets that acknowledge what arrives at once.
 
-An ssh client collects small packets (Nagle) until the last one is acknowledged, and Linux likes to delay that by 40 ms in the hope of an
-answer to send along. A log-in has two such moments: together they cost more than all the cryptography and the push itself.
+An ssh client collects small packets (Nagle) until the last one is acknowledged, and Linux likes to
+delay that by 40 ms in the hope of an answer to send along. A log-in has two such moments: together
+they cost more than all the cryptography and the push itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ _BACKLOG = 100
 
 
 class PromptSocket(socket.socket):
-    """A listening socket, or one connection of it. Linux forgets the wish whenever it sends, so it is told again after each read."""
+    """A listening socket, or one connection of it. Linux forgets the wish whenever it sends, so it
+    is told again after each read.
+    """
 
     def accept(self) -> tuple[socket.socket, Any]:
         fd, address = self._accept()  # type: ignore[attr-defined]
@@ -29,10 +32,14 @@ class PromptSocket(socket.socket):
 
 
 def listen_promptly(host: str, port: int) -> list[PromptSocket]:
-    """A listening socket for each address of `host`, all on one port; 0 picks it. Raises OSError."""
+    """A listening socket for each address of `host`, all on one port; 0 picks it. Raises
+    OSError.
+    """
     sockets: list[PromptSocket] = []
     try:
-        for family, kind, number, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+        for family, kind, number, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
             one = PromptSocket(family, kind, number)
             sockets.append(one)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,7 @@
 """A push over SSH: advertisement, commands, pack into quarantine, judgement, answer.
 
-The bytes are moved here; what they mean is decided in `wire.push_grammar` and `gateway.receive`. Blocking work runs in threads.
+The bytes are moved here; what they mean is decided in `wire.push_grammar` and `gateway.receive`.
+Blocking work runs in threads.
 """
 
 from __future__ import annotations
@@ -24,11 +25,20 @@ from gitkv.model.verdict import BROKEN, Verdict, printable, reason, refuse
 from gitkv.wire import answer_lines
 from gitkv.wire.pkt_line import NEED_DATA, WireError
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush, classify
-from gitkv.wire.receive_pack import KV_REPORT, SIDE_BAND_64K, CommandReader, ProposedCommands, advertisement, progress, report
+from gitkv.wire.receive_pack import (
+    KV_REPORT,
+    SIDE_BAND_64K,
+    CommandReader,
+    ProposedCommands,
+    advertisement,
+    progress,
+    report,
+)
 
 CHUNK_BYTES = 1 << 16
 IDLE_TIMEOUT_S = 60.0
-COMMANDS_TIMEOUT_S = 300.0  # for the whole list: whoever sends a byte now and then shall not hold a connection for ever
+# For the whole list: whoever sends a byte now and then shall not hold a connection for ever
+COMMANDS_TIMEOUT_S = 300.0
 UPLOAD_TIMEOUT_S = 600.0
 REFUSED_DRAIN_BYTES_MAX = 64 << 20  # read past, so that a refused client gets to read its answer
 REFUSED_DRAIN_S = 10.0
@@ -37,16 +47,28 @@ _T = TypeVar("_T")
 
 
 class Received(NamedTuple):
-    """A push that was answered. `is_whole`: its last byte was read, so that the client has nothing to send but its goodbye."""
+    """A push that was answered. `is_whole`: its last byte was read, so that the client has nothing
+    to send but its goodbye.
+    """
 
     answer: Answer
     is_whole: bool
 
 
-async def serve_push(process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, who: str) -> int:
+async def serve_push(
+    process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, who: str
+) -> int:
     """Exit code for the client's session."""
     started = time.monotonic()
-    process.stdout.write(advertisement({ref: oid for ref, oid in stargate.refs.read_all().items() if not ref.startswith(AUDITED)}))
+    process.stdout.write(
+        advertisement(
+            {
+                ref: oid
+                for ref, oid in stargate.refs.read_all().items()
+                if not ref.startswith(AUDITED)
+            }
+        )
+    )
     try:
         proposed = await asyncio.wait_for(_read_commands(process), COMMANDS_TIMEOUT_S)
     except TimeoutError:
@@ -89,7 +111,10 @@ async def _read_commands(process: asyncssh.SSHServerProcess[bytes]) -> ProposedC
 
 
 async def _receive(
-    process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, push: TransactionPush | PolicyPush, rest: bytes
+    process: asyncssh.SSHServerProcess[bytes],
+    stargate: Stargate,
+    push: TransactionPush | PolicyPush,
+    rest: bytes,
 ) -> Received:
     limits = Limits(pack_bytes_max=PACK_BYTES_MAX) if isinstance(push, PolicyPush) else Limits()
     quarantine, is_whole = Quarantine(stargate.git, limits), False
@@ -100,21 +125,34 @@ async def _receive(
         answer = await _in_thread(lambda: receive(stargate, push, quarantine, pack))
     except PackRefused as error:
         expected = "a complete and well-formed pack within the limits"
-        answer = Answer(refuse([reason(error.exit_code, "pack.refused", "pack", expected, str(error))]))
+        answer = Answer(
+            refuse([reason(error.exit_code, "pack.refused", "pack", expected, str(error))])
+        )
     except UnavailableError as error:
-        answer = Answer(refuse([reason(BROKEN, "stargate.unavailable", "stargate", "a moment of quiet", str(error), "try again")]))
+        answer = _cannot("stargate.unavailable", "an available gateway", str(error), "try again")
     except OutcomeUnknownError:
         raise ConnectionAbortedError("no answer is better than a wrong one") from None
     except (GitKvError, OSError) as error:
         stargate.report("push.failed", {"error": str(error)})
-        answer = Answer(refuse([reason(BROKEN, "stargate.failed", "stargate", "its own state in order", str(error), "tell the operator")]))
+        answer = _cannot(
+            "stargate.failed", "its own state in order", str(error), "tell the operator"
+        )
     finally:
         quarantine.discard()
     return Received(answer, is_whole)
 
 
-async def _read_pack(process: asyncssh.SSHServerProcess[bytes], quarantine: Quarantine, rest: bytes) -> QuarantinedPack:
-    """Feeds git until it has the whole pack. It ends by itself: the client keeps its side open for our answer."""
+def _cannot(rule: str, expected: str, got: str, hint: str) -> Answer:
+    """The refusal of a gateway that cannot do its work."""
+    return Answer(refuse([reason(BROKEN, rule, "stargate", expected, got, hint)]))
+
+
+async def _read_pack(
+    process: asyncssh.SSHServerProcess[bytes], quarantine: Quarantine, rest: bytes
+) -> QuarantinedPack:
+    """Feeds git until it has the whole pack. It ends by itself: the client keeps its side open for
+    our answer.
+    """
     data, ending = rest, None
     deadline = time.monotonic() + UPLOAD_TIMEOUT_S
     while True:
@@ -125,7 +163,9 @@ async def _read_pack(process: asyncssh.SSHServerProcess[bytes], quarantine: Quar
         if ending is None and quarantine.is_started:
             ending = asyncio.ensure_future(_in_thread(quarantine.wait_until_ended))
         reading = asyncio.ensure_future(_read(process))
-        done, _ = await asyncio.wait({reading, ending} if ending else {reading}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            {reading, ending} if ending else {reading}, return_when=asyncio.FIRST_COMPLETED
+        )
         if ending is not None and ending in done and reading not in done:
             reading.cancel()
             break
@@ -147,7 +187,9 @@ async def _drain_refused(process: asyncssh.SSHServerProcess[bytes]) -> None:
     deadline, taken = time.monotonic() + REFUSED_DRAIN_S, 0
     try:
         while taken < REFUSED_DRAIN_BYTES_MAX:
-            data = await asyncio.wait_for(process.stdin.read(CHUNK_BYTES), max(deadline - time.monotonic(), 0.01))
+            data = await asyncio.wait_for(
+                process.stdin.read(CHUNK_BYTES), max(deadline - time.monotonic(), 0.01)
+            )
             if not data:
                 return
             taken += len(data)
@@ -155,7 +197,9 @@ async def _drain_refused(process: asyncssh.SSHServerProcess[bytes]) -> None:
         return
 
 
-def _say(process: asyncssh.SSHServerProcess[bytes], proposed: ProposedCommands, answer: Answer) -> None:
+def _say(
+    process: asyncssh.SSHServerProcess[bytes], proposed: ProposedCommands, answer: Answer
+) -> None:
     """Reasons or receipt on band 2, then the report git needs."""
     sideband, machine = SIDE_BAND_64K in proposed.capabilities, KV_REPORT in proposed.capabilities
     verdict, receipt = answer.verdict, answer.receipt
@@ -166,7 +210,9 @@ def _say(process: asyncssh.SSHServerProcess[bytes], proposed: ProposedCommands, 
         process.stdout.write(progress(answer_lines.accepted(receipt.tip.ns, said, machine)))
     why = verdict.reasons[0].text().encode() if verdict.reasons else None
     broken = why if verdict.exit_code == BROKEN else None
-    process.stdout.write(report(broken or b"ok", [(command.ref, why) for command in proposed.commands], sideband))
+    process.stdout.write(
+        report(broken or b"ok", [(command.ref, why) for command in proposed.commands], sideband)
+    )
 
 
 def _log(stargate: Stargate, who: str, push: object, answer: Answer, seconds: float) -> None:
@@ -186,7 +232,10 @@ def _log(stargate: Stargate, who: str, push: object, answer: Answer, seconds: fl
     if answer.verdict.accepted:
         stargate.report("push.accepted" if answer.receipt else "policy.accepted", fields)
     else:
-        fields |= {"exit": answer.verdict.exit_code, "reasons": [printable(entry.text()) for entry in answer.verdict.reasons]}
+        fields |= {
+            "exit": answer.verdict.exit_code,
+            "reasons": [printable(entry.text()) for entry in answer.verdict.reasons],
+        }
         stargate.report("push.refused", fields)
 
 

@@ -31,14 +31,17 @@ from gitkv.telemetry.clock import SystemClock
 
 DRAIN_TIMEOUT_S = 30.0
 WORKER_PAUSE_S = 1.0
-# An audit makes many small values and no circles: the collector's usual eagerness costs it a tenth of its time.
+# An audit makes many small values and no circles: the collector's usual eagerness costs it a tenth
+# of its time.
 _COLLECTOR_THRESHOLDS = (50_000, 20, 50)
 LOCAL_MIRROR_INTERVAL_S = 0.05
 REMOTE_MIRROR_INTERVAL_S = 10.0  # GitHub asks for at most six pushes a minute to one repository
 
 
 class Service(NamedTuple):
-    """How to serve. `port` 0 picks a free one; `mirror_interval_s` None suits the kind of mirror; `on_ready` gets the port."""
+    """How to serve. `port` 0 picks a free one; `mirror_interval_s` None suits the kind of mirror;
+    `on_ready` gets the port.
+    """
 
     git_dir: str
     host: str
@@ -54,25 +57,37 @@ def open_adapters(git_dir: str, env: Mapping[str, str]) -> Adapters:
         with open(os.path.join(git_dir, "kv", "gateway_key"), "rb") as file:
             signer = Ed25519Signer(file.read())
     except FileNotFoundError:
-        raise ToolError(f"{git_dir} is not a Stargate repository", hint="create one with: git kv stargate init") from None
+        raise ToolError(
+            f"{git_dir} is not a Stargate repository", hint="create one with: git kv stargate init"
+        ) from None
     git = Git(git_dir, env=env)
     verifier = SignatureVerifier(os.path.join(git_dir, "kv", "gnupg"), env)
-    return Adapters(git, GitObjectStore(git), PackedRefStore(git_dir), signer, verifier, SystemClock())
+    return Adapters(
+        git, GitObjectStore(git), PackedRefStore(git_dir), signer, verifier, SystemClock()
+    )
 
 
 def lock_repository(git_dir: str) -> int:
-    """The daemon's own lock, held by an open file until the process ends. Raises UnavailableError when another daemon runs."""
-    fd = os.open(os.path.join(git_dir, "kv", "daemon.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """The daemon's own lock, held by an open file until the process ends. Raises UnavailableError
+    when another daemon runs.
+    """
+    fd = os.open(
+        os.path.join(git_dir, "kv", "daemon.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+    )
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise UnavailableError(f"another Stargate serves {git_dir}", hint="stop it first, or connect to it") from None
+        raise UnavailableError(
+            f"another Stargate serves {git_dir}", hint="stop it first, or connect to it"
+        ) from None
     return fd
 
 
 def serve(service: Service, report: Report, step: Step = lambda name: None) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Raises IntegrityError when the repository is not fit to serve."""
+    """Serves until SIGTERM or SIGINT, then drains. Raises IntegrityError when the repository is not
+    fit to serve.
+    """
     gc.set_threshold(*_COLLECTOR_THRESHOLDS)
     adapters = open_adapters(service.git_dir, service.env)
     lock = lock_repository(service.git_dir)
@@ -88,8 +103,11 @@ def serve(service: Service, report: Report, step: Step = lambda name: None) -> N
 
 async def _serve(service: Service, stargate: Stargate) -> None:
     stopping = asyncio.Event()
-    # A slow client's push holds two threads that only wait: enough for every connection, so that none waits for another.
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2 * CONNECTIONS_MAX, thread_name_prefix="session"))
+    # A slow client's push holds two threads that only wait: enough for every connection, so that
+    # none waits for another.
+    asyncio.get_running_loop().set_default_executor(
+        ThreadPoolExecutor(2 * CONNECTIONS_MAX, thread_name_prefix="session")
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     with open(os.path.join(service.git_dir, "kv", "host_key"), "rb") as file:
@@ -98,10 +116,19 @@ async def _serve(service: Service, stargate: Stargate) -> None:
     try:
         port = await server.start(service.host, service.port)
     except OSError as error:
-        raise UnavailableError(f"cannot listen on {service.host}:{service.port}: {error.strerror}") from error
+        raise UnavailableError(
+            f"cannot listen on {service.host}:{service.port}: {error.strerror}"
+        ) from error
     workers = _Workers(service, stargate)
     workers.start()
-    stargate.report("serving", {"ssh": f"{service.host}:{port}", "repository": service.git_dir, "namespaces": stargate.namespaces()})
+    stargate.report(
+        "serving",
+        {
+            "ssh": f"{service.host}:{port}",
+            "repository": service.git_dir,
+            "namespaces": stargate.namespaces(),
+        },
+    )
     service.on_ready(port)
     await stopping.wait()
     stargate.report("draining", {})
@@ -111,10 +138,14 @@ async def _serve(service: Service, stargate: Stargate) -> None:
 
 
 def _names(git_dir: str, stargate: Stargate) -> frozenset[str]:
-    """The paths a client may ask for: the directory's name, and the path of the policy's push URL."""
+    """The paths a client may ask for: the directory's name, and the path of the policy's push
+    URL.
+    """
     name = os.path.basename(os.path.normpath(git_dir))
     url_path = urlsplit(stargate.policy().policy.push_url).path.strip("/")
-    return frozenset({name, name.removesuffix(".git"), url_path, url_path.removesuffix(".git")} - {""})
+    return frozenset(
+        {name, name.removesuffix(".git"), url_path, url_path.removesuffix(".git")} - {""}
+    )
 
 
 class _Workers:
@@ -126,12 +157,22 @@ class _Workers:
         url = discover(service.git_dir, service.env).config.get(MIRROR_SETTING, "")
         interval = service.mirror_interval_s
         if interval is None:
-            interval = LOCAL_MIRROR_INTERVAL_S if url.startswith(("/", "file://")) else REMOTE_MIRROR_INTERVAL_S
+            interval = (
+                LOCAL_MIRROR_INTERVAL_S
+                if url.startswith(("/", "file://"))
+                else REMOTE_MIRROR_INTERVAL_S
+            )
         mirror = Mirror(stargate, url, interval)
-        works: dict[str, Callable[[], None]] = {"audit": self._audit, "maintenance": lambda: maintain.run(stargate, self._stopping)}
+        works: dict[str, Callable[[], None]] = {
+            "audit": self._audit,
+            "maintenance": lambda: maintain.run(stargate, self._stopping),
+        }
         if url:
             works["mirror"] = lambda: mirror.run(self._stopping)
-        self._threads = [threading.Thread(target=self._keep, args=(name, work), name=name) for name, work in works.items()]
+        self._threads = [
+            threading.Thread(target=self._keep, args=(name, work), name=name)
+            for name, work in works.items()
+        ]
 
     def start(self) -> None:
         for thread in self._threads:
@@ -145,12 +186,16 @@ class _Workers:
             thread.join(DRAIN_TIMEOUT_S)
 
     def _keep(self, name: str, work: Callable[[], None]) -> None:
-        """A worker outlives whatever fails in it, a defect of ours too: without it nothing would be published or rolled up any more."""
+        """A worker outlives whatever fails in it, a defect of ours too: without it nothing would be
+        published or rolled up any more.
+        """
         while not self._stopping.is_set():
             try:
                 work()
             except Exception as error:
-                self._stargate.report(f"{name}.failed", {"detail": f"{type(error).__name__}: {error}"})
+                self._stargate.report(
+                    f"{name}.failed", {"detail": f"{type(error).__name__}: {error}"}
+                )
                 self._stopping.wait(WORKER_PAUSE_S)
 
     def _audit(self) -> None:

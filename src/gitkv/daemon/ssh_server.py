@@ -1,7 +1,8 @@
 """The SSH face of Stargate: who gets in, and which two commands there are.
 
-Only public keys of the policy's principals, only `git-receive-pack` and `git-upload-pack` of this one repository; no shell, environment,
-subsystem, forwarding or terminal. A session's bytes are pumped by `receive_session` and `fetch_session`.
+Only public keys of the policy's principals, only `git-receive-pack` and `git-upload-pack` of this
+one repository; no shell, environment, subsystem, forwarding or terminal. A session's bytes are
+pumped by `receive_session` and `fetch_session`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,18 @@ SESSIONS_MAX = 16  # at once, of one principal
 
 _COMMAND = re.compile(r"git[ -](receive-pack|upload-pack) '?/?([A-Za-z0-9._/~-]{1,255})'?")
 # Ed25519 and AES-GCM first: on one core the handshake is the larger part of a small push.
-_ENCRYPTION = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr"]
-_EXCHANGE = ["curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "diffie-hellman-group16-sha512"]
+_ENCRYPTION = [
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+    "aes256-ctr",
+]
+_EXCHANGE = [
+    "curve25519-sha256",
+    "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp256",
+    "diffie-hellman-group16-sha512",
+]
 
 Session = Callable[["asyncssh.SSHServerProcess[bytes]", Stargate, str], Awaitable[int]]
 
@@ -40,7 +51,9 @@ class Connections:
         self._inside: dict[PolicyKeys, str] = {}  # to the principal's name
 
     def knock(self, one: PolicyKeys, connection: asyncssh.SSHServerConnection) -> None:
-        """When too many wait, the one that has waited longest goes: whoever has a key is through in a moment."""
+        """When too many wait, the one that has waited longest goes: whoever has a key is through in
+        a moment.
+        """
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.pop(next(iter(self._waiting))).abort()
         self._waiting[one] = connection
@@ -48,7 +61,10 @@ class Connections:
     def enter(self, one: PolicyKeys, principal: str) -> bool:
         """Whether there is room for one more of this principal's."""
         self._waiting.pop(one, None)
-        if len(self._inside) >= CONNECTIONS_MAX or list(self._inside.values()).count(principal) >= CONNECTIONS_OF_ONE_MAX:
+        if (
+            len(self._inside) >= CONNECTIONS_MAX
+            or list(self._inside.values()).count(principal) >= CONNECTIONS_OF_ONE_MAX
+        ):
             return False
         self._inside[one] = principal
         return True
@@ -78,8 +94,13 @@ class PolicyKeys(asyncssh.SSHServer):
         assert self._connection is not None
         who = str(self._connection.get_extra_info("principal"))
         if not self._connections.enter(self, who):
-            self._stargate.report("login.refused", {"peer": _peer(self._connection), "who": who, "why": "too many connections"})
-            self._connection.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, "too many connections at once")
+            self._stargate.report(
+                "login.refused",
+                {"peer": _peer(self._connection), "who": who, "why": "too many connections"},
+            )
+            self._connection.disconnect(
+                asyncssh.DISC_TOO_MANY_CONNECTIONS, "too many connections at once"
+            )
 
     def begin_auth(self, username: str) -> bool:
         return True
@@ -90,7 +111,9 @@ class PolicyKeys(asyncssh.SSHServer):
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         name = principal_of(self._stargate, key.public_data)
         if name is None or self._connection is None:
-            self._stargate.report("login.refused", {"peer": _peer(self._connection), "key": key.get_fingerprint()})
+            self._stargate.report(
+                "login.refused", {"peer": _peer(self._connection), "key": key.get_fingerprint()}
+            )
             return False
         self._connection.set_extra_info(principal=name, key_blob=key.public_data)
         return True
@@ -106,11 +129,18 @@ def principal_of(stargate: Stargate, key_blob: bytes) -> str | None:
 
 
 def _opens(key: PublicKey, blob: bytes, now_s: int) -> bool:
-    return key.kind == "ssh" and key.material == blob and not key.revoked and not 0 < key.not_after_s <= now_s
+    return (
+        key.kind == "ssh"
+        and key.material == blob
+        and not key.revoked
+        and not 0 < key.not_after_s <= now_s
+    )
 
 
 class SshServer:
-    """Listens until closed. `names`: the repository paths that are answered, without slashes at their ends."""
+    """Listens until closed. `names`: the repository paths that are answered, without slashes at
+    their ends.
+    """
 
     def __init__(self, stargate: Stargate, names: frozenset[str], host_key: bytes) -> None:
         self._stargate = stargate
@@ -162,8 +192,11 @@ class SshServer:
             process.exit(code)
         except (asyncssh.Error, ConnectionError, asyncio.IncompleteReadError):
             process.channel.abort()
-        except Exception as error:  # a defect of ours ends one session, and is told; asyncssh would end the connection and say nothing
-            self._stargate.report("session.failed", {"who": who, "error": f"{type(error).__name__}: {error}"})
+        # A defect of ours ends one session and is logged; asyncssh would end the connection.
+        except Exception as error:
+            self._stargate.report(
+                "session.failed", {"who": who, "error": f"{type(error).__name__}: {error}"}
+            )
             process.channel.abort()
         finally:
             del self._sessions[task]
@@ -172,13 +205,20 @@ class SshServer:
         if list(self._sessions.values()).count(who) > SESSIONS_MAX:
             process.stderr.write(b"too many sessions at once: expected at most %d\n" % SESSIONS_MAX)
             return 128
-        if principal_of(self._stargate, process.get_extra_info("key_blob")) != who:  # the policy has moved on since the log-in
-            self._stargate.report("session.refused", {"who": who, "why": "the key does not open this connection any more"})
+        if (
+            principal_of(self._stargate, process.get_extra_info("key_blob")) != who
+        ):  # the policy has moved on since the log-in
+            self._stargate.report(
+                "session.refused",
+                {"who": who, "why": "the key does not open this connection any more"},
+            )
             process.stderr.write(b"this key is not valid any more\n")
             return 128
         match = _COMMAND.fullmatch(process.command or "") if process.subsystem is None else None
         if match is None or match[2].strip("/") not in self._names:
-            self._stargate.report("session.refused", {"who": who, "command": (process.command or "")[:100]})
+            self._stargate.report(
+                "session.refused", {"who": who, "command": (process.command or "")[:100]}
+            )
             process.stderr.write(b"Stargate serves git push and git fetch of one repository only\n")
             return 128
         session: Session = serve_push if match[1] == "receive-pack" else serve_fetch

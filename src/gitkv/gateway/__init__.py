@@ -1,1 +1,3 @@
-"""Use cases of Stargate: receive, commit, mirror, audit in the background, recover, maintain. Transport-free."""
+"""Use cases of Stargate: receive, commit, mirror, audit in the background, recover, maintain.
+Transport-free.
+"""

@@ -1,4 +1,6 @@
-"""Transactions that the gateway itself signs: the first of a ledger, a restoration, a change applied again."""
+"""Transactions that the gateway itself signs: the first of a ledger, a restoration, a change
+applied again.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +25,29 @@ def gateway_stamp(stargate: Stargate, text: str) -> Stamp:
     return Stamp(identity, uuid7(time.time_ns() // 1_000_000, os.urandom(10)), text)
 
 
-def deliver(stargate: Stargate, transaction: Transaction, writer: PackWriter, log_before: Oid | None, *, audited: bool = True) -> Delivery:
-    """The delivery of a transaction whose objects are in `writer`, with its watchlog entry; `audited`: the mark moves along."""
+def deliver(
+    stargate: Stargate,
+    transaction: Transaction,
+    writer: PackWriter,
+    log_before: Oid | None,
+    *,
+    audited: bool = True,
+) -> Delivery:
+    """The delivery of a transaction whose objects are in `writer`, with its watchlog entry;
+    `audited`: the mark moves along.
+    """
     tip: Tip = transaction.tip
     quarantine, pack = quarantined(stargate, writer)
-    body = write_entry(entry_of(tip, stargate.policy().commit), log_before, stargate.clock.now_s(), stargate.signer)[1]
+    body = write_entry(
+        entry_of(tip, stargate.policy().commit), log_before, stargate.clock.now_s(), stargate.signer
+    )[1]
     entry = hash_object(b"commit", body)
     log_ref = watchlog_ref(tip.ns, tip.ledger.attestation.epoch)
     moves = [(log_ref, entry), *([(audited_ref(tip.ns), entry)] if audited else [])]
-    updates = [*transaction.updates, *(RefUpdate(ref, stargate.refs.read(ref) or bytes(20), oid) for ref, oid in moves)]
+    updates = [
+        *transaction.updates,
+        *(RefUpdate(ref, stargate.refs.read(ref) or bytes(20), oid) for ref, oid in moves),
+    ]
     return Delivery(quarantine, pack, [body], updates)
 
 

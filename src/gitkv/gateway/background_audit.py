@@ -1,8 +1,10 @@
 """The deep audit behind the answer, for namespaces with `verify: before-publish`.
 
-Level-triggered: what is to audit is what lies between the mark `refs/kv-audited/<ns>` and the newest watchlog entry, so a restart loses
-nothing. The mirror publishes up to the mark only. A violation is answered by a transaction of the gateway that restores the last good
-state; later transactions that are sound by themselves are applied again, and the writer is suspended until an admin moves the policy on.
+Level-triggered: what is to audit is what lies between the mark `refs/kv-audited/<ns>` and the
+newest watchlog entry, so a restart loses nothing. The mirror publishes up to the mark only. A
+violation is answered by a transaction of the gateway that restores the last good state; later
+transactions that are sound by themselves are applied again, and the writer is suspended until an
+admin moves the policy on.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from gitkv.admission.deep_audit import audit_under
+from gitkv.audit.step import StepAudit
 from gitkv.errors import GitKvError, IntegrityError
 from gitkv.gateway.author import deliver, gateway_stamp, spool
 from gitkv.gateway.commit import commit
@@ -19,11 +23,9 @@ from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.gateway.watchlog import Entry
 from gitkv.git.audit_loader import AuditLoader
 from gitkv.git.pack import PackWriter
-from gitkv.ledger.audit import StepAudit
 from gitkv.ledger.compose import Tip, compose, read_tip
 from gitkv.ledger.index_line import parse_meta
 from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
-from gitkv.ledger.policy_audit import audit_under
 from gitkv.ledger.roots import open_ledger
 from gitkv.model.commit import parse_commit
 from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, Oid
@@ -56,7 +58,10 @@ def audit_pending(stargate: Stargate, ns: Namespace) -> int:
             return audited + audit_pending(stargate, ns)
         _mark(stargate, ns, pending.entry_oid)
         drop_sent(stargate, pending.entry_oid)
-        stargate.report("audit.passed", {"ns": ns, "seq": pending.entry.seq, "ledger": pending.entry.ledger.hex()})
+        stargate.report(
+            "audit.passed",
+            {"ns": ns, "seq": pending.entry.seq, "ledger": pending.entry.ledger.hex()},
+        )
     return audited
 
 
@@ -91,13 +96,19 @@ def _audit(stargate: Stargate, pending: Pending, before: Tip) -> tuple[StepAudit
     """By the policy that admitted it; `before`: what it was built on."""
     judged_by, after = stargate.policy_at(pending.entry.policy), _tip_of(stargate, pending.entry)
     signer = _signer(stargate, after, judged_by)
-    return audit_under(judged_by.policy, (before, after), signer, AuditLoader(stargate.objects)), signer
+    return audit_under(
+        judged_by.policy, (before, after), signer, AuditLoader(stargate.objects)
+    ), signer
 
 
 def _signer(stargate: Stargate, tip: Tip, judged_by: JudgedPolicy) -> Principal | None:
     commit_ = tip.ledger.commit
-    signature = stargate.verifier.verify(commit_.payload, commit_.armour, judged_by.keys, commit_.identity().seconds)
-    return judged_by.policy.principal_of_key(signature.fingerprint) if signature.fingerprint else None
+    signature = stargate.verifier.verify(
+        commit_.payload, commit_.armour, judged_by.keys, commit_.identity().seconds
+    )
+    return (
+        judged_by.policy.principal_of_key(signature.fingerprint) if signature.fingerprint else None
+    )
 
 
 def _mark(stargate: Stargate, ns: Namespace, entry: Oid) -> None:
@@ -107,23 +118,38 @@ def _mark(stargate: Stargate, ns: Namespace, entry: Oid) -> None:
     stargate.announce_move()
 
 
-def _answer_violation(stargate: Stargate, ns: Namespace, bad: Pending, signer: Principal | None, reasons: list[Reason]) -> None:
-    """Restores, suspends, applies the sound ones again. The attempt stays in the history for everyone to see."""
+def _answer_violation(
+    stargate: Stargate, ns: Namespace, bad: Pending, signer: Principal | None, reasons: list[Reason]
+) -> None:
+    """Restores, suspends, applies the sound ones again. The attempt stays in the history for
+    everyone to see.
+    """
     if signer is not None:
         stargate.suspend(signer.name, stargate.policy().commit)
     said = [entry.text() for entry in reasons]
-    stargate.report("audit.violation", {"ns": ns, "seq": bad.entry.seq, "signer": signer.name if signer else "", "reasons": said})
+    stargate.report(
+        "audit.violation",
+        {"ns": ns, "seq": bad.entry.seq, "signer": signer.name if signer else "", "reasons": said},
+    )
     with stargate.moving:
-        later = [pending for pending in pending_entries(stargate, ns) if pending.entry.seq > bad.entry.seq]
+        later = [
+            pending
+            for pending in pending_entries(stargate, ns)
+            if pending.entry.seq > bad.entry.seq
+        ]
         good = _audited_tip(stargate, ns)
         current = stargate.tip(ns)
         assert current is not None
-        text = f"restore {ns}@{good.seq}\n\nTransaction {bad.entry.txn} ({ns}@{bad.entry.seq}) failed the audit:\n" + "\n".join(said)
+        text = (
+            f"restore {ns}@{good.seq}\n\nTransaction {bad.entry.txn} ({ns}@{bad.entry.seq}) failed "
+            "the audit:\n" + "\n".join(said)
+        )
         restored = _author(stargate, current, Plan(*good.trees, 0, 0), spool(stargate), text)
         stargate.report("audit.restored", {"ns": ns, "seq": restored.seq, "state_of": good.seq})
         for base, pending in zip([bad, *later], later, strict=False):
             _apply_again(stargate, base, pending, signer)
-        # The mark moves last: a gateway killed before it finds the violation again and does all of this once more, which loses nothing.
+        # The mark moves last: a gateway killed before it finds the violation again and does all of
+        # this once more, which loses nothing.
         end = stargate.tip(ns)
         assert end is not None
         _mark(stargate, ns, stargate.watchlog_tip(end))
@@ -131,23 +157,42 @@ def _answer_violation(stargate: Stargate, ns: Namespace, bad: Pending, signer: P
             drop_sent(stargate, pending.entry_oid)
 
 
-def _apply_again(stargate: Stargate, base: Pending, pending: Pending, suspended: Principal | None) -> None:
-    """Applies a transaction that was built on `base`, if it is right by itself: the gateway signs no violation of anybody's."""
-    fields: dict[str, object] = {"ns": pending.entry.ns, "seq": pending.entry.seq, "txn": pending.entry.txn}
+def _apply_again(
+    stargate: Stargate, base: Pending, pending: Pending, suspended: Principal | None
+) -> None:
+    """Applies a transaction that was built on `base`, if it is right by itself: the gateway signs
+    no violation of anybody's.
+    """
+    fields: dict[str, object] = {
+        "ns": pending.entry.ns,
+        "seq": pending.entry.seq,
+        "txn": pending.entry.txn,
+    }
     try:
         before = _tip_of(stargate, base.entry)
         audit, signer = _audit(stargate, pending, before)
         if signer is None or signer == suspended or audit.reasons:
-            why = audit.reasons[0].text() if audit.reasons else "signed by the suspended writer, or by the gateway"
+            why = (
+                audit.reasons[0].text()
+                if audit.reasons
+                else "signed by the suspended writer, or by the gateway"
+            )
             stargate.report("audit.not-reapplied", {**fields, "why": why})
             return
         current = stargate.tip(pending.entry.ns)
         assert current is not None
-        changes = _changes(stargate, audit.changes, (before, _tip_of(stargate, pending.entry), current))
+        changes = _changes(
+            stargate, audit.changes, (before, _tip_of(stargate, pending.entry), current)
+        )
         writer = spool(stargate)
-        plan = plan_changes(current.trees, current.seq + 1, changes, stargate.objects.read, writer.add)
+        plan = plan_changes(
+            current.trees, current.seq + 1, changes, stargate.objects.read, writer.add
+        )
         if plan.keys_set + plan.keys_del == 0:
-            stargate.report("audit.not-reapplied", {**fields, "why": "without what was undone it changes nothing"})
+            stargate.report(
+                "audit.not-reapplied",
+                {**fields, "why": "without what was undone it changes nothing"},
+            )
             return
         of = f"{pending.entry.ns}@{pending.entry.seq} of {signer.name}"
         text = f"apply {of} again\n\nIt was undone together with a violation before it."
@@ -157,10 +202,13 @@ def _apply_again(stargate: Stargate, base: Pending, pending: Pending, suspended:
         stargate.report("audit.not-reapplied", {**fields, "why": str(error)})
 
 
-def _changes(stargate: Stargate, audited: Iterable[tuple[bytes, Oid | None]], tips: tuple[Tip, Tip, Tip]) -> Changes:
+def _changes(
+    stargate: Stargate, audited: Iterable[tuple[bytes, Oid | None]], tips: tuple[Tip, Tip, Tip]
+) -> Changes:
     """What a transaction changed; `tips`: its base, itself, and where it is to be applied.
 
-    New metadata of a value that it did not set goes with that value only: another one was somebody else's, and is undone.
+    New metadata of a value that it did not set goes with that value only: another one was somebody
+    else's, and is undone.
     """
     read = stargate.objects.read
     before, after, current = [open_ledger(tip.ledger.commit.tree, read) for tip in tips]
@@ -177,7 +225,9 @@ def _changes(stargate: Stargate, audited: Iterable[tuple[bytes, Oid | None]], ti
 
 def _author(stargate: Stargate, base: Tip, plan: Plan, writer: PackWriter, text: str) -> Tip:
     stamp = gateway_stamp(stargate, text)
-    transaction = compose(base, plan, stamp, stargate.signer.sign, stargate.objects.read, writer.add)
+    transaction = compose(
+        base, plan, stamp, stargate.signer.sign, stargate.objects.read, writer.add
+    )
     delivery = deliver(stargate, transaction, writer, stargate.watchlog_tip(base), audited=False)
     commit(stargate, delivery)
     stargate.learn_transaction(stamp.txn)

@@ -1,7 +1,8 @@
 """The durable step: a judged push becomes the state of the repository, as a whole or not at all.
 
-The order is: intent on disk, pack and watchlog entries in place, then one rename of `packed-refs`, which is the commit point for every ref.
-A crash before it leaves an intent whose files `recover` removes; a crash behind it leaves an intent that is only cleared.
+The order is: intent on disk, pack and watchlog entries in place, then one rename of `packed-refs`,
+which is the commit point for every ref. A crash before it leaves an intent whose files `recover`
+removes; a crash behind it leaves an intent that is only cleared.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class OutcomeUnknownError(GitKvError):
 
 
 class Delivery(NamedTuple):
-    """What a push brings: its quarantined pack, the gateway's own commits (watchlog entries), and the refs that move."""
+    """What a push brings: its quarantined pack, the gateway's own commits (watchlog entries), and
+    the refs that move.
+    """
 
     quarantine: Quarantine
     pack: QuarantinedPack
@@ -41,8 +44,9 @@ class Delivery(NamedTuple):
 def commit(stargate: Stargate, delivery: Delivery) -> None:
     """Makes the delivery the repository's state, durably; to be called with `stargate.moving` held.
 
-    Raises ConflictError, with nothing changed, when a ref is not where the delivery says; OSError, with nothing changed, when the disk
-    fails before the commit point, OutcomeUnknownError when it fails behind it.
+    Raises ConflictError, with nothing changed, when a ref is not where the delivery says; OSError,
+    with nothing changed, when the disk fails before the commit point, OutcomeUnknownError when it
+    fails behind it.
     """
     path, intent = _intent_path(stargate), _intent_of(stargate, delivery)
     try:
@@ -54,13 +58,19 @@ def commit(stargate: Stargate, delivery: Delivery) -> None:
             write_loose(stargate.git_dir, COMMIT, body)
         stargate.step("entries-written")
         stargate.refs.move(delivery.updates)
-    except ConflictError:  # another push was first: the refs stand at its values, neither our old nor our new ones
+    except (
+        ConflictError
+    ):  # another push was first: the refs stand at its values, neither our old nor our new ones
         _undo(stargate, intent)
         _clear(path)
         raise
     except Exception as error:
-        if recover_intent(stargate) == "forward":  # the refs moved, but the disk would not confirm it
-            raise OutcomeUnknownError(f"the refs moved, but are perhaps not durable: {error}") from error
+        if (
+            recover_intent(stargate) == "forward"
+        ):  # the refs moved, but the disk would not confirm it
+            raise OutcomeUnknownError(
+                f"the refs moved, but are perhaps not durable: {error}"
+            ) from error
         raise
     stargate.step("refs-moved")
     _clear(path)
@@ -69,7 +79,9 @@ def commit(stargate: Stargate, delivery: Delivery) -> None:
 
 
 def recover_intent(stargate: Stargate) -> str:
-    """Ends what a killed gateway had begun: "" nothing to do, "forward" its refs had moved, "back" its files are removed."""
+    """Ends what a killed gateway had begun: "" nothing to do, "forward" its refs had moved, "back"
+    its files are removed.
+    """
     path = _intent_path(stargate)
     with suppress(FileNotFoundError):
         os.unlink(path + ".draft")
@@ -77,8 +89,11 @@ def recover_intent(stargate: Stargate) -> str:
     if intent is None:
         _clear(path)
         return ""
-    # Only refs that still stand at the old values prove that nothing came of it; a stale intent may come back after a power cut.
-    unmoved = all((stargate.refs.read(update.ref) or ZERO_OID) == update.old for update in intent.updates)
+    # Only refs that still stand at the old values prove that nothing came of it; a stale intent may
+    # come back after a power cut.
+    unmoved = all(
+        (stargate.refs.read(update.ref) or ZERO_OID) == update.old for update in intent.updates
+    )
     if unmoved:
         _undo(stargate, intent)
     _clear(path)
@@ -121,7 +136,10 @@ def _write_intent(path: str, intent: _Intent) -> None:
         {
             "packs": intent.packs,
             "commits": [oid.hex() for oid in intent.commits],
-            "updates": [[update.ref.decode(), update.old.hex(), update.new.hex()] for update in intent.updates],
+            "updates": [
+                [update.ref.decode(), update.old.hex(), update.new.hex()]
+                for update in intent.updates
+            ],
         }
     )
     with open(path + ".draft", "w", encoding="ascii") as file:
@@ -133,11 +151,16 @@ def _write_intent(path: str, intent: _Intent) -> None:
 
 
 def _read_intent(path: str) -> _Intent | None:
-    """The intent, or None when there is none or a failing disk tore it: then the refs alone are the truth, and they are whole."""
+    """The intent, or None when there is none or a failing disk tore it: then the refs alone are the
+    truth, and they are whole.
+    """
     try:
         with open(path, "rb") as file:
             said = json.loads(file.read())
-        updates = [RefUpdate(ref.encode(), bytes.fromhex(old), bytes.fromhex(new)) for ref, old, new in said["updates"]]
+        updates = [
+            RefUpdate(ref.encode(), bytes.fromhex(old), bytes.fromhex(new))
+            for ref, old, new in said["updates"]
+        ]
         packs = [name for name in said["packs"] if _PACK_NAME.fullmatch(name)]
         return _Intent(packs, [parse_oid(oid.encode()) for oid in said["commits"]], updates)
     except FileNotFoundError:

@@ -1,4 +1,5 @@
-"""Judging a transaction push: every ledger commit in it, oldest first, by the policy as it stood before the push.
+"""Judging a transaction push: every ledger commit in it, oldest first, by the policy as it stood
+before the push.
 
 Returns values only. The objects are read from quarantine; nothing here moves a ref or keeps a file.
 """
@@ -9,18 +10,28 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gitkv.admission.admit import Candidate, Situation, admit
+from gitkv.admission.deep_audit import audit_under
 from gitkv.errors import IntegrityError
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.git.audit_loader import AuditLoader
-from gitkv.ledger.admit import Candidate, Situation, admit
 from gitkv.ledger.compose import Tip, index_facts
-from gitkv.ledger.policy_audit import audit_under
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit, seek
 from gitkv.model.commit import index_commit
 from gitkv.model.oid import EMPTY_TREE, Oid
 from gitkv.model.policy import VERIFY_BEFORE_ACK, Principal
 from gitkv.model.refs import RefUpdate, index_ref, ledger_ref
-from gitkv.model.verdict import BROKEN, CONFLICT, INTEGRITY, POLICY, FormError, Reason, Verdict, reason, refuse
+from gitkv.model.verdict import (
+    BROKEN,
+    CONFLICT,
+    INTEGRITY,
+    POLICY,
+    FormError,
+    Reason,
+    Verdict,
+    reason,
+    refuse,
+)
 from gitkv.ports import ObjectStore
 from gitkv.wire.push_grammar import TransactionPush
 
@@ -28,7 +39,9 @@ COMMITS_MAX = 256  # ledger commits in one push
 
 
 class Pushed(NamedTuple):
-    """A transaction push with its objects: `objects` sees quarantine and repository, `sent` is what the pack holds, ascending."""
+    """A transaction push with its objects: `objects` sees quarantine and repository, `sent` is what
+    the pack holds, ascending.
+    """
 
     push: TransactionPush
     objects: ObjectStore
@@ -36,7 +49,9 @@ class Pushed(NamedTuple):
 
 
 class JudgedPush(NamedTuple):
-    """The outcome. When the verdict accepts, `tips` are the new states in order and `principals` who signed each."""
+    """The outcome. When the verdict accepts, `tips` are the new states in order and `principals`
+    who signed each.
+    """
 
     verdict: Verdict
     tips: tuple[Tip, ...] = ()
@@ -49,8 +64,22 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
     tip = stargate.tip(push.ns)
     rules = judged_by.policy.namespace(push.ns)
     if tip is None or rules is None:
-        hint = "ask the operator which namespaces there are; to name one in the policy alone does not create it"
-        return _refused([reason(POLICY, "namespace.unknown", push.ledger_move.ref, "a namespace of this Stargate", push.ns, hint)])
+        hint = (
+            "ask the operator which namespaces there are; to name one in the policy alone does not "
+            "create it"
+        )
+        return _refused(
+            [
+                reason(
+                    POLICY,
+                    "namespace.unknown",
+                    push.ledger_move.ref,
+                    "a namespace of this Stargate",
+                    push.ns,
+                    hint,
+                )
+            ]
+        )
     stale = _judge_old_values(push, tip)
     if stale:
         return _refused(stale)
@@ -67,7 +96,9 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
         if not verdict.accepted:
             return JudgedPush(verdict)
         stargate.step("audited")
-    return JudgedPush(Verdict(), tuple(step.tip for step in steps), tuple(step.signer for step in steps))
+    return JudgedPush(
+        Verdict(), tuple(step.tip for step in steps), tuple(step.signer for step in steps)
+    )
 
 
 class _Admitted(NamedTuple):
@@ -82,7 +113,10 @@ class _Admitted(NamedTuple):
 def _judge_old_values(push: TransactionPush, tip: Tip) -> list[Reason]:
     """The refs must stand where the client says they do, or it has not seen the newest state."""
     hint = "fetch, rebuild the transaction on the new tip, and push again"
-    places: tuple[tuple[RefUpdate, Oid], ...] = ((push.ledger_move, tip.ledger.oid), (push.index_move, tip.index_oid))
+    places: tuple[tuple[RefUpdate, Oid], ...] = (
+        (push.ledger_move, tip.ledger.oid),
+        (push.index_move, tip.index_oid),
+    )
     return [
         reason(CONFLICT, "base.stale", update.ref, actual.hex(), bytes(update.old).hex(), hint)
         for update, actual in places
@@ -91,7 +125,9 @@ def _judge_old_values(push: TransactionPush, tip: Tip) -> list[Reason]:
 
 
 def read_chain(new: bytes, tip: Tip, pushed: Pushed) -> list[LedgerCommit]:
-    """The pushed ledger commits, oldest first. Raises FormError when they are malformed, too many, or do not follow the tip in one line."""
+    """The pushed ledger commits, oldest first. Raises FormError when they are malformed, too many,
+    or do not follow the tip in one line.
+    """
     chain: list[LedgerCommit] = []
     oid = Oid(new)
     ref = ledger_ref(tip.ns)
@@ -99,10 +135,24 @@ def read_chain(new: bytes, tip: Tip, pushed: Pushed) -> list[LedgerCommit]:
         if not _is_among(oid, pushed.sent):
             _require_present(oid, pushed.objects, ref)
             raise FormError(
-                reason(POLICY, "push.not-fast-forward", ref, f"commits that follow {tip.ledger.oid.hex()}", f"a line through {oid.hex()}")
+                reason(
+                    POLICY,
+                    "push.not-fast-forward",
+                    ref,
+                    f"commits that follow {tip.ledger.oid.hex()}",
+                    f"a line through {oid.hex()}",
+                )
             )
         if len(chain) == COMMITS_MAX:
-            raise FormError(reason(POLICY, "push.commits", ref, f"at most {COMMITS_MAX} commits in one push", "more"))
+            raise FormError(
+                reason(
+                    POLICY,
+                    "push.commits",
+                    ref,
+                    f"at most {COMMITS_MAX} commits in one push",
+                    "more",
+                )
+            )
         chain.append(_read_commit(oid, pushed.objects, ref))
         parent = _only_parent(chain[-1], ref)
         if parent is None:
@@ -112,15 +162,23 @@ def read_chain(new: bytes, tip: Tip, pushed: Pushed) -> list[LedgerCommit]:
 
 
 def _is_among(oid: Oid, ascending: Sequence[Oid]) -> bool:
-    """Whether it is in the list; a set of all the objects sent would cost more than the whole admission."""
+    """Whether it is in the list; a set of all the objects sent would cost more than the whole
+    admission.
+    """
     at = bisect_left(ascending, oid)
     return at < len(ascending) and ascending[at] == oid
 
 
 def _require_present(oid: Oid, objects: ObjectStore, where: bytes) -> None:
-    """A ref must never point to what nobody has; git checks only what the pack's own objects link to."""
+    """A ref must never point to what nobody has; git checks only what the pack's own objects link
+    to.
+    """
     if not objects.has(oid):
-        raise FormError(reason(BROKEN, "pack.incomplete", where, f"a pack that holds {oid.hex()}", "one without it"))
+        raise FormError(
+            reason(
+                BROKEN, "pack.incomplete", where, f"a pack that holds {oid.hex()}", "one without it"
+            )
+        )
 
 
 def _read_commit(oid: Oid, objects: ObjectStore, ref: bytes) -> LedgerCommit:
@@ -135,19 +193,44 @@ def _only_parent(ledger: LedgerCommit, ref: bytes) -> Oid | None:
     parents = ledger.commit.parents
     if len(parents) > 1:
         raise FormError(
-            reason(POLICY, "commit.parents", ref, "exactly one parent", f"a merge of {len(parents)}", "rebuild the change on the tip")
+            reason(
+                POLICY,
+                "commit.parents",
+                ref,
+                "exactly one parent",
+                f"a merge of {len(parents)}",
+                "rebuild the change on the tip",
+            )
         )
     return parents[0] if parents else None
 
 
 def _judge_root(root: Oid, tip: Tip, chain: list[LedgerCommit], objects: ObjectStore) -> Reason:
-    """Why a line that ends in a first commit cannot follow the tip: it is our own from the start, an orphan, or another ledger's."""
+    """Why a line that ends in a first commit cannot follow the tip: it is our own from the start,
+    an orphan, or another ledger's.
+    """
     ref, expected = ledger_ref(tip.ns), f"commits that follow {tip.ledger.oid.hex()}"
     if seek(tip.ledger, 0, objects.read).oid == root:
-        return reason(POLICY, "push.not-fast-forward", ref, expected, "a line that leaves it out", "fetch, and rebuild on the new tip")
+        return reason(
+            POLICY,
+            "push.not-fast-forward",
+            ref,
+            expected,
+            "a line that leaves it out",
+            "fetch, and rebuild on the new tip",
+        )
     if len(chain) == 1:
-        return reason(POLICY, "commit.parents", ref, "exactly one parent", f"none in {root.hex()}", "rebuild the change on the tip")
-    return reason(INTEGRITY, "history.foreign", ref, expected, f"another ledger, begun by {root.hex()}")
+        return reason(
+            POLICY,
+            "commit.parents",
+            ref,
+            "exactly one parent",
+            f"none in {root.hex()}",
+            "rebuild the change on the tip",
+        )
+    return reason(
+        INTEGRITY, "history.foreign", ref, expected, f"another ledger, begun by {root.hex()}"
+    )
 
 
 def _judge_chain(
@@ -158,43 +241,61 @@ def _judge_chain(
     for ledger in chain:
         derived, _ = index_commit(index_facts(ledger, tip.index_oid))
         index_oid = Oid(pushed.push.index_move.new) if ledger is chain[-1] else derived
-        signature = stargate.verifier.verify(ledger.commit.payload, ledger.commit.armour, judged_by.keys, stargate.clock.now_s())
+        signature = stargate.verifier.verify(
+            ledger.commit.payload, ledger.commit.armour, judged_by.keys, stargate.clock.now_s()
+        )
 
         def txn_known(txn: str) -> bool:
             return txn in in_push or stargate.knows_transaction(txn)
 
-        situation = Situation(pushed.push.ns, tip, judged_by.policy, stargate.clock.now_s(), txn_known)
+        situation = Situation(
+            pushed.push.ns, tip, judged_by.policy, stargate.clock.now_s(), txn_known
+        )
         admission = admit(Candidate(ledger, index_oid, signature), situation, pushed.objects.read)
         if admission.reasons:
             return refuse(admission.reasons)
         principal = admission.principal
         if principal is not None and stargate.is_suspended(principal.name, judged_by.commit):
-            hint = "an admin looks at what happened and commits a policy change; that lifts the suspension"
-            return refuse([reason(POLICY, "writer.suspended", ledger_ref(tip.ns), "a writer in good standing", principal.name, hint)])
+            hint = (
+                "an admin looks at what happened and commits a policy change; that lifts the "
+                "suspension"
+            )
+            where, expected = ledger_ref(tip.ns), "a writer in good standing"
+            return refuse(
+                [reason(POLICY, "writer.suspended", where, expected, principal.name, hint)]
+            )
         if not pushed.objects.has(derived):
-            return refuse([reason(BROKEN, "pack.incomplete", index_ref(tip.ns), f"a pack that holds {derived.hex()}", "one without it")])
+            where, expected = index_ref(tip.ns), f"a pack that holds {derived.hex()}"
+            return refuse([reason(BROKEN, "pack.incomplete", where, expected, "one without it")])
         tip = Tip(ledger, derived)
         in_push.add(ledger.attestation.txn)
         steps.append(_Admitted(tip, principal))
     return steps
 
 
-def _audit_chain(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolicy, way: tuple[Tip, list[_Admitted]]) -> Verdict:
+def _audit_chain(
+    stargate: Stargate, pushed: Pushed, judged_by: JudgedPolicy, way: tuple[Tip, list[_Admitted]]
+) -> Verdict:
     tip, steps = way
     expected: set[Oid] = {EMPTY_TREE}
     for step in steps:
-        audit = audit_under(judged_by.policy, (tip, step.tip), step.principal, AuditLoader(pushed.objects))
+        audit = audit_under(
+            judged_by.policy, (tip, step.tip), step.principal, AuditLoader(pushed.objects)
+        )
         if audit.reasons:
             return refuse(audit.reasons)
         expected |= audit.objects
         expected |= {step.tip.ledger.oid, step.tip.index_oid}
         tip = step.tip
-    return _judge_strays(stargate, [oid for oid in pushed.sent if oid not in expected], ledger_ref(tip.ns))
+    return _judge_strays(
+        stargate, [oid for oid in pushed.sent if oid not in expected], ledger_ref(tip.ns)
+    )
 
 
 def _judge_strays(stargate: Stargate, unexpected: list[Oid], where: bytes) -> Verdict:
-    """Nothing new may come along that the transaction does not reach. Stock git may resend what the repository has: its reachability
-    walk is sparse."""
+    """Nothing new may come along that the transaction does not reach. Stock git may resend what the
+    repository has: its reachability walk is sparse.
+    """
     kinds = stargate.objects.kinds(unexpected)
     strays = [oid for oid, kind in zip(unexpected, kinds, strict=True) if kind is None]
     if not strays:

@@ -1,7 +1,8 @@
-"""Keeps the object store quick: every accepted transaction adds a pack, and git slows down with their number.
+"""Keeps the object store quick: every accepted transaction adds a pack, and git slows down with
+their number.
 
-Geometric repacking rolls up the small packs only: its cost is spread over the transactions that made them, and reading and writing
-go on.
+Geometric repacking rolls up the small packs only: its cost is spread over the transactions that
+made them, and reading and writing go on.
 """
 
 from __future__ import annotations
@@ -18,10 +19,16 @@ CHECK_EVERY_S = 5.0
 
 def maintain_once(stargate: Stargate) -> bool:
     """Repacks when there are too many packs; whether it did. Raises ToolError."""
-    packs = [name for name in os.listdir(os.path.join(stargate.git_dir, "objects", "pack")) if name.endswith(".idx")]
+    packs = [
+        name
+        for name in os.listdir(os.path.join(stargate.git_dir, "objects", "pack"))
+        if name.endswith(".idx")
+    ]
     if len(packs) <= PACKS_MAX:
         return False
-    stargate.git.run("repack", "--quiet", "--geometric=2", "-d", "--no-write-bitmap-index", "--threads=1")
+    stargate.git.run(
+        "repack", "--quiet", "--geometric=2", "-d", "--no-write-bitmap-index", "--threads=1"
+    )
     stargate.report("maintained", {"packs_before": len(packs)})
     return True
 

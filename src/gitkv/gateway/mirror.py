@@ -1,7 +1,8 @@
 """The mirror worker: brings the mirror to the audited state, never by force.
 
-Level-triggered: the work is the difference between our refs and what the mirror has confirmed, so a lost queue, a crash or days of outage
-lose nothing. Ledger, index, watchlog, policy and watermark travel in one atomic push. A mirror that is not behind us is an alarm.
+Level-triggered: the work is the difference between our refs and what the mirror has confirmed, so a
+lost queue, a crash or days of outage lose nothing. Ledger, index, watchlog, policy and watermark
+travel in one atomic push. A mirror that is not behind us is an alarm.
 """
 
 from __future__ import annotations
@@ -34,14 +35,18 @@ PUSH_TIMEOUT_S = 600.0
 
 
 class MirrorOutcome(NamedTuple):
-    """`state`: "current" nothing to do, "pushed", "diverged" (alarm), "failed" (try later); `detail` for the log."""
+    """`state`: "current" nothing to do, "pushed", "diverged" (alarm), "failed" (try later);
+    `detail` for the log.
+    """
 
     state: str
     detail: str = ""
 
 
 class Mirror:
-    """One mirror of a Stargate. `interval_s`: the least time between two pushes, what comes meanwhile travels together."""
+    """One mirror of a Stargate. `interval_s`: the least time between two pushes, what comes
+    meanwhile travels together.
+    """
 
     def __init__(self, stargate: Stargate, url: str, interval_s: float) -> None:
         self._stargate = stargate
@@ -51,10 +56,16 @@ class Mirror:
 
     def pending(self) -> dict[Ref, Oid]:
         """The refs the mirror has not confirmed, with the value it should have."""
-        return {ref: oid for ref, oid in published_refs(self._stargate).items() if self._confirmed.get(ref) != oid}
+        return {
+            ref: oid
+            for ref, oid in published_refs(self._stargate).items()
+            if self._confirmed.get(ref) != oid
+        }
 
     def push_once(self) -> MirrorOutcome:
-        """Brings the mirror up to date in one push. What fails on the way is an outcome, not an error: the worker lives on."""
+        """Brings the mirror up to date in one push. What fails on the way is an outcome, not an
+        error: the worker lives on.
+        """
         try:
             return self._push_once()
         except (GitKvError, FormError, OSError) as error:
@@ -66,7 +77,11 @@ class Mirror:
             return MirrorOutcome("current")
         moves = [transport.Push(oid, ref) for ref, oid in sorted(wanted.items())]
         statuses = transport.push(stargate.git, self._url, moves, timeout_s=PUSH_TIMEOUT_S)
-        bad = {ref: status for ref, status in statuses.items() if status.state not in (transport.OK, transport.UP_TO_DATE)}
+        bad = {
+            ref: status
+            for ref, status in statuses.items()
+            if status.state not in (transport.OK, transport.UP_TO_DATE)
+        }
         if bad:
             ref, status = min(bad.items(), key=lambda entry: entry[1].state != transport.REJECTED)
             state = "diverged" if status.state == transport.REJECTED else "failed"
@@ -83,7 +98,9 @@ class Mirror:
             outcome = self.push_once()
             failures = failures + 1 if outcome.state in ("failed", "diverged") else 0
             if outcome.state != "current":
-                self._stargate.report(f"mirror.{outcome.state}", {"detail": outcome.detail, "failures": failures})
+                self._stargate.report(
+                    f"mirror.{outcome.state}", {"detail": outcome.detail, "failures": failures}
+                )
             if failures:
                 is_stopping.wait(backoff_s(failures, random.random()))
             else:
@@ -106,7 +123,9 @@ class Mirror:
 
 
 def backoff_s(failures: int, jitter: float) -> float:
-    """Seconds to wait after so many failures in a row; `jitter` in [0, 1) spreads several gateways."""
+    """Seconds to wait after so many failures in a row; `jitter` in [0, 1) spreads several
+    gateways.
+    """
     limit: float = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures - 1, 16))
     return limit * (0.5 + jitter / 2)
 

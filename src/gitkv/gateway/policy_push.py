@@ -1,31 +1,56 @@
-"""Judging a push to the policy branch: admins only, one line of commits, never into a state that nobody could change (spec/policy 9)."""
+"""Judging a push to the policy branch: admins only, one line of commits, never into a state that
+nobody could change (spec/policy 9).
+"""
 
 from __future__ import annotations
 
 from gitkv.errors import IntegrityError
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
-from gitkv.ledger.policy_rules import judge_identity, judge_policy_change, judge_signature
-from gitkv.ledger.policy_text import parse_policy
-from gitkv.ledger.policy_tree import policy_text
 from gitkv.model.commit import CLOCK_SKEW_MAX_S, Commit, parse_commit
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import POLICY_REF, RefUpdate
-from gitkv.model.verdict import ACCEPTED, CONFLICT, POLICY, FormError, Reason, Verdict, reason, refuse
+from gitkv.model.verdict import (
+    ACCEPTED,
+    CONFLICT,
+    POLICY,
+    FormError,
+    Reason,
+    Verdict,
+    reason,
+    refuse,
+)
+from gitkv.policy.rules import judge_identity, judge_policy_change, judge_signature
+from gitkv.policy.text import parse_policy
+from gitkv.policy.tree import policy_text
 from gitkv.ports import ObjectStore
 
 COMMITS_MAX = 64
 PACK_BYTES_MAX = 8 << 20
 
 
-def judge_policy_push(stargate: Stargate, move: RefUpdate, objects: ObjectStore, judged_by: JudgedPolicy) -> Verdict:
-    """Every commit is judged by the policy as it stood before the push, so no change is used by the push that brings it.
+def judge_policy_push(
+    stargate: Stargate, move: RefUpdate, objects: ObjectStore, judged_by: JudgedPolicy
+) -> Verdict:
+    """Every commit is judged by the policy as it stood before the push, so no change is used by the
+    push that brings it.
 
-    Behind the first it is judged by the commit before it, too: who takes a right away has not got it any more, and whoever judges the
-    history later knows of commits, not of pushes.
+    Behind the first it is judged by the commit before it, too: who takes a right away has not got
+    it any more, and whoever judges the history later knows of commits, not of pushes.
     """
     if move.old != judged_by.commit:
         hint = "fetch, rebase, and push again"
-        return refuse([reason(CONFLICT, "base.stale", POLICY_REF, judged_by.commit.hex(), bytes(move.old).hex(), hint)])
+        return refuse(
+            [
+                reason(
+                    CONFLICT,
+                    "base.stale",
+                    POLICY_REF,
+                    judged_by.commit.hex(),
+                    bytes(move.old).hex(),
+                    hint,
+                )
+            ]
+        )
     before = judged_by
     try:
         for link in _read_chain(Oid(move.new), judged_by.commit, objects):
@@ -40,19 +65,36 @@ def judge_policy_push(stargate: Stargate, move: RefUpdate, objects: ObjectStore,
     return ACCEPTED
 
 
-def _judge_commit(stargate: Stargate, judged_by: JudgedPolicy, link: tuple[Oid, Commit, Commit], objects: ObjectStore) -> list[Reason]:
+def _judge_commit(
+    stargate: Stargate,
+    judged_by: JudgedPolicy,
+    link: tuple[Oid, Commit, Commit],
+    objects: ObjectStore,
+) -> list[Reason]:
     oid, commit, parent = link
     policy, now_s = judged_by.policy, stargate.clock.now_s()
     where = f"{POLICY_REF.decode()} commit {oid.hex()[:12]}"
     signature = stargate.verifier.verify(commit.payload, commit.armour, judged_by.keys, now_s)
-    principal, reasons = judge_signature(policy._replace(signatures_required=True), signature, where)
+    principal, reasons = judge_signature(
+        policy._replace(signatures_required=True), signature, where
+    )
     identity = commit.identity()
     reasons += judge_identity(policy, principal, identity.email)
     earliest, latest = parent.identity().seconds - CLOCK_SKEW_MAX_S, now_s + CLOCK_SKEW_MAX_S
     if not earliest <= identity.seconds <= latest:
-        reasons.append(reason(POLICY, "commit.time", where, f"between {earliest} and {latest} (seconds since 1970)", str(identity.seconds)))
+        reasons.append(
+            reason(
+                POLICY,
+                "commit.time",
+                where,
+                f"between {earliest} and {latest} (seconds since 1970)",
+                str(identity.seconds),
+            )
+        )
     if principal is not None:
-        reasons += judge_policy_change(policy, policy_text(oid, objects.read), principal.name, now_s)
+        reasons += judge_policy_change(
+            policy, policy_text(oid, objects.read), principal.name, now_s
+        )
     return reasons
 
 
@@ -63,11 +105,23 @@ def _read_chain(new: Oid, tip: Oid, objects: ObjectStore) -> list[tuple[Oid, Com
     while oid != tip:
         if len(commit.parents) != 1:
             raise FormError(
-                reason(POLICY, "commit.parents", POLICY_REF, "one line of commits that follows the tip", f"{len(commit.parents)} parents")
+                reason(
+                    POLICY,
+                    "commit.parents",
+                    POLICY_REF,
+                    "one line of commits that follows the tip",
+                    f"{len(commit.parents)} parents",
+                )
             )
         if len(chain) == COMMITS_MAX:
             raise FormError(
-                reason(POLICY, "push.not-fast-forward", POLICY_REF, f"at most {COMMITS_MAX} commits that follow {tip.hex()}", "others")
+                reason(
+                    POLICY,
+                    "push.not-fast-forward",
+                    POLICY_REF,
+                    f"at most {COMMITS_MAX} commits that follow {tip.hex()}",
+                    "others",
+                )
             )
         parent = _read(commit.parents[0], objects)
         chain.append((oid, commit, parent))
@@ -79,4 +133,6 @@ def _read(oid: Oid, objects: ObjectStore) -> Commit:
     try:
         return parse_commit(objects.read(oid, COMMIT))
     except IntegrityError as error:
-        raise FormError(reason(POLICY, "push.not-a-commit", POLICY_REF, "a commit", str(error))) from error
+        raise FormError(
+            reason(POLICY, "push.not-a-commit", POLICY_REF, "a commit", str(error))
+        ) from error

@@ -1,7 +1,8 @@
 """Receiving a push whose pack is in quarantine: load, decide, apply, report.
 
-The decision is made without a lock, on the tip of its time; moving the refs compares with that tip again, so of two racing pushes one wins
-and the other is told the new tip. What a refused push leaves is nothing.
+The decision is made without a lock, on the tip of its time; moving the refs compares with that tip
+again, so of two racing pushes one wins and the other is told the new tip. What a refused push
+leaves is nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from gitkv.model.refs import POLICY_REF, RefUpdate, audited_ref, index_ref, ledg
 from gitkv.model.verdict import ACCEPTED, CONFLICT, INTEGRITY, POLICY, Verdict, reason, refuse
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush
 
-READ_BYTES_MAX = 16 << 20  # nothing a judge reads whole comes near it; values are measured, not read
+READ_BYTES_MAX = (
+    16 << 20
+)  # nothing a judge reads whole comes near it; values are measured, not read
 
 
 class Receipt(NamedTuple):
@@ -35,27 +38,59 @@ class Receipt(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the pusher is told. `receipt` is None for refusals and policy changes; `signers` for the log."""
+    """What the pusher is told. `receipt` is None for refusals and policy changes; `signers` for the
+    log.
+    """
 
     verdict: Verdict
     receipt: Receipt | None = None
     signers: tuple[str, ...] = ()
 
 
-def receive(stargate: Stargate, push: TransactionPush | PolicyPush, quarantine: Quarantine, pack: QuarantinedPack) -> Answer:
-    """Judges the push and, when it is accepted, makes it durable. The quarantine is empty afterwards, whatever happens."""
+def receive(
+    stargate: Stargate,
+    push: TransactionPush | PolicyPush,
+    quarantine: Quarantine,
+    pack: QuarantinedPack,
+) -> Answer:
+    """Judges the push and, when it is accepted, makes it durable. The quarantine is empty
+    afterwards, whatever happens.
+    """
     try:
-        with GitObjectStore(stargate.git, quarantine_dir=quarantine.objects_dir, object_bytes_max=READ_BYTES_MAX) as objects:
+        with GitObjectStore(
+            stargate.git, quarantine_dir=quarantine.objects_dir, object_bytes_max=READ_BYTES_MAX
+        ) as objects:
             if isinstance(push, PolicyPush):
                 return _receive_policy(stargate, push.policy_move, objects, (quarantine, pack))
-            return _receive_transaction(stargate, Pushed(push, objects, pack.oids), (quarantine, pack))
-    except ObjectTooLargeError as error:  # the sender's doing: nothing that was accepted comes near it
-        return Answer(refuse([reason(POLICY, "object.size", "pack", f"trees and texts of at most {READ_BYTES_MAX} bytes", str(error))]))
+            return _receive_transaction(
+                stargate, Pushed(push, objects, pack.oids), (quarantine, pack)
+            )
+    except (
+        ObjectTooLargeError
+    ) as error:  # the sender's doing: nothing that was accepted comes near it
+        return Answer(
+            refuse(
+                [
+                    reason(
+                        POLICY,
+                        "object.size",
+                        "pack",
+                        f"trees and texts of at most {READ_BYTES_MAX} bytes",
+                        str(error),
+                    )
+                ]
+            )
+        )
     finally:
         quarantine.discard()
 
 
-def _receive_policy(stargate: Stargate, move: RefUpdate, objects: GitObjectStore, parcel: tuple[Quarantine, QuarantinedPack]) -> Answer:
+def _receive_policy(
+    stargate: Stargate,
+    move: RefUpdate,
+    objects: GitObjectStore,
+    parcel: tuple[Quarantine, QuarantinedPack],
+) -> Answer:
     judged_by = stargate.policy()
     verdict = judge_policy_push(stargate, move, objects, judged_by)
     if not verdict.accepted:
@@ -68,7 +103,9 @@ def _receive_policy(stargate: Stargate, move: RefUpdate, objects: GitObjectStore
     return Answer(ACCEPTED)
 
 
-def _receive_transaction(stargate: Stargate, pushed: Pushed, parcel: tuple[Quarantine, QuarantinedPack]) -> Answer:
+def _receive_transaction(
+    stargate: Stargate, pushed: Pushed, parcel: tuple[Quarantine, QuarantinedPack]
+) -> Answer:
     judged_by = stargate.policy()
     judged = judge_transaction(stargate, pushed, judged_by)
     if not judged.verdict.accepted:
@@ -76,10 +113,22 @@ def _receive_transaction(stargate: Stargate, pushed: Pushed, parcel: tuple[Quara
     with stargate.moving:
         if stargate.policy().commit != judged_by.commit:
             return Answer(_policy_moved(judged_by, stargate.policy()))
-        replayed = [tip for tip in judged.tips if stargate.knows_transaction(tip.ledger.attestation.txn)]
+        replayed = [
+            tip for tip in judged.tips if stargate.knows_transaction(tip.ledger.attestation.txn)
+        ]
         if replayed:
             return Answer(
-                refuse([reason(INTEGRITY, "transaction.replayed", ledger_ref(pushed.push.ns), "a new transaction id", "a used one")])
+                refuse(
+                    [
+                        reason(
+                            INTEGRITY,
+                            "transaction.replayed",
+                            ledger_ref(pushed.push.ns),
+                            "a new transaction id",
+                            "a used one",
+                        )
+                    ]
+                )
             )
         try:
             receipt = apply_tips(stargate, judged, judged_by, parcel)
@@ -88,17 +137,29 @@ def _receive_transaction(stargate: Stargate, pushed: Pushed, parcel: tuple[Quara
     return Answer(ACCEPTED, receipt, judged.principals)
 
 
-def apply_tips(stargate: Stargate, judged: JudgedPush, judged_by: JudgedPolicy, parcel: tuple[Quarantine, QuarantinedPack]) -> Receipt:
-    """Commits judged tips with a watchlog entry each; to be called with `stargate.moving` held. Raises ConflictError."""
+def apply_tips(
+    stargate: Stargate,
+    judged: JudgedPush,
+    judged_by: JudgedPolicy,
+    parcel: tuple[Quarantine, QuarantinedPack],
+) -> Receipt:
+    """Commits judged tips with a watchlog entry each; to be called with `stargate.moving` held.
+    Raises ConflictError.
+    """
     last = judged.tips[-1]
     ns, epoch = last.ns, last.ledger.attestation.epoch
-    first, actual = judged.tips[0].ledger.commit.parents[0], stargate.refs.read(ledger_ref(ns)) or ZERO_OID
+    first, actual = (
+        judged.tips[0].ledger.commit.parents[0],
+        stargate.refs.read(ledger_ref(ns)) or ZERO_OID,
+    )
     if actual != first:  # known before anything is written that would have to be undone
         raise ConflictError("another push was first", expected=first.hex(), actual=actual.hex())
     log_before = stargate.watchlog_tip(last)
     entries, log = [], log_before
     for tip in judged.tips:
-        log, body = write_entry(entry_of(tip, judged_by.commit), log, stargate.clock.now_s(), stargate.signer)
+        log, body = write_entry(
+            entry_of(tip, judged_by.commit), log, stargate.clock.now_s(), stargate.signer
+        )
         entries.append(body)
     updates = [
         RefUpdate(ledger_ref(ns), first, last.ledger.oid),
@@ -106,7 +167,9 @@ def apply_tips(stargate: Stargate, judged: JudgedPush, judged_by: JudgedPolicy, 
         RefUpdate(watchlog_ref(ns, epoch), log_before, hash_object(COMMIT, entries[-1])),
     ]
     moved = _audited_move(stargate, judged_by, last, log)
-    if not moved:  # the audit comes behind the answer, when the pack may have been rolled up with others
+    if (
+        not moved
+    ):  # the audit comes behind the answer, when the pack may have been rolled up with others
         keep_sent(stargate, log, parcel[1].oids)
     try:
         commit(stargate, Delivery(*parcel, entries, updates + moved))
@@ -122,7 +185,9 @@ def _index_before(stargate: Stargate, tip: Tip) -> Oid:
     return stargate.refs.read(index_ref(tip.ns)) or ZERO_OID
 
 
-def _audited_move(stargate: Stargate, judged_by: JudgedPolicy, tip: Tip, log: Oid) -> list[RefUpdate]:
+def _audited_move(
+    stargate: Stargate, judged_by: JudgedPolicy, tip: Tip, log: Oid
+) -> list[RefUpdate]:
     """Audited before the answer: the mark moves along. Otherwise the background audit moves it."""
     rules, ref = judged_by.policy.namespace(tip.ns), audited_ref(tip.ns)
     before = stargate.refs.read(ref)
@@ -133,8 +198,30 @@ def _audited_move(stargate: Stargate, judged_by: JudgedPolicy, tip: Tip, log: Oi
 
 
 def _lost_race(ref: bytes, error: ConflictError) -> Verdict:
-    return refuse([reason(CONFLICT, "base.stale", ref, error.actual, error.expected, "fetch, rebuild on the new tip, and push again")])
+    return refuse(
+        [
+            reason(
+                CONFLICT,
+                "base.stale",
+                ref,
+                error.actual,
+                error.expected,
+                "fetch, rebuild on the new tip, and push again",
+            )
+        ]
+    )
 
 
 def _policy_moved(judged_by: JudgedPolicy, now: JudgedPolicy) -> Verdict:
-    return refuse([reason(CONFLICT, "policy.moved", POLICY_REF, now.commit.hex(), judged_by.commit.hex(), "push again")])
+    return refuse(
+        [
+            reason(
+                CONFLICT,
+                "policy.moved",
+                POLICY_REF,
+                now.commit.hex(),
+                judged_by.commit.hex(),
+                "push again",
+            )
+        ]
+    )

@@ -1,4 +1,6 @@
-"""Start-up: what a killed gateway left is put right without a hand, and what cannot be is reported, never guessed."""
+"""Start-up: what a killed gateway left is put right without a hand, and what cannot be is reported,
+never guessed.
+"""
 
 from __future__ import annotations
 
@@ -26,27 +28,43 @@ def recover(stargate: Stargate) -> None:
     outcome = recover_intent(stargate)
     swept = sweep(stargate.git_dir) + _sweep_drafts(stargate.git_dir)
     if unlocked or outcome or swept:
-        stargate.report("recovered", {"locks": unlocked, "intent": outcome or "none", "swept": len(swept)})
+        stargate.report(
+            "recovered", {"locks": unlocked, "intent": outcome or "none", "swept": len(swept)}
+        )
     stargate.refs.check()
     _check_no_other_view(stargate)
     _check_namespaces(stargate)
-    sweep_sent(stargate, [entry.entry_oid for ns in stargate.namespaces() for entry in pending_entries(stargate, ns)])
+    sweep_sent(
+        stargate,
+        [
+            entry.entry_oid
+            for ns in stargate.namespaces()
+            for entry in pending_entries(stargate, ns)
+        ],
+    )
     stargate.policy()
     stargate.load_transaction_ids()
 
 
 def _check_no_other_view(stargate: Stargate) -> None:
-    """Nothing in the repository makes git show another history, or other objects, than those the refs name."""
+    """Nothing in the repository makes git show another history, or other objects, than those the
+    refs name.
+    """
     found = [path for path in _OTHER_VIEWS if os.path.lexists(os.path.join(stargate.git_dir, path))]
-    found += [ref.decode("ascii", "backslashreplace") for ref in stargate.refs.read_all(b"refs/replace/")]
+    found += [
+        ref.decode("ascii", "backslashreplace") for ref in stargate.refs.read_all(b"refs/replace/")
+    ]
     if found:
         raise IntegrityError(
-            f"the repository shows more than its own objects: {', '.join(found[:5])}", hint="find out who made it, then remove it"
+            f"the repository shows more than its own objects: {', '.join(found[:5])}",
+            hint="find out who made it, then remove it",
         )
 
 
 def _check_namespaces(stargate: Stargate) -> None:
-    """Ledger, index and watchlog of every namespace stand at the same transaction (they move as one)."""
+    """Ledger, index and watchlog of every namespace stand at the same transaction (they move as
+    one).
+    """
     for ns in stargate.namespaces():
         try:
             tip = stargate.tip(ns)
@@ -56,7 +74,10 @@ def _check_namespaces(stargate: Stargate) -> None:
         except FormError as error:
             raise IntegrityError(f"namespace {ns}: {error}") from error
         if (entry.ledger, entry.index_oid) != (tip.ledger.oid, tip.index_oid):
-            raise IntegrityError(f"namespace {ns}: the newest watchlog entry is not for the tip {tip.ledger.oid.hex()}")
+            raise IntegrityError(
+                f"namespace {ns}: the newest watchlog entry is not for the tip "
+                f"{tip.ledger.oid.hex()}"
+            )
         if stargate.refs.read(audited_ref(ns)) is None:
             raise IntegrityError(f"refs/kv-audited/{ns} is missing")
 

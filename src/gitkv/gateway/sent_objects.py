@@ -1,6 +1,8 @@
-"""What a push had in its pack, kept until the audit behind the answer has seen it: it must hold nothing that the transactions do not reach.
+"""What a push had in its pack, kept until the audit behind the answer has seen it: it must hold
+nothing that the transactions do not reach.
 
-One file of raw ids for each accepted push, named by its last watchlog entry; gone as soon as that entry is audited.
+One file of raw ids for each accepted push, named by its last watchlog entry; gone as soon as that
+entry is audited.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from gitkv.model.oid import OID_BYTES, OID_HEX, Oid, parse_oid
 
 
 def keep_sent(stargate: Stargate, entry: Oid, sent: Iterable[Oid]) -> None:
-    """To be called before the entry is committed: a restart between the two leaves a file that `sweep_sent` removes."""
+    """To be called before the entry is committed: a restart between the two leaves a file that
+    `sweep_sent` removes.
+    """
     folder = _folder(stargate)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, entry.hex())
@@ -41,10 +45,14 @@ def sweep_sent(stargate: Stargate, pending: Collection[Oid]) -> None:
                 os.unlink(os.path.join(_folder(stargate), name))
 
 
-def stray_objects(stargate: Stargate, entry: Oid, reached: Collection[Oid], before: Tip) -> list[Oid]:
-    """The objects of the push that ended with this entry which nothing reaches: neither its transactions nor the state before them.
+def stray_objects(
+    stargate: Stargate, entry: Oid, reached: Collection[Oid], before: Tip
+) -> list[Oid]:
+    """The objects of the push that ended with this entry which nothing reaches: neither its
+    transactions nor the state before them.
 
     Stock git may send again what the repository has; only then is the older history walked.
+
     """
     try:
         with open(os.path.join(_folder(stargate), entry.hex()), "rb") as file:
@@ -55,7 +63,9 @@ def stray_objects(stargate: Stargate, entry: Oid, reached: Collection[Oid], befo
     unexpected = [oid for oid in sent if oid not in reached]
     if not unexpected:
         return []
-    walked = stargate.git.run("rev-list", "--objects", before.ledger.oid.hex(), before.index_oid.hex()).stdout
+    walked = stargate.git.run(
+        "rev-list", "--objects", before.ledger.oid.hex(), before.index_oid.hex()
+    ).stdout
     known = {parse_oid(line[:OID_HEX]) for line in walked.split(b"\n") if line}
     return [oid for oid in unexpected if oid not in known]
 

@@ -1,4 +1,6 @@
-"""Creating a Stargate: bare repository, keys, policy, the first state of each namespace, and that state on the mirror."""
+"""Creating a Stargate: bare repository, keys, policy, the first state of each namespace, and that
+state on the mirror.
+"""
 
 from __future__ import annotations
 
@@ -15,29 +17,33 @@ from gitkv.git.process import Git
 from gitkv.git.repository import set_config
 from gitkv.ledger.compose import compose_first
 from gitkv.ledger.ordered_tree import Emit
-from gitkv.ledger.policy_template import format_policy
 from gitkv.model.commit import commit_payload, sign_payload
 from gitkv.model.oid import BLOB, COMMIT, TREE, ZERO_OID, Oid
 from gitkv.model.refs import FIRST_EPOCH, LEDGER, POLICY_REF, Namespace, RefUpdate
+from gitkv.policy.template import format_policy
 
 MIRROR_SETTING = "stargate.mirror"
 
 _README = """\
 # A git-kv store
 
-This repository is a key-value database, kept by git-kv. Reads come from here, writes go through Stargate.
+This repository is a key-value database, kept by git-kv. Reads come from here, writes go
+through Stargate.
 
     git clone {mirror} store && cd store
     git kv remote setup
     git kv list
     git kv get KEY
 
-Without git-kv: `git fetch origin 'refs/kv/*:refs/kv/*' && git ls-tree -r refs/kv/main`. Who may write what: `.kv/policy.yaml`.
+Without git-kv: `git fetch origin 'refs/kv/*:refs/kv/*' && git ls-tree -r refs/kv/main`.
+Who may write what: `.kv/policy.yaml`.
 """
 
 
 class Order(NamedTuple):
-    """What to create. `admin` and `writers` are (name, OpenSSH public key line); `mirror` and `push_url` are URLs."""
+    """What to create. `admin` and `writers` are (name, OpenSSH public key line); `mirror` and
+    `push_url` are URLs.
+    """
 
     git_dir: str
     mirror: str
@@ -55,18 +61,33 @@ class Keys(NamedTuple):
 
 
 def check_mirror(url: str, env: Mapping[str, str]) -> None:
-    """Raises PolicyError when the mirror already holds a store, UnavailableError when it cannot be read."""
+    """Raises PolicyError when the mirror already holds a store, UnavailableError when it cannot be
+    read.
+    """
     refs = transport.ls_remote(Git(env=env), url)
     taken = sorted(ref.decode() for ref in refs if ref.startswith(LEDGER) or ref == POLICY_REF)
     if taken:
-        raise PolicyError(f"the mirror is not empty: it has {', '.join(taken[:5])}", hint="give an empty repository as the mirror")
+        raise PolicyError(
+            f"the mirror is not empty: it has {', '.join(taken[:5])}",
+            hint="give an empty repository as the mirror",
+        )
 
 
 def create_repository(order: Order, keys: Keys, env: Mapping[str, str]) -> Git:
-    """The bare repository with its settings and key files, still without refs. Raises UsageError when the directory is in use."""
+    """The bare repository with its settings and key files, still without refs. Raises UsageError
+    when the directory is in use.
+    """
     if os.path.isdir(order.git_dir) and os.listdir(order.git_dir):
         raise UsageError(f"{order.git_dir} is not empty: expected a new or an empty directory")
-    Git(env=env).run("init", "--quiet", "--bare", "--object-format=sha1", "--initial-branch=main", "--end-of-options", order.git_dir)
+    Git(env=env).run(
+        "init",
+        "--quiet",
+        "--bare",
+        "--object-format=sha1",
+        "--initial-branch=main",
+        "--end-of-options",
+        order.git_dir,
+    )
     git = Git(order.git_dir, env=env)
     for key, value in (
         ("core.fsync", "all"),
@@ -86,13 +107,20 @@ def create_repository(order: Order, keys: Keys, env: Mapping[str, str]) -> Git:
 
 
 def write_first_state(stargate: Stargate, order: Order, gateway_public: bytes) -> None:
-    """The policy commit, and the empty first transaction of every namespace with its watchlog entry."""
+    """The policy commit, and the empty first transaction of every namespace with its watchlog
+    entry.
+    """
     gateway_line = gateway_public.decode().strip()
-    policy = format_policy(order.push_url, order.admin, order.writers, gateway_line, list(order.namespaces))
+    policy = format_policy(
+        order.push_url, order.admin, order.writers, gateway_line, list(order.namespaces)
+    )
     writer = spool(stargate)
     oid = _policy_commit(stargate, policy, _README.format(mirror=order.mirror).encode(), writer.add)
     with stargate.moving:
-        commit(stargate, Delivery(*quarantined(stargate, writer), (), [RefUpdate(POLICY_REF, ZERO_OID, oid)]))
+        commit(
+            stargate,
+            Delivery(*quarantined(stargate, writer), (), [RefUpdate(POLICY_REF, ZERO_OID, oid)]),
+        )
         for ns in order.namespaces:
             add_namespace(stargate, ns)
 

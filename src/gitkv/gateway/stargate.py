@@ -1,6 +1,8 @@
-"""One Stargate repository as its use cases see it: adapters, current policy, tips, known transactions.
+"""One Stargate repository as its use cases see it: adapters, current policy, tips, known
+transactions.
 
-Holds what several use cases share and nothing they decide. One lock guards every move of refs; reading needs none.
+Holds what several use cases share and nothing they decide. One lock guards every move of refs;
+reading needs none.
 """
 
 from __future__ import annotations
@@ -16,12 +18,21 @@ from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ref_store import PackedRefStore
 from gitkv.ledger.compose import Tip, read_tip
-from gitkv.ledger.policy_text import parse_policy
-from gitkv.ledger.policy_tree import policy_text
 from gitkv.model.identity import PublicKey
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.policy import Policy
-from gitkv.model.refs import LEDGER, POLICY_REF, WATCHLOG, Namespace, index_ref, ledger_ref, parse_namespace, watchlog_ref
+from gitkv.model.refs import (
+    LEDGER,
+    POLICY_REF,
+    WATCHLOG,
+    Namespace,
+    index_ref,
+    ledger_ref,
+    parse_namespace,
+    watchlog_ref,
+)
+from gitkv.policy.text import parse_policy
+from gitkv.policy.tree import policy_text
 from gitkv.ports import Clock, Signer, Verifier
 
 Report = Callable[[str, Mapping[str, object]], None]  # (event, fields): to log and metrics
@@ -75,13 +86,17 @@ class Stargate:
             self._moved.notify_all()
 
     def wait_for_move(self, seen: int, timeout_s: float) -> int:
-        """Blocks until there were more moves than `seen`, or the time is over; returns how many there were."""
+        """Blocks until there were more moves than `seen`, or the time is over; returns how many
+        there were.
+        """
         with self._moved:
             self._moved.wait_for(lambda: self._moves > seen, timeout_s)
             return self._moves
 
     def policy(self) -> JudgedPolicy:
-        """The policy in force. Raises IntegrityError when there is none, PolicyTextError when it does not parse."""
+        """The policy in force. Raises IntegrityError when there is none, PolicyTextError when it
+        does not parse.
+        """
         commit = self.refs.read(POLICY_REF)
         if commit is None:
             raise IntegrityError("this Stargate has no policy: refs/heads/main is missing")
@@ -96,10 +111,14 @@ class Stargate:
 
     def namespaces(self) -> list[Namespace]:
         """Namespaces that have a ledger."""
-        return [parse_namespace(ref.removeprefix(LEDGER)) for ref in sorted(self.refs.read_all(LEDGER))]
+        return [
+            parse_namespace(ref.removeprefix(LEDGER)) for ref in sorted(self.refs.read_all(LEDGER))
+        ]
 
     def tip(self, ns: Namespace) -> Tip | None:
-        """Where a namespace stands, None when it has no ledger; ledger and index come from one state of the refs."""
+        """Where a namespace stands, None when it has no ledger; ledger and index come from one
+        state of the refs.
+        """
         refs = self.refs.read_all()
         ledger, index = refs.get(ledger_ref(ns)), refs.get(index_ref(ns))
         if ledger is None or index is None:
@@ -107,7 +126,9 @@ class Stargate:
         return read_tip(ledger, index, self.objects.read)
 
     def watchlog_tip(self, tip: Tip) -> Oid:
-        """The newest watchlog entry of the tip's epoch. Raises IntegrityError when there is none."""
+        """The newest watchlog entry of the tip's epoch. Raises IntegrityError when there is
+        none.
+        """
         ref = watchlog_ref(tip.ns, tip.ledger.attestation.epoch)
         oid = self.refs.read(ref)
         if oid is None:
@@ -128,7 +149,9 @@ class Stargate:
         return bytes.fromhex(txn.replace("-", "")) in self._txns
 
     def suspend(self, principal: str, policy: Oid) -> None:
-        """Refuses the principal's transactions until an admin moves the policy on from this commit; survives a restart."""
+        """Refuses the principal's transactions until an admin moves the policy on from this commit;
+        survives a restart.
+        """
         folder = os.path.join(self.git_dir, "kv", "suspended")
         os.makedirs(folder, exist_ok=True)
         draft = os.path.join(folder, f".{principal}.draft")

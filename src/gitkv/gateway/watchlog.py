@@ -1,4 +1,6 @@
-"""The watchlog: one gateway-signed entry for each accepted ledger commit, which is also its receipt (spec/attestation 6)."""
+"""The watchlog: one gateway-signed entry for each accepted ledger commit, which is also its receipt
+(spec/attestation 6).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ GATEWAY_NAME = "Stargate"
 GATEWAY_EMAIL = "stargate@git-kv.invalid"
 
 _MESSAGE = re.compile(
-    rb"accept [^\n]+\n\nKV-Version: 1\nKV-NS: ([^\n]+)\nKV-Epoch: ([^\n]+)\nKV-Seq: (0|[1-9][0-9]{0,14})\nKV-Txn: ([0-9a-f-]{36})\n"
+    rb"accept [^\n]+\n\nKV-Version: 1\nKV-NS: ([^\n]+)\nKV-Epoch: ([^\n]+)\nKV-Seq: "
+    rb"(0|[1-9][0-9]{0,14})\nKV-Txn: ([0-9a-f-]{36})\n"
     rb"KV-Ledger: ([0-9a-f]{40})\nKV-Index: ([0-9a-f]{40})\nKV-Policy: ([0-9a-f]{40})\n"
 )
 
@@ -39,15 +42,21 @@ def entry_of(tip: Tip, policy: Oid) -> Entry:
     return Entry(said.ns, said.epoch, said.seq, said.txn, tip.ledger.oid, tip.index_oid, policy)
 
 
-def write_entry(entry: Entry, previous: Oid | None, now_s: int, signer: Signer) -> tuple[Oid, bytes]:
+def write_entry(
+    entry: Entry, previous: Oid | None, now_s: int, signer: Signer
+) -> tuple[Oid, bytes]:
     """Id and bytes of the signed entry commit."""
     message = (
-        f"accept {entry.ns}@{entry.seq}\n\nKV-Version: 1\nKV-NS: {entry.ns}\nKV-Epoch: {entry.epoch}\n"
+        f"accept {entry.ns}@{entry.seq}\n\nKV-Version: 1\nKV-NS: {entry.ns}\nKV-Epoch: "
+        f"{entry.epoch}\n"
         f"KV-Seq: {entry.seq}\nKV-Txn: {entry.txn}\n"
-        f"KV-Ledger: {entry.ledger.hex()}\nKV-Index: {entry.index_oid.hex()}\nKV-Policy: {entry.policy.hex()}\n"
+        f"KV-Ledger: {entry.ledger.hex()}\nKV-Index: {entry.index_oid.hex()}\nKV-Policy: "
+        f"{entry.policy.hex()}\n"
     ).encode()
     identity = Identity(GATEWAY_NAME, GATEWAY_EMAIL, now_s)
-    payload = commit_payload(EMPTY_TREE, () if previous is None else (previous,), identity.line(), message)
+    payload = commit_payload(
+        EMPTY_TREE, () if previous is None else (previous,), identity.line(), message
+    )
     body = sign_payload(payload, signer.sign(payload))
     return hash_object(COMMIT, body), body
 
@@ -59,10 +68,19 @@ def parse_entry(body: bytes) -> Entry:
         raise FormError(reason(INTEGRITY, "watchlog.form", "watchlog", "an entry", body[-200:]))
     ns, epoch, seq, txn, ledger, index, policy = match.groups()
     return Entry(
-        parse_namespace(ns), parse_epoch(epoch), int(seq), txn.decode(), parse_oid(ledger), parse_oid(index), parse_oid(policy)
-    )  # fmt: skip
+        parse_namespace(ns),
+        parse_epoch(epoch),
+        int(seq),
+        txn.decode(),
+        parse_oid(ledger),
+        parse_oid(index),
+        parse_oid(policy),
+    )
 
 
 def transaction_ids(log: bytes) -> set[bytes]:
     """Transaction ids, as 16 raw bytes each, in the concatenated messages of watchlog entries."""
-    return {bytes.fromhex(txn.replace(b"-", b"").decode()) for txn in re.findall(rb"(?m)^KV-Txn: ([0-9a-f-]{36})$", log)}
+    return {
+        bytes.fromhex(txn.replace(b"-", b"").decode())
+        for txn in re.findall(rb"(?m)^KV-Txn: ([0-9a-f-]{36})$", log)
+    }

@@ -1,1 +1,3 @@
-"""The one package that runs git and ssh: objects, packs, quarantine, refs, transport. Rules live below, use cases above."""
+"""The one package that runs git and ssh: objects, packs, quarantine, refs, transport. Rules live
+below, use cases above.
+"""

@@ -1,4 +1,6 @@
-"""What the audit reads, from any object store: the same bodies, with a missing object told as LookupError, which the audit judges."""
+"""What the audit reads, from any object store: the same bodies, with a missing object told as
+LookupError, which the audit judges.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Leaving the tidying of a clone to git, as git's own commands do: every write adds objects, and nobody else may ever come by."""
+"""Leaving the tidying of a clone to git, as git's own commands do: every write adds objects, and
+nobody else may ever come by.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ WRITES_BETWEEN = 64
 
 
 def tidy_now_and_then(git: Git, seq: int) -> None:
-    """After every 64th transaction, lets `git gc --auto` decide by the user's settings; when there is much to do it goes on behind us."""
+    """After every 64th transaction, lets `git gc --auto` decide by the user's settings; when there
+    is much to do it goes on behind us.
+    """
     if seq % WRITES_BETWEEN:
         return
     child = git.popen("-c", "core.hooksPath=/dev/null", "gc", "--auto", "--quiet", settings=False)

@@ -1,7 +1,8 @@
 """Puts a pack of our own writing into the repository, while the caller goes on with something else.
 
-As git does with what it fetches, a small pack becomes loose objects and a large one is kept: a store of thousands of small transactions
-must not become a store of thousands of packs. Left to others: making the pack (`pack.py`), and moving the refs that make it matter.
+As git does with what it fetches, a small pack becomes loose objects and a large one is kept: a
+store of thousands of small transactions must not become a store of thousands of packs. Left to
+others: making the pack (`pack.py`), and moving the refs that make it matter.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ _DURABLE = ("-c", "core.fsync=all", "-c", "core.fsyncMethod=batch")
 
 
 class PackStoring:
-    """git at work on one pack. `finish` waits for it; leaving the context without it ends git and keeps nothing that matters."""
+    """git at work on one pack. `finish` waits for it; leaving the context without it ends git and
+    keeps nothing that matters.
+    """
 
     def __init__(self, git: Git, pack: Pack, *, durable: bool) -> None:
-        """Starts git and hands it the pack. `durable`: flushed to disk when `finish` returns. Raises ToolError when git is missing."""
+        """Starts git and hands it the pack. `durable`: flushed to disk when `finish` returns.
+        Raises ToolError when git is missing.
+        """
         unpack = pack.count <= UNPACK_OBJECTS_MAX
         self._command = "unpack-objects" if unpack else "index-pack"
         options = ("-q",) if unpack else ("--stdin",)
@@ -42,12 +47,20 @@ class PackStoring:
         """Waits until every object is there. Raises ToolError when git failed."""
         _, stderr = self._child.communicate()
         if self._child.returncode != 0:
-            raise ToolError(f"git {self._command} could not store the transaction's objects: {complaint(stderr) or 'it gave no reason'}")
+            raise ToolError(
+                f"git {self._command} could not store the transaction's objects: "
+                f"{complaint(stderr) or 'it gave no reason'}"
+            )
 
     def __enter__(self) -> PackStoring:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._child.returncode is None:
             end_process(self._child, grace_s=TIDY_S)
 

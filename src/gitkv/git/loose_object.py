@@ -1,4 +1,6 @@
-"""Writes single objects without a process: a pack for one small commit would cost more than the commit."""
+"""Writes single objects without a process: a pack for one small commit would cost more than the
+commit.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ _FOLDERS_MAX = 100
 
 
 def write_loose(git_dir: str, kind: bytes, body: bytes) -> Oid:
-    """Writes the object durably and returns its id; an object that is there already is left alone."""
+    """Writes the object durably and returns its id; an object that is there already is left
+    alone.
+    """
     oid = hash_object(kind, body)
     path = loose_path(git_dir, oid)
     if os.path.exists(path):

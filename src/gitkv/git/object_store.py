@@ -1,8 +1,9 @@
 """Reads objects through one long-lived `git cat-file --batch-command --buffer`.
 
-git holds every request back until `flush`, so a whole group of requests can be written before any answer is read: the two pipes cannot
-block each other, without threads. Left to others: proof that a body hashes to its id (git checks that when a pack arrives; the audit
-checks it again), and writing (`pack.py`).
+git holds every request back until `flush`, so a whole group of requests can be written before any
+answer is read: the two pipes cannot block each other, without threads. Left to others: proof that a
+body hashes to its id (git checks that when a pack arrives; the audit checks it again), and writing
+(`pack.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from gitkv.model.oid import TREE, Oid, parse_oid
 
 _GROUP_MAX = 4096  # requests answered in one go
 _GROUP_BYTES = 4 << 20  # of bodies held at a time
-_TREES_MAX = 4096  # kept, of at most _TREE_BYTES_MAX each: index and ledger nodes are read again and again
+_TREES_MAX = (
+    4096  # kept, of at most _TREE_BYTES_MAX each: index and ledger nodes are read again and again
+)
 _TREE_BYTES_MAX = 16 * 1024
 _INFO = re.compile(rb"([0-9a-f]{40}) (?:blob|tree|commit|tag) [0-9]+\n")
 _INFOS = re.compile(rb"[0-9a-f]{40} (?:missing|([a-z]+) ([0-9]+))\n")
@@ -44,12 +47,19 @@ class _Answer(NamedTuple):
 class GitObjectStore:
     """ObjectStore of one repository; safe to share between threads.
 
-    `quarantine_dir` (an objects directory) is searched before the repository's own objects. An object larger than `object_bytes_max` is
-    refused with ObjectTooLargeError before its body is read. Raises ToolError when git dies.
+    `quarantine_dir` (an objects directory) is searched before the repository's own objects. An
+    object larger than `object_bytes_max` is refused with ObjectTooLargeError before its body is
+    read. Raises ToolError when git dies.
     """
 
-    def __init__(self, git: Git, *, quarantine_dir: str = "", object_bytes_max: int = 1 << 30) -> None:
-        self._git = git.with_extra(quarantine_environment(git.git_dir, quarantine_dir)) if quarantine_dir else git
+    def __init__(
+        self, git: Git, *, quarantine_dir: str = "", object_bytes_max: int = 1 << 30
+    ) -> None:
+        self._git = (
+            git.with_extra(quarantine_environment(git.git_dir, quarantine_dir))
+            if quarantine_dir
+            else git
+        )
         self._object_bytes_max = object_bytes_max
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
@@ -72,7 +82,9 @@ class GitObjectStore:
         return body
 
     def read_many(self, oids: Iterable[Oid], kind: bytes) -> Iterator[bytes]:
-        """The bodies in the order asked, fetched in groups of some megabytes: sizes are asked first, for little inflates to much."""
+        """The bodies in the order asked, fetched in groups of some megabytes: sizes are asked
+        first, for little inflates to much.
+        """
         source = iter(oids)
         while asked := list(islice(source, _GROUP_MAX)):
             for group in _groups(asked, [int(size or 0) for _, size in self._ask_infos(asked)]):
@@ -80,7 +92,9 @@ class GitObjectStore:
                     yield _proved(answer, oid, kind)
 
     def sizes(self, oids: Iterable[Oid]) -> Iterator[int]:
-        """Body sizes in bytes in the order asked. Raises IntegrityError when an object is missing."""
+        """Body sizes in bytes in the order asked. Raises IntegrityError when an object is
+        missing.
+        """
         source = iter(oids)
         while group := list(islice(source, _GROUP_MAX)):
             for oid, (kind, size) in zip(group, self._ask_infos(group), strict=True):
@@ -100,9 +114,11 @@ class GitObjectStore:
         return self._ask_infos([oid])[0][0] != b""
 
     def resolve(self, names: Sequence[str]) -> list[Oid | None]:
-        """The objects that git's names mean (a full ref, `<ref>:<path>`, an abbreviated id); None for a missing or ambiguous one.
+        """The objects that git's names mean (a full ref, `<ref>:<path>`, an abbreviated id); None
+        for a missing or ambiguous one.
 
-        The child that reads objects answers this too, so reading a value needs no other process. Raises ValueError for LF or NUL in a name.
+        The child that reads objects answers this too, so reading a value needs no other process.
+        Raises ValueError for LF or NUL in a name.
         """
         if any("\n" in name or "\0" in name for name in names):
             raise ValueError("a name of an object has a line break or NUL in it")
@@ -122,7 +138,12 @@ class GitObjectStore:
     def __enter__(self) -> GitObjectStore:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _ask(self, oids: list[Oid]) -> list[_Answer]:
@@ -131,7 +152,9 @@ class GitObjectStore:
             return [self._answer(stdout, oid) for oid in oids]
 
     def _ask_infos(self, oids: list[Oid]) -> list[tuple[bytes, bytes]]:
-        """(kind, size) of each, both empty for a missing one. One pass of a pattern over all answers: an audit asks for every value."""
+        """(kind, size) of each, both empty for a missing one. One pass of a pattern over all
+        answers: an audit asks for every value.
+        """
         with self._asking(b"info", oids) as stdout:
             text, lines = bytearray(), 0
             while lines < len(oids):
@@ -153,7 +176,11 @@ class GitObjectStore:
             assert child.stdin is not None and isinstance(child.stdout, BufferedReader)
             try:
                 try:
-                    _write_all(child.stdin.fileno(), b"".join([b"%b %b\n" % (command, oid.hex().encode()) for oid in oids]) + b"flush\n")
+                    _write_all(
+                        child.stdin.fileno(),
+                        b"".join([b"%b %b\n" % (command, oid.hex().encode()) for oid in oids])
+                        + b"flush\n",
+                    )
                 except BrokenPipeError:
                     raise self._died(oids[0]) from None
                 yield child.stdout
@@ -165,7 +192,9 @@ class GitObjectStore:
         assert child.stdin is not None and child.stdout is not None
         lost = ToolError(f"git cat-file ended while {len(names)} names were looked up")
         try:
-            _write_all(child.stdin.fileno(), b"".join([b"info %b\n" % name for name in names]) + b"flush\n")
+            _write_all(
+                child.stdin.fileno(), b"".join([b"info %b\n" % name for name in names]) + b"flush\n"
+            )
         except BrokenPipeError:
             raise lost from None
         found: list[Oid | None] = []
@@ -187,7 +216,9 @@ class GitObjectStore:
             raise self._died(oid)
         size = int(fields[2])
         if size > self._object_bytes_max:
-            raise ObjectTooLargeError(f"object {oid.hex()} has {size} bytes, expected at most {self._object_bytes_max}")
+            raise ObjectTooLargeError(
+                f"object {oid.hex()} has {size} bytes, expected at most {self._object_bytes_max}"
+            )
         data = stdout.read(size)
         if len(data) != size or stdout.read(1) != b"\n":
             raise self._died(oid)
@@ -199,15 +230,27 @@ class GitObjectStore:
         if self._child is None:
             self._pid = os.getpid()
             self._stderr = scratch_file()
-            self._child = self._git.popen("-c", "core.bigFileThreshold=1m", "cat-file", "--batch-command", "--buffer", stderr=self._stderr)
+            self._child = self._git.popen(
+                "-c",
+                "core.bigFileThreshold=1m",
+                "cat-file",
+                "--batch-command",
+                "--buffer",
+                stderr=self._stderr,
+            )
         return self._child
 
     def _died(self, oid: Oid) -> ToolError | IntegrityError:
         assert self._stderr is not None
         said = complaint(scratch_text(self._stderr))
         if "corrupt" in said or "inflate" in said or "unable to" in said:
-            return IntegrityError(f"object {oid.hex()} or one read with it cannot be read: {said}", hint="run: git fsck")
-        return ToolError(f"git cat-file ended while object {oid.hex()} was read: {said or 'it gave no reason'}")
+            return IntegrityError(
+                f"object {oid.hex()} or one read with it cannot be read: {said}",
+                hint="run: git fsck",
+            )
+        return ToolError(
+            f"git cat-file ended while object {oid.hex()} was read: {said or 'it gave no reason'}"
+        )
 
     def _end(self) -> None:
         if self._child is not None:
@@ -218,9 +261,13 @@ class GitObjectStore:
 
 
 def quarantine_environment(git_dir: str, quarantine_dir: str) -> dict[str, str]:
-    """Variables that make git write to `quarantine_dir` and still find the repository's own objects."""
+    """Variables that make git write to `quarantine_dir` and still find the repository's own
+    objects.
+    """
     real = os.path.join(git_dir, "objects")
-    if real.startswith('"') or ":" in real:  # git's list is split at colons unless an entry is quoted as in C
+    if (
+        real.startswith('"') or ":" in real
+    ):  # git's list is split at colons unless an entry is quoted as in C
         real = '"' + real.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return {"GIT_OBJECT_DIRECTORY": quarantine_dir, "GIT_ALTERNATE_OBJECT_DIRECTORIES": real}
 
@@ -242,7 +289,9 @@ def _proved(answer: _Answer, oid: Oid, kind: bytes) -> bytes:
     if not answer.kind:
         raise _missing(oid)
     if answer.kind != kind:
-        raise IntegrityError(f"object {oid.hex()}: expected a {kind.decode()}, got a {answer.kind.decode()}")
+        raise IntegrityError(
+            f"object {oid.hex()}: expected a {kind.decode()}, got a {answer.kind.decode()}"
+        )
     return answer.body
 
 

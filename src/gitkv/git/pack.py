@@ -1,8 +1,9 @@
 """Writes packs without git, and reads what git says a pack holds.
 
-A pack of small objects is the fastest way to hand thousands of them to git: one stream, no process per object. Objects are stored whole,
-never as deltas. Left to others: indexing and checking the pack (`git index-pack`, see `quarantine.py`), later repacking (git).
-Source of the bytes: git's gitformat-pack(5); RFC 1950 and 1951 for the zlib streams.
+A pack of small objects is the fastest way to hand thousands of them to git: one stream, no process
+per object. Objects are stored whole, never as deltas. Left to others: indexing and checking the
+pack (`git index-pack`, see `quarantine.py`), later repacking (git). Source of the bytes: git's
+gitformat-pack(5); RFC 1950 and 1951 for the zlib streams.
 """
 
 from __future__ import annotations
@@ -44,17 +45,20 @@ def _block(size: int, final: bool) -> bytes:
     return bytes((final,)) + size.to_bytes(2, "little") + (size ^ 0xFFFF).to_bytes(2, "little")
 
 
-# What precedes each small body: in the hash, and in the pack (entry header, zlib header, header of the one stored block).
+# What precedes each small body: in the hash, and in the pack (entry header, zlib header, header of
+# the one stored block).
 _HASH_HEAD = {kind: [b"%b %d\x00" % (kind, size) for size in range(_SMALL)] for kind in _KINDS}
 _PACK_HEAD = {
-    kind: [_entry_header(number, size) + b"\x78\x01" + _block(size, True) for size in range(_SMALL)] for kind, number in _KINDS.items()
+    kind: [_entry_header(number, size) + b"\x78\x01" + _block(size, True) for size in range(_SMALL)]
+    for kind, number in _KINDS.items()
 }
 
 
 class PackWriter:
     """Collects objects, each once, in bounded memory; `finish` gives the pack.
 
-    Up to `spool_bytes_max` are held in memory, the rest in an unlinked file in `spool_dir`. Raises ValueError for an unknown kind.
+    Up to `spool_bytes_max` are held in memory, the rest in an unlinked file in `spool_dir`. Raises
+    ValueError for an unknown kind.
     """
 
     def __init__(self, spool_dir: str, *, spool_bytes_max: int = SPOOL_BYTES_MAX) -> None:
@@ -70,7 +74,8 @@ class PackWriter:
 
     def add(self, kind: bytes, body: bytes) -> Oid:
         """The object's id; the object is in the pack once, however often it is added."""
-        # The hot path of every transaction: two table look-ups instead of formatting, no calls but hash, checksum and append.
+        # The hot path of every transaction: two table look-ups instead of formatting, no calls but
+        # hash, checksum and append.
         size = len(body)
         if size >= _SMALL:
             return self._add_large(kind, body)
@@ -125,9 +130,13 @@ _sha1, _adler32 = hashlib.sha1, zlib.adler32
 
 
 class Pack:
-    """A finished pack of `count` objects; `trailer` is its SHA-1. Read with `chunks`, as often as needed."""
+    """A finished pack of `count` objects; `trailer` is its SHA-1. Read with `chunks`, as often as
+    needed.
+    """
 
-    def __init__(self, header: bytes, file: int, file_bytes: int, tail: bytes, oids: list[Oid]) -> None:
+    def __init__(
+        self, header: bytes, file: int, file_bytes: int, tail: bytes, oids: list[Oid]
+    ) -> None:
         self.oids = oids
         self.trailer = b""
         self._header = header
@@ -171,14 +180,18 @@ def pack_header(count: int) -> bytes:
 
 
 def parse_pack_header(header: bytes) -> int:
-    """The object count in a pack's first 12 bytes. Raises ValueError when they are not those of a version 2 pack."""
+    """The object count in a pack's first 12 bytes. Raises ValueError when they are not those of a
+    version 2 pack.
+    """
     if len(header) != 12 or header[:8] != b"PACK\x00\x00\x00\x02":
         raise ValueError(f"expected the header of a version 2 pack, got {header[:12]!r}")
     return int.from_bytes(header[8:], "big")
 
 
 def _deflated(body: bytes) -> bytes:
-    """A zlib stream of `body`: deflated where that helps, stored where a sample says that it will not."""
+    """A zlib stream of `body`: deflated where that helps, stored where a sample says that it will
+    not.
+    """
     if len(body) >= _SAMPLE_FROM:
         middle = (len(body) - _SAMPLE_BYTES) // 2
         sample = body[middle : middle + _SAMPLE_BYTES]
@@ -205,7 +218,9 @@ def _unlinked_file(directory: str) -> int:
 
 
 class PackIndex(NamedTuple):
-    """The objects of a pack, ascending, and where each starts in it, in bytes: columns, for a pair an object would cost more than git."""
+    """The objects of a pack, ascending, and where each starts in it, in bytes: columns, for a pair
+    an object would cost more than git.
+    """
 
     oids: list[Oid]
     offsets: Sequence[int]
@@ -216,7 +231,10 @@ def read_index(index: bytes) -> PackIndex:
     count = _index_count(index)
     names = 8 + 1024
     offsets, wide = names + 24 * count, names + 28 * count
-    oids = cast("list[Oid]", [index[at : at + OID_BYTES] for at in range(names, names + OID_BYTES * count, OID_BYTES)])
+    oids = cast(
+        "list[Oid]",
+        [index[at : at + OID_BYTES] for at in range(names, names + OID_BYTES * count, OID_BYTES)],
+    )
     if any(map(bytes.__ge__, oids, oids[1:])):
         raise IntegrityError("pack index: object ids are not in strictly rising order")
     places = unpack_from(f">{count}I", index, offsets)

@@ -1,6 +1,7 @@
 """The text of git's `packed-refs` file: strict in both directions, without I/O.
 
-Source: git's files backend; the header promises `peeled fully-peeled sorted`. Left to others: the file itself (`ref_store.py`).
+Source: git's files backend; the header promises `peeled fully-peeled sorted`. Left to others: the
+file itself (`ref_store.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ HEADER = b"# pack-refs with: peeled fully-peeled sorted \n"
 _HEADER = re.compile(rb"# pack-refs with:(?: [a-z-]+)* ?")
 _LINE = re.compile(rb"([0-9a-f]{40}) ([^\n]+)")
 _PEELED = re.compile(rb"\^[0-9a-f]{40}")
-# git-check-ref-format(1), rules 1 to 9: no component starts with a dot or ends with .lock; none of the forbidden bytes.
+# git-check-ref-format(1), rules 1 to 9: no component starts with a dot or ends with .lock; none of
+# the forbidden bytes.
 _REF = re.compile(rb"refs(?:/(?!\.)[^\x00-\x20\x7f~^:?*\[\\/]+(?<!\.lock))+(?<!\.)")
 
 
@@ -27,9 +29,14 @@ def is_ref(name: bytes) -> bool:
 
 
 def parse_packed_refs(text: bytes) -> dict[Ref, Oid]:
-    """Every ref of the file. Raises IntegrityError when it is empty, torn, unsorted, or has a line that git would not write."""
+    """Every ref of the file. Raises IntegrityError when it is empty, torn, unsorted, or has a line
+    that git would not write.
+    """
     if not text.endswith(b"\n"):
-        raise IntegrityError("packed-refs is empty or torn: expected a line break at its end", hint="restore it from a backup")
+        raise IntegrityError(
+            "packed-refs is empty or torn: expected a line break at its end",
+            hint="restore it from a backup",
+        )
     lines = text[:-1].split(b"\n")
     if _HEADER.fullmatch(lines[0]) is None:
         raise IntegrityError(f"packed-refs: expected its header in line 1, got {lines[0][:80]!r}")
@@ -40,14 +47,18 @@ def parse_packed_refs(text: bytes) -> dict[Ref, Oid]:
             continue
         found = _LINE.fullmatch(line)
         if found is None or not is_ref(found[2]) or found[2] <= last:
-            raise IntegrityError(f"packed-refs: line {number} is torn or out of order: {line[:80]!r}")
+            raise IntegrityError(
+                f"packed-refs: line {number} is torn or out of order: {line[:80]!r}"
+            )
         last = found[2]
         refs[Ref(last)] = Oid(bytes.fromhex(found[1].decode()))
     return refs
 
 
 def format_packed_refs(refs: Mapping[Ref, Oid]) -> bytes:
-    """The file for `refs`, which all name commits (nothing to peel). Raises ValueError for a name that git would not keep."""
+    """The file for `refs`, which all name commits (nothing to peel). Raises ValueError for a name
+    that git would not keep.
+    """
     for ref in refs:
         if not is_ref(ref):
             raise ValueError(f"not a ref name: {ref[:80]!r}")

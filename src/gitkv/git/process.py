@@ -1,6 +1,8 @@
-"""The only door to git: how its processes are started, with which environment and settings, and how their failures read.
+"""The only door to git: how its processes are started, with which environment and settings, and how
+their failures read.
 
-Left to others: what the commands mean. Nothing here goes through a shell, and nothing a surrounding git command exported reaches a child.
+Left to others: what the commands mean. Nothing here goes through a shell, and nothing a surrounding
+git command exported reaches a child.
 """
 
 from __future__ import annotations
@@ -19,14 +21,24 @@ from gitkv.model.verdict import printable
 
 GIT_VERSION_MIN = "2.39"
 
-# No hook or helper of a repository runs on our behalf, and no background repack starts behind a transaction.
-_SETTINGS = ("core.hooksPath=/dev/null", "protocol.ext.allow=never", "gc.auto=0", "maintenance.auto=false")
+# No hook or helper of a repository runs on our behalf, and no background repack starts behind a
+# transaction.
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "protocol.ext.allow=never",
+    "gc.auto=0",
+    "maintenance.auto=false",
+)
 _STDERR_BYTES_MAX = 64 * 1024
-TIDY_S = 5.0  # for an interrupted git to remove its lock files: what is killed leaves them, and they block whoever comes next
+# For an interrupted git to remove its lock files: what is killed leaves them, and they block
+# whoever comes next
+TIDY_S = 5.0
 
 
 class Completed(NamedTuple):
-    """A finished process: its whole output, and its exit code (negative: the signal that ended it)."""
+    """A finished process: its whole output, and its exit code (negative: the signal that ended
+    it).
+    """
 
     stdout: bytes
     stderr: bytes
@@ -36,11 +48,19 @@ class Completed(NamedTuple):
 class Git:
     """Runs git for one repository (`git_dir`) or in one directory (`cwd`).
 
-    `env` is the caller's environment; it is scrubbed here, then `extra` (such as GIT_OBJECT_DIRECTORY) is laid on top.
-    Arguments that a user or a peer chose go after `--end-of-options`.
+    `env` is the caller's environment; it is scrubbed here, then `extra` (such as
+    GIT_OBJECT_DIRECTORY) is laid on top. Arguments that a user or a peer chose go after
+    `--end-of-options`.
     """
 
-    def __init__(self, git_dir: str = "", *, env: Mapping[str, str], cwd: str = "", extra: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        git_dir: str = "",
+        *,
+        env: Mapping[str, str],
+        cwd: str = "",
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
         self.git_dir = git_dir
         self.cwd = cwd
         self.env = child_environment(env)
@@ -55,15 +75,22 @@ class Git:
         """The same door, with more variables in the children's environment."""
         return Git(self.git_dir, env=self.env, cwd=self.cwd, extra=self.extra | dict(extra))
 
-    def run(self, *args: str, stdin: bytes = b"", check: bool = True, timeout_s: float | None = None) -> Completed:
-        """Runs to the end. Raises ToolError when git is missing or (with `check`) fails, UnavailableError after `timeout_s`."""
-        # git leaves its ssh behind when it is ended: a group of their own ends both. Not on a terminal, where a person may have to type.
+    def run(
+        self, *args: str, stdin: bytes = b"", check: bool = True, timeout_s: float | None = None
+    ) -> Completed:
+        """Runs to the end. Raises ToolError when git is missing or (with `check`) fails,
+        UnavailableError after `timeout_s`.
+        """
+        # git leaves its ssh behind when it is ended: a group of their own ends both. Not on a
+        # terminal, where a person may have to type.
         own_group = timeout_s is not None and not os.isatty(0)
         process = self.popen(*args, own_group=own_group)
         try:
             stdout, stderr = process.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            raise UnavailableError(f"git {sub_command(args)} took longer than {timeout_s} s") from None
+            raise UnavailableError(
+                f"git {sub_command(args)} took longer than {timeout_s} s"
+            ) from None
         finally:
             if process.returncode is None:
                 end_process(process, grace_s=TIDY_S)
@@ -75,38 +102,70 @@ class Git:
         return done
 
     def popen(
-        self, *args: str, stderr: int | IO[bytes] = subprocess.PIPE, settings: bool = True, own_group: bool = False
+        self,
+        *args: str,
+        stderr: int | IO[bytes] = subprocess.PIPE,
+        settings: bool = True,
+        own_group: bool = False,
     ) -> subprocess.Popen[bytes]:
-        """Starts git with pipes on stdin and stdout; `settings` off leaves the repository's configuration as it is found."""
+        """Starts git with pipes on stdin and stdout; `settings` off leaves the repository's
+        configuration as it is found.
+        """
         command = [*self._prefix, *(self._settings if settings else ()), *args]
         return start(command, self.env, cwd=self.cwd, stderr=stderr, own_group=own_group)
 
 
 def start(
-    command: list[str], env: Mapping[str, str], *, cwd: str = "", stderr: int | IO[bytes] = subprocess.PIPE, own_group: bool = False
+    command: list[str],
+    env: Mapping[str, str],
+    *,
+    cwd: str = "",
+    stderr: int | IO[bytes] = subprocess.PIPE,
+    own_group: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Starts a process with pipes, if asked in a group of its own. Raises ToolError when the program or the directory is not there."""
+    """Starts a process with pipes, if asked in a group of its own. Raises ToolError when the
+    program or the directory is not there.
+    """
     pipe, group = subprocess.PIPE, 0 if own_group else None
     try:
-        return subprocess.Popen(command, env=env, cwd=cwd or None, stdin=pipe, stdout=pipe, stderr=stderr, process_group=group)
+        return subprocess.Popen(
+            command,
+            env=env,
+            cwd=cwd or None,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=stderr,
+            process_group=group,
+        )
     except OSError as error:
         raise _not_started(command[0], env, cwd, error) from error
 
 
 def _not_started(program: str, env: Mapping[str, str], cwd: str, error: OSError) -> ToolError:
-    """Why a process could not be started. A folder of PATH that may not be read hides whether the program is there at all."""
+    """Why a process could not be started. A folder of PATH that may not be read hides whether the
+    program is there at all.
+    """
     from shutil import which  # only on the way out
 
     if cwd and not os.path.isdir(cwd):
         return ToolError(f"{printable(cwd)} is not a directory")
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)) or which(program, path=env.get("PATH")) is None:
-        hint = f"install git {GIT_VERSION_MIN} or newer and put it on PATH" if program == "git" else "check the command and PATH"
+    if (
+        isinstance(error, (FileNotFoundError, NotADirectoryError))
+        or which(program, path=env.get("PATH")) is None
+    ):
+        hint = (
+            f"install git {GIT_VERSION_MIN} or newer and put it on PATH"
+            if program == "git"
+            else "check the command and PATH"
+        )
         return ToolError(f"the program {printable(program)} was not found", hint=hint)
     return ToolError(f"{printable(program)} could not be started: {error.strerror}")
 
 
 def end_process(process: subprocess.Popen[bytes], *, grace_s: float = 0) -> None:
-    """Ends and reaps a child and closes its pipes; harmless when it is gone already. `grace_s`: for tidying up before it is killed."""
+    """Ends and reaps a child and closes its pipes; harmless when it is gone already. `grace_s`: for
+    tidying up before it is killed.
+    """
     if grace_s and process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -129,7 +188,9 @@ def _end_group(leader: int) -> None:
 
 
 def scratch_file() -> IO[bytes]:
-    """An anonymous file for a long-lived child's stderr: unlike a pipe that nobody empties, it never blocks the child."""
+    """An anonymous file for a long-lived child's stderr: unlike a pipe that nobody empties, it
+    never blocks the child.
+    """
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("git-kv-stderr", os.MFD_CLOEXEC), "w+b", 0)
     import tempfile  # only where the kernel has no memfd: it imports slowly
@@ -160,11 +221,15 @@ def complaint(stderr: bytes, url: str = "") -> str:
 
 def busy(command: str, done: Completed) -> BusyError:
     """The error for a git command that found a ref locked or moving under its hands."""
-    hint = "another git may be at work: try again; if none is, it was killed and its .lock file stayed"
+    hint = (
+        "another git may be at work: try again; if none is, it was killed and its .lock file stayed"
+    )
     return BusyError(f"git {command}: {complaint(done.stderr)}", hint=hint)
 
 
 def failure(command: str, done: Completed, url: str = "") -> ToolError:
     """The error for a git command that failed."""
     how = f"ended by signal {-done.code}" if done.code < 0 else f"exit {done.code}"
-    return ToolError(f"git {command} failed ({how}): {complaint(done.stderr, url) or 'it gave no reason'}")
+    return ToolError(
+        f"git {command} failed ({how}): {complaint(done.stderr, url) or 'it gave no reason'}"
+    )

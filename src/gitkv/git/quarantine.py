@@ -1,9 +1,11 @@
-"""A place where a pack from outside is unpacked, checked and measured before one byte of it can be seen.
+"""A place where a pack from outside is unpacked, checked and measured before one byte of it can be
+seen.
 
-`git index-pack --strict` does the checking: it hashes every object (detecting collisions), proves that each object is well formed and that
-what it links to exists, and completes thin packs. Around it stand limits on size, objects, memory, processor time and patience, because
-half a megabyte can inflate to half a gigabyte.
-Left to others: whether the objects are wanted (`ledger/`), and the record of intent around `adopt` (`gateway/`).
+`git index-pack --strict` does the checking: it hashes every object (detecting collisions), proves
+that each object is well formed and that what it links to exists, and completes thin packs. Around
+it stand limits on size, objects, memory, processor time and patience, because half a megabyte can
+inflate to half a gigabyte. Left to others: whether the objects are wanted (`ledger/`), and the
+record of intent around `adopt` (`gateway/`).
 """
 
 from __future__ import annotations
@@ -30,23 +32,53 @@ _TRAILER_BYTES = 20
 _REMOVALS_MAX = 1000
 _RESULT = re.compile(rb"pack\t([0-9a-f]{40})\n")
 _FSCK_FAULT = re.compile(r": ([a-zA-Z]+): ")
-# git-fsck's words for what the rules of ledger commits would refuse with another code, had git not been first.
+# git-fsck's words for what the rules of ledger commits would refuse with another code, had git not
+# been first.
 _FSCK_CODES = {
-    **dict.fromkeys(("badDate", "badDateOverflow", "zeroPaddedDate", "badTimezone", "missingSpaceBeforeDate"), 3),
-    **dict.fromkeys(("badEmail", "missingEmail", "missingNameBeforeEmail", "missingSpaceBeforeEmail", "badName"), 3),
-    **dict.fromkeys(("multipleAuthors", "missingAuthor", "missingCommitter", "nulInCommit", "nulInHeader"), 8),
+    **dict.fromkeys(
+        ("badDate", "badDateOverflow", "zeroPaddedDate", "badTimezone", "missingSpaceBeforeDate"), 3
+    ),
+    **dict.fromkeys(
+        (
+            "badEmail",
+            "missingEmail",
+            "missingNameBeforeEmail",
+            "missingSpaceBeforeEmail",
+            "badName",
+        ),
+        3,
+    ),
+    **dict.fromkeys(
+        ("multipleAuthors", "missingAuthor", "missingCommitter", "nulInCommit", "nulInHeader"), 8
+    ),
 }
 _WORST = 64 << 20  # room for the index, and for the bases that complete a thin pack
 
-# Large blobs stream through a small buffer instead of being held; delta bases are cached sparingly; one thread, one share of the limits.
-_INDEX_PACK = ("-c", "core.bigFileThreshold=1m", "-c", "core.deltaBaseCacheLimit=16m", "-c", "core.packedGitWindowSize=1m",
-               "-c", "core.packedGitLimit=64m", "index-pack", "--strict", "--stdin", "--fix-thin", "--threads=1")  # fmt: skip
+# Large blobs stream through a small buffer instead of being held; delta bases are cached sparingly;
+# one thread, one share of the limits.
+_INDEX_PACK = (
+    "-c",
+    "core.bigFileThreshold=1m",
+    "-c",
+    "core.deltaBaseCacheLimit=16m",
+    "-c",
+    "core.packedGitWindowSize=1m",
+    "-c",
+    "core.packedGitLimit=64m",
+    "index-pack",
+    "--strict",
+    "--stdin",
+    "--fix-thin",
+    "--threads=1",
+)
 
 
 class PackRefused(GitKvError):  # named like the rule of the reason that is made of it
-    """A pack from outside was not accepted; nothing of it is left. The message is one printable line.
+    """A pack from outside was not accepted; nothing of it is left. The message is one printable
+    line.
 
-    `exit_code`: 5 for a broken pack, 3 where it is whole and asks too much or tells an impossible time, 8 for a forged commit.
+    `exit_code`: 5 for a broken pack, 3 where it is whole and asks too much or tells an impossible
+    time, 8 for a forged commit.
     """
 
     exit_code = 5
@@ -57,7 +89,9 @@ class PackRefused(GitKvError):  # named like the rule of the reason that is made
 
 
 class Limits(NamedTuple):
-    """What one pack may cost. A blob may be as large as the largest value (spec/policy 5.4); trees and commits are far smaller."""
+    """What one pack may cost. A blob may be as large as the largest value (spec/policy 5.4); trees
+    and commits are far smaller.
+    """
 
     pack_bytes_max: int = 2 << 30
     objects_max: int = 999_999
@@ -69,9 +103,11 @@ class Limits(NamedTuple):
 
 
 class QuarantinedPack(NamedTuple):
-    """A checked pack. `oids`: the objects that were sent; `bases`: objects of ours that complete a thin pack, both in ascending order.
+    """A checked pack. `oids`: the objects that were sent; `bases`: objects of ours that complete a
+    thin pack, both in ascending order.
 
     `pack_path` is "" when it is empty.
+
     """
 
     pack_path: str
@@ -80,9 +116,11 @@ class QuarantinedPack(NamedTuple):
 
 
 class Quarantine:
-    """One pack's quarantine under `<git_dir>/kv/quarantine/`: `feed` until the end, `finish`, then `adopt` or `discard`.
+    """One pack's quarantine under `<git_dir>/kv/quarantine/`: `feed` until the end, `finish`, then
+    `adopt` or `discard`.
 
-    Every failure raises PackRefused and discards. `objects_dir` is a GIT_OBJECT_DIRECTORY for readers of the pack.
+    Every failure raises PackRefused and discards. `objects_dir` is a GIT_OBJECT_DIRECTORY for
+    readers of the pack.
     """
 
     def __init__(self, git: Git, limits: Limits | None = None) -> None:
@@ -115,9 +153,11 @@ class Quarantine:
             raise
 
     def wait_until_ended(self) -> None:
-        """Blocks until git has read the whole pack, or given up; a sender who waits for our answer never closes its side.
+        """Blocks until git has read the whole pack, or given up; a sender who waits for our answer
+        never closes its side.
 
         To be called from another thread once `is_started`; `finish` says what came of it.
+
         """
         if self._child is not None:
             self._child.wait()
@@ -128,7 +168,9 @@ class Quarantine:
         return self._child is not None
 
     def adopt(self, pack: QuarantinedPack) -> None:
-        """Moves the pack among the repository's own, durably; its index last, for git sees a pack through its index."""
+        """Moves the pack among the repository's own, durably; its index last, for git sees a pack
+        through its index.
+        """
         moved = False
         for suffix in (".pack", ".rev", ".idx"):
             source = pack.pack_path.removesuffix(".pack") + suffix
@@ -152,7 +194,9 @@ class Quarantine:
     def _feed(self, data: bytes) -> None:
         self._fed_bytes += len(data)
         if self._fed_bytes > self._limits.pack_bytes_max:
-            raise PackRefused(f"pack: expected at most {self._limits.pack_bytes_max} bytes, got more")
+            raise PackRefused(
+                f"pack: expected at most {self._limits.pack_bytes_max} bytes, got more"
+            )
         if self._remaining_s() <= 0:  # a sender who trickles is as bad as one who stalls
             raise self._late()
         if self._child is None:
@@ -170,13 +214,18 @@ class Quarantine:
         except ValueError as error:
             raise PackRefused(f"pack: {error}") from None
         if self._count > self._limits.objects_max:
-            raise PackRefused(f"pack: expected at most {self._limits.objects_max} objects, got {self._count}", exit_code=3)
+            raise PackRefused(
+                f"pack: expected at most {self._limits.objects_max} objects, got {self._count}",
+                exit_code=3,
+            )
 
     def _start(self) -> None:
         """Starts git, and limits it before it has been given its first byte."""
         git = self._git.with_extra(quarantine_environment(self._git.git_dir, self.objects_dir))
         self._stderr = scratch_file()
-        self._child = git.popen(*_INDEX_PACK, f"--max-input-size={self._limits.pack_bytes_max}", stderr=self._stderr)
+        self._child = git.popen(
+            *_INDEX_PACK, f"--max-input-size={self._limits.pack_bytes_max}", stderr=self._stderr
+        )
         for kind, limit in (
             (resource.RLIMIT_AS, self._limits.memory_bytes_max),
             (resource.RLIMIT_CPU, self._limits.cpu_s_max),
@@ -203,7 +252,9 @@ class Quarantine:
     def _finish(self) -> QuarantinedPack:
         child = self._child
         if child is None or child.stdin is None:
-            raise PackRefused(f"pack: expected a header of {_HEADER_BYTES} bytes, got {self._fed_bytes} bytes")
+            raise PackRefused(
+                f"pack: expected a header of {_HEADER_BYTES} bytes, got {self._fed_bytes} bytes"
+            )
         child.stdin.close()
         child.stdin = None
         try:
@@ -218,7 +269,9 @@ class Quarantine:
         return self._measured(found[1].decode())
 
     def _measured(self, name: str) -> QuarantinedPack:
-        """What git wrote, compared with what was fed: a thin pack's bases stand behind the objects that were sent."""
+        """What git wrote, compared with what was fed: a thin pack's bases stand behind the objects
+        that were sent.
+        """
         stem = os.path.join(self.objects_dir, "pack", f"pack-{name}")
         if self._count == 0:
             self._check_length(_HEADER_BYTES + _TRAILER_BYTES)
@@ -230,7 +283,11 @@ class Quarantine:
             raise PackRefused(str(error)) from None
         if len(oids) < self._count:
             raise PackRefused(f"pack: expected {self._count} different objects, got {len(oids)}")
-        end = sorted(offsets)[self._count] if len(oids) > self._count else os.path.getsize(f"{stem}.pack") - _TRAILER_BYTES
+        end = (
+            sorted(offsets)[self._count]
+            if len(oids) > self._count
+            else os.path.getsize(f"{stem}.pack") - _TRAILER_BYTES
+        )
         self._check_length(end + _TRAILER_BYTES)
         self._check_sizes(f"{stem}.pack", index)
         sent = tuple([oid for oid, at in zip(oids, offsets, strict=True) if at < end])
@@ -238,14 +295,21 @@ class Quarantine:
         return QuarantinedPack(f"{stem}.pack", sent, bases)
 
     def _check_sizes(self, pack_path: str, index: PackIndex) -> None:
-        found = find_oversize(pack_path, index.offsets, self._limits.blob_bytes_max, self._limits.other_bytes_max)
+        found = find_oversize(
+            pack_path, index.offsets, self._limits.blob_bytes_max, self._limits.other_bytes_max
+        )
         if found is not None:
             oid = index.oids[index.offsets.index(found[0])]
-            raise PackRefused(f"pack: object {oid.hex()} inflates to {found[1]} bytes, more than any object may have")
+            raise PackRefused(
+                f"pack: object {oid.hex()} inflates to {found[1]} bytes, more than any object may "
+                "have"
+            )
 
     def _check_length(self, pack_bytes: int) -> None:
         if self._fed_bytes != pack_bytes:
-            raise PackRefused(f"pack: expected it to end after {pack_bytes} bytes, got {self._fed_bytes} bytes")
+            raise PackRefused(
+                f"pack: expected it to end after {pack_bytes} bytes, got {self._fed_bytes} bytes"
+            )
 
     def _refused(self) -> PackRefused:
         """Why git stopped. Called once the pipe is broken or the child has ended."""
@@ -258,19 +322,25 @@ class Quarantine:
             return PackRefused("pack: bytes follow its end")
         said = complaint(scratch_text(self._stderr))
         if not said:
-            return PackRefused(f"pack: git index-pack was ended by signal {-code}: a limit was reached")
+            return PackRefused(
+                f"pack: git index-pack was ended by signal {-code}: a limit was reached"
+            )
         fault = _FSCK_FAULT.search(said)
         return PackRefused(f"pack: {said}", exit_code=_FSCK_CODES.get(fault[1], 5) if fault else 5)
 
     def _late(self) -> PackRefused:
-        return PackRefused(f"pack: it was not complete and checked within {self._limits.wall_s_max:g} s")
+        return PackRefused(
+            f"pack: it was not complete and checked within {self._limits.wall_s_max:g} s"
+        )
 
     def _remaining_s(self) -> float:
         return self._deadline_s - time.monotonic()
 
 
 def sweep(git_dir: str) -> list[str]:
-    """Removes what killed processes left in quarantine; names of what was removed. Call only as the repository's single daemon."""
+    """Removes what killed processes left in quarantine; names of what was removed. Call only as the
+    repository's single daemon.
+    """
     root = _root(git_dir)
     try:
         left = sorted(os.listdir(root))
@@ -292,7 +362,9 @@ def _fd(pipe: IO[bytes] | None) -> int:
 
 
 def _remove_tree(path: str) -> None:
-    """Removes a directory of ours without following links out of it; an orphaned git may still be tidying up in it, so it tries again."""
+    """Removes a directory of ours without following links out of it; an orphaned git may still be
+    tidying up in it, so it tries again.
+    """
     for _ in range(_REMOVALS_MAX):
         if not os.path.isdir(path):
             return

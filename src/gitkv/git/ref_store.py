@@ -1,8 +1,9 @@
 """Two homes of refs: Stargate's single file, and an ordinary clone's.
 
-git's files backend renames one file per ref, so a crash between two of them leaves the ledger new and its index old (docs/adr/0004).
-Stargate keeps all refs in `packed-refs`: one rename moves them all, and readers see all or nothing; stock git reads that file as it is.
-Left to others: which moves are allowed, and the record of intent around them.
+git's files backend renames one file per ref, so a crash between two of them leaves the ledger new
+and its index old (docs/adr/0004). Stargate keeps all refs in `packed-refs`: one rename moves them
+all, and readers see all or nothing; stock git reads that file as it is. Left to others: which moves
+are allowed, and the record of intent around them.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from gitkv.model.verdict import printable
 class PackedRefStore:
     """RefStore of a bare repository whose refs are all in `packed-refs`.
 
-    A missing file means no refs (a new repository); an empty or torn one raises IntegrityError, and so does `check` for loose refs: what
-    the current value is would be a guess. The lock file is git's own, so stock tools keep out; another holder raises UnavailableError.
+    A missing file means no refs (a new repository); an empty or torn one raises IntegrityError, and
+    so does `check` for loose refs: what the current value is would be a guess. The lock file is
+    git's own, so stock tools keep out; another holder raises UnavailableError.
     """
 
     def __init__(self, git_dir: str) -> None:
@@ -34,7 +36,9 @@ class PackedRefStore:
         self._lock_path = self._path + ".lock"
         self._thread_lock = threading.Lock()
         self._refs: dict[Ref, Oid] = {}
-        self._fd = -1  # of the file `_refs` came from: held open, its inode number cannot come back as another file's
+        # Of the file `_refs` came from: held open, its inode number cannot come back as another
+        # file's
+        self._fd = -1
         self._seen = (0, 0, 0, 0)
 
     def read(self, ref: Ref) -> Oid | None:
@@ -42,12 +46,16 @@ class PackedRefStore:
         return self._load().get(ref)
 
     def read_all(self, prefix: bytes = b"refs/") -> dict[Ref, Oid]:
-        """All refs whose names start with `prefix`, from one state of the store. Raises IntegrityError."""
+        """All refs whose names start with `prefix`, from one state of the store. Raises
+        IntegrityError.
+        """
         return {ref: oid for ref, oid in self._load().items() if ref.startswith(prefix)}
 
     def move(self, updates: Sequence[RefUpdate]) -> None:
-        """Moves all or none, durably. Raises ConflictError, UnavailableError when the file is locked, ValueError for a bad name, and
-        OSError when the disk fails: after `_commit` the refs may have moved, so read them again."""
+        """Moves all or none, durably. Raises ConflictError, UnavailableError when the file is
+        locked, ValueError for a bad name, and OSError when the disk fails: after `_commit` the refs
+        may have moved, so read them again.
+        """
         with self._thread_lock:
             self._take_lock()
             try:
@@ -62,13 +70,24 @@ class PackedRefStore:
     def check(self) -> None:
         """Raises IntegrityError unless `packed-refs` reads well and holds every ref."""
         self._load()
-        loose = [os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(self._git_dir, "refs")) for name in names]
+        loose = [
+            os.path.join(folder, name)
+            for folder, _, names in os.walk(os.path.join(self._git_dir, "refs"))
+            for name in names
+        ]
         if loose:
-            names = ", ".join(printable(os.path.relpath(path, self._git_dir)) for path in sorted(loose)[:5])
-            raise IntegrityError(f"{len(loose)} loose refs stand beside packed-refs: {names}", hint="compare, then: git pack-refs --all")
+            names = ", ".join(
+                printable(os.path.relpath(path, self._git_dir)) for path in sorted(loose)[:5]
+            )
+            raise IntegrityError(
+                f"{len(loose)} loose refs stand beside packed-refs: {names}",
+                hint="compare, then: git pack-refs --all",
+            )
 
     def recover(self) -> list[str]:
-        """Removes lock files that a killed process left; their names. Call only under the daemon's own lock on the repository."""
+        """Removes lock files that a killed process left; their names. Call only under the daemon's
+        own lock on the repository.
+        """
         removed = []
         for path in (self._lock_path, self._path + ".new"):
             try:
@@ -113,10 +132,13 @@ class PackedRefStore:
 
     def _take_lock(self) -> None:
         try:
-            os.close(os.open(self._lock_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+            os.close(
+                os.open(self._lock_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            )
         except FileExistsError:
             raise UnavailableError(
-                "packed-refs.lock exists: another process moves refs, or one was killed", hint="Stargate removes it when it starts"
+                "packed-refs.lock exists: another process moves refs, or one was killed",
+                hint="Stargate removes it when it starts",
             ) from None
 
     def _drop_lock(self) -> None:
@@ -142,7 +164,9 @@ class PackedRefStore:
 
 
 class GitRefStore:
-    """RefStore of an ordinary clone, through git itself, whichever ref backend it has. Raises ToolError when git fails."""
+    """RefStore of an ordinary clone, through git itself, whichever ref backend it has. Raises
+    ToolError when git fails.
+    """
 
     def __init__(self, git: Git) -> None:
         self._git = git
@@ -157,19 +181,37 @@ class GitRefStore:
         return {ref: oid for ref, oid in self._list(folder).items() if ref.startswith(prefix)}
 
     def move(self, updates: Sequence[RefUpdate]) -> None:
-        """One `git update-ref` transaction, flushed to disk. Raises ConflictError when an `old` is not the current value, BusyError."""
+        """One `git update-ref` transaction, flushed to disk. Raises ConflictError when an `old` is
+        not the current value, BusyError.
+        """
         commands = [_command(update) for update in updates]
         request = b"start\0" + b"".join(commands) + b"prepare\0commit\0"
-        done = self._git.run("-c", "core.fsync=all", "update-ref", "--no-deref", "--stdin", "-z", stdin=request, check=False)
+        done = self._git.run(
+            "-c",
+            "core.fsync=all",
+            "update-ref",
+            "--no-deref",
+            "--stdin",
+            "-z",
+            stdin=request,
+            check=False,
+        )
         if done.code != 0:
-            moved_refs(self.read_all(), updates)  # a stale `old` is the usual reason: say so with both ids
+            moved_refs(
+                self.read_all(), updates
+            )  # a stale `old` is the usual reason: say so with both ids
             if b"cannot lock ref" in done.stderr or b".lock" in done.stderr:
                 raise busy("update-ref", done)
             raise failure("update-ref", done)
 
     def _list(self, pattern: bytes) -> dict[Ref, Oid]:
         """The ref of that name and all below it."""
-        listed = self._git.run("for-each-ref", "--format=%(objectname) %(refname)", "--end-of-options", os.fsdecode(pattern)).stdout
+        listed = self._git.run(
+            "for-each-ref",
+            "--format=%(objectname) %(refname)",
+            "--end-of-options",
+            os.fsdecode(pattern),
+        ).stdout
         refs = {}
         for line in listed.split(b"\n")[:-1]:
             oid, _, ref = line.partition(b" ")
@@ -178,7 +220,9 @@ class GitRefStore:
 
 
 def moved_refs(current: Mapping[Ref, Oid], updates: Sequence[RefUpdate]) -> dict[Ref, Oid]:
-    """`current` after the updates. Raises ConflictError when an `old` does not hold or names collide, ValueError for a bad update."""
+    """`current` after the updates. Raises ConflictError when an `old` does not hold or names
+    collide, ValueError for a bad update.
+    """
     after = dict(current)
     if len({update.ref for update in updates}) != len(updates):
         raise ValueError("a ref is moved twice at once")
@@ -205,11 +249,19 @@ def _check_nesting(after: Mapping[Ref, Oid], updates: Sequence[RefUpdate]) -> No
 def _command(update: RefUpdate) -> bytes:
     if not is_ref(update.ref):
         raise ValueError(f"not a ref name: {update.ref[:80]!r}")
-    return b"update %b\0%b\0%b\0" % (update.ref, update.new.hex().encode(), update.old.hex().encode())
+    return b"update %b\0%b\0%b\0" % (
+        update.ref,
+        update.new.hex().encode(),
+        update.old.hex().encode(),
+    )
 
 
 def _conflict(ref: bytes, expected: str, actual: str) -> ConflictError:
-    return ConflictError(f"{printable(ref)} has moved: expected {expected}, got {actual}", expected=expected, actual=actual)
+    return ConflictError(
+        f"{printable(ref)} has moved: expected {expected}, got {actual}",
+        expected=expected,
+        actual=actual,
+    )
 
 
 def _spell(oid: bytes) -> str:

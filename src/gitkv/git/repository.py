@@ -1,7 +1,8 @@
-"""Finds the repository around a directory and reads its configuration: two git processes side by side, a few milliseconds.
+"""Finds the repository around a directory and reads its configuration: two git processes side by
+side, a few milliseconds.
 
-Left to others: what the settings mean. Keys of settings are spelled as git spells them: section and name in lower case, the part between
-them (such as a remote's name) as written.
+Left to others: what the settings mean. Keys of settings are spelled as git spells them: section and
+name in lower case, the part between them (such as a remote's name) as written.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from gitkv.git.process import Completed, Git, complaint, failure
 
 
 class Repository(NamedTuple):
-    """One repository: absolute paths, and its configuration. `config` holds the last value of each key, `config_all` all in file order."""
+    """One repository: absolute paths, and its configuration. `config` holds the last value of each
+    key, `config_all` all in file order.
+    """
 
     git_dir: str
     common_dir: str
@@ -26,9 +29,18 @@ class Repository(NamedTuple):
 
 
 def discover(start_dir: str, env: Mapping[str, str]) -> Repository:
-    """The repository around `start_dir`. Raises ToolError when there is none, git refuses to open it, or it is not SHA-1."""
+    """The repository around `start_dir`. Raises ToolError when there is none, git refuses to open
+    it, or it is not SHA-1.
+    """
     git = Git(env=env, cwd=start_dir)
-    places = git.popen("rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir", "--is-inside-work-tree", "--show-cdup")
+    places = git.popen(
+        "rev-parse",
+        "--path-format=absolute",
+        "--git-dir",
+        "--git-common-dir",
+        "--is-inside-work-tree",
+        "--show-cdup",
+    )
     listing = git.popen("config", "--list", "-z", settings=False)
     found, settings = _completed(places), _completed(listing)
     if found.code != 0:
@@ -38,16 +50,25 @@ def discover(start_dir: str, env: Mapping[str, str]) -> Repository:
     config_all = parse_config(settings.stdout)
     config = {key: values[-1] for key, values in config_all.items()}
     if config.get("extensions.objectformat", "sha1").lower() != "sha1":
-        raise ToolError("SHA-256 repositories are not supported", hint="create the repository with: git init --object-format=sha1")
+        raise ToolError(
+            "SHA-256 repositories are not supported",
+            hint="create the repository with: git init --object-format=sha1",
+        )
     lines = os.fsdecode(found.stdout).split("\n")
     if len(lines) < 4 or len(lines) > 5:
         raise ToolError("the repository's path has a line break in it")
-    work_tree = os.path.normpath(os.path.join(os.path.realpath(start_dir), lines[3])) if lines[2] == "true" else None
+    work_tree = (
+        os.path.normpath(os.path.join(os.path.realpath(start_dir), lines[3]))
+        if lines[2] == "true"
+        else None
+    )
     return Repository(lines[0], lines[1], work_tree, config, config_all)
 
 
 def parse_config(listing: bytes) -> dict[str, tuple[str, ...]]:
-    """All values of every key of `git config --list -z`; a key without a value means true, as in git."""
+    """All values of every key of `git config --list -z`; a key without a value means true, as in
+    git.
+    """
     values: dict[str, tuple[str, ...]] = {}
     for record in listing.split(b"\0")[:-1]:
         key, separator, value = record.decode("utf-8", "surrogateescape").partition("\n")
@@ -56,8 +77,12 @@ def parse_config(listing: bytes) -> dict[str, tuple[str, ...]]:
 
 
 def set_config(git: Git, key: str, value: str, *, add: bool = False) -> None:
-    """Writes one setting of the repository; `add` keeps the key's other values. Raises ToolError."""
-    git.run("config", "--local", "--add" if add else "--replace-all", "--end-of-options", key, value)
+    """Writes one setting of the repository; `add` keeps the key's other values. Raises
+    ToolError.
+    """
+    git.run(
+        "config", "--local", "--add" if add else "--replace-all", "--end-of-options", key, value
+    )
 
 
 def _completed(process: subprocess.Popen[bytes]) -> Completed:
@@ -69,6 +94,11 @@ def _not_found(found: Completed) -> ToolError:
     if b"not a git repository" in found.stderr:
         return ToolError("not inside a git repository", hint="create one with: git init")
     if b"dubious ownership" in found.stderr:
-        hint = "it belongs to another user; if you trust it: git config --global --add safe.directory DIR"
-        return ToolError(f"git refuses to open the repository: {complaint(found.stderr)}", hint=hint)
+        hint = (
+            "it belongs to another user; if you trust it: git config --global --add safe.directory "
+            "DIR"
+        )
+        return ToolError(
+            f"git refuses to open the repository: {complaint(found.stderr)}", hint=hint
+        )
     return ToolError(f"the repository cannot be opened: {complaint(found.stderr)}")

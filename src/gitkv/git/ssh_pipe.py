@@ -1,8 +1,9 @@
 """A pipe to `git-receive-pack` on another machine, through the ssh client that git would use.
 
-One difference from git: GIT_SSH_COMMAND and core.sshCommand are split into words here and never handed to a shell, so `$HOME`, `;` and
-quotes inside quotes do not expand (ssh itself expands `~` in file names). The client must take OpenSSH's options. Left to others: the
-protocol spoken through the pipe (`wire/`).
+One difference from git: GIT_SSH_COMMAND and core.sshCommand are split into words here and never
+handed to a shell, so `$HOME`, `;` and quotes inside quotes do not expand (ssh itself expands `~` in
+file names). The client must take OpenSSH's options. Left to others: the protocol spoken through the
+pipe (`wire/`).
 """
 
 from __future__ import annotations
@@ -40,32 +41,50 @@ class SshTarget(NamedTuple):
 
 
 def parse_ssh_url(url: str) -> SshTarget:
-    """The parts of `ssh://[user@]host[:port]/path`. Raises PolicyError for anything a shell or ssh could read in another way."""
+    """The parts of `ssh://[user@]host[:port]/path`. Raises PolicyError for anything a shell or ssh
+    could read in another way.
+    """
     found = _URL.fullmatch(url)
     if found is None or int(found["port"] or 22) > 65535:
-        raise PolicyError(f"{printable(redact(url, url))}: expected ssh://[user@]host[:port]/path with a plain path")
+        raise PolicyError(
+            f"{printable(redact(url, url))}: expected ssh://[user@]host[:port]/path with a plain "
+            "path"
+        )
     path = found["path"]
-    return SshTarget(found["user"] or "", found["host"].strip("[]"), found["port"] or "", path[1:] if path.startswith("/~") else path)
+    return SshTarget(
+        found["user"] or "",
+        found["host"].strip("[]"),
+        found["port"] or "",
+        path[1:] if path.startswith("/~") else path,
+    )
 
 
-def ssh_command(target: SshTarget, environ: Mapping[str, str], config: Mapping[str, str]) -> list[str]:
-    """The client and its arguments, in git's order of choice: GIT_SSH_COMMAND, core.sshCommand, GIT_SSH, ssh."""
+def ssh_command(
+    target: SshTarget, environ: Mapping[str, str], config: Mapping[str, str]
+) -> list[str]:
+    """The client and its arguments, in git's order of choice: GIT_SSH_COMMAND, core.sshCommand,
+    GIT_SSH, ssh.
+    """
     import shlex  # only where a write goes over ssh
 
     chosen = environ.get("GIT_SSH_COMMAND") or config.get("core.sshcommand")
     try:
         client = shlex.split(chosen) if chosen else [environ.get("GIT_SSH") or "ssh"]
     except ValueError as error:
-        raise ToolError(f"the ssh command {printable(chosen or '')} cannot be split into words: {error}") from None
+        raise ToolError(
+            f"the ssh command {printable(chosen or '')} cannot be split into words: {error}"
+        ) from None
     port = ["-p", target.port] if target.port else []
     host = f"{target.user}@{target.host}" if target.user else target.host
     return [*client, *port, "--", host, f"git-receive-pack '{target.path}'"]
 
 
 class SshPipe:
-    """Bytes to and from one remote receive-pack. Neither direction can block the other: writing reads along into memory.
+    """Bytes to and from one remote receive-pack. Neither direction can block the other: writing
+    reads along into memory.
 
-    `read` and `write` raise UnavailableError after `idle_s_max` without progress, and when ssh could not connect or the remote hung up.
+    `read` and `write` raise UnavailableError after `idle_s_max` without progress, and when ssh
+    could not connect or the remote hung up.
     """
 
     def __init__(self, *, idle_s_max: float = 300.0) -> None:
@@ -77,12 +96,18 @@ class SshPipe:
         self._said = bytearray()
 
     def start(self, url: str, env: Mapping[str, str], config: Mapping[str, str]) -> None:
-        """Starts the client. Raises PolicyError for a bad address, ToolError when the client is missing."""
+        """Starts the client. Raises PolicyError for a bad address, ToolError when the client is
+        missing.
+        """
         command = ssh_command(parse_ssh_url(url), env, config)
         child = start(command, child_environment(env))
         assert child.stdin is not None and child.stdout is not None and child.stderr is not None
         self._child = child
-        self._stdin, self._stdout, self._stderr = child.stdin.fileno(), child.stdout.fileno(), child.stderr.fileno()
+        self._stdin, self._stdout, self._stderr = (
+            child.stdin.fileno(),
+            child.stdout.fileno(),
+            child.stderr.fileno(),
+        )
         for fd in (self._stdin, self._stdout, self._stderr):
             os.set_blocking(fd, False)
         self._poll.register(self._stdout, select.POLLIN)
@@ -128,7 +153,9 @@ class SshPipe:
             self._child.stdin.close()
 
     def finish(self) -> tuple[int, str]:
-        """Waits for the end: the exit code, and what ssh and the remote wrote to stderr (printable lines)."""
+        """Waits for the end: the exit code, and what ssh and the remote wrote to stderr (printable
+        lines).
+        """
         self.close_write()
         while self._stdout >= 0 or self._stderr >= 0:
             self._wait()
@@ -150,7 +177,12 @@ class SshPipe:
     def __enter__(self) -> SshPipe:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _wait(self) -> None:
@@ -186,11 +218,17 @@ class SshPipe:
         while self._stderr >= 0:
             self._wait()
         code = self._running().wait()
-        lines = [line for line in bytes(self._said).replace(b"\r", b"\n").split(b"\n") if line.strip()]
+        lines = [
+            line for line in bytes(self._said).replace(b"\r", b"\n").split(b"\n") if line.strip()
+        ]
         said = complaint(b"\n".join(_telling(lines)))
         if code == _SSH_FAILED:
-            return UnavailableError(f"ssh could not reach the server: {said or 'it gave no reason'}")
-        return UnavailableError(f"the server hung up: {said or f'it ended with {code} and gave no reason'}")
+            return UnavailableError(
+                f"ssh could not reach the server: {said or 'it gave no reason'}"
+            )
+        return UnavailableError(
+            f"the server hung up: {said or f'it ended with {code} and gave no reason'}"
+        )
 
 
 def _telling(lines: list[bytes]) -> list[bytes]:

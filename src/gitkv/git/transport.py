@@ -1,8 +1,8 @@
 """Fetching from and pushing to other repositories with stock git.
 
-Everything a remote says is hostile until proved: refs come back as proved names and ids, texts as printable lines without credentials, and
-fetched objects are checked by git before they are kept. Left to others: which refs are trusted (`client/`), retries and their pace
-(`gateway/`).
+Everything a remote says is hostile until proved: refs come back as proved names and ids, texts as
+printable lines without credentials, and fetched objects are checked by git before they are kept.
+Left to others: which refs are trusted (`client/`), retries and their pace (`gateway/`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from gitkv.model.oid import Oid
 from gitkv.model.refs import Ref
 from gitkv.model.verdict import printable
 
-FETCH_TIMEOUT_S = 300.0  # a host that takes a connection and says nothing would hold a reader for ever
+FETCH_TIMEOUT_S = (
+    300.0  # a host that takes a connection and says nothing would hold a reader for ever
+)
 
 OK = "ok"
 UP_TO_DATE = "up-to-date"
@@ -41,59 +43,112 @@ class Push(NamedTuple):
 
 
 class PushStatus(NamedTuple):
-    """What became of one ref: a state of this module, and the reason when there is one (printable)."""
+    """What became of one ref: a state of this module, and the reason when there is one
+    (printable).
+    """
 
     state: str
     reason: str = ""
 
 
-def fetch(git: Git, remote: str, refspecs: Sequence[str], *, timeout_s: float = FETCH_TIMEOUT_S) -> None:
+def fetch(
+    git: Git, remote: str, refspecs: Sequence[str], *, timeout_s: float = FETCH_TIMEOUT_S
+) -> None:
     """Fetches `refspecs` from a remote's name or address; local refs move all or none.
 
-    Raises UnavailableError when the remote cannot be read or falls silent, IntegrityError when it sent objects that git refuses.
+    Raises UnavailableError when the remote cannot be read or falls silent, IntegrityError when it
+    sent objects that git refuses.
     """
     done = git.run(
-        "-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--atomic",
-        "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules",
-        "--no-prune", "--refmap=", "--end-of-options", remote, *refspecs, check=False, timeout_s=timeout_s,
-    )  # fmt: skip
+        "-c",
+        "fetch.fsckObjects=true",
+        "fetch",
+        "--quiet",
+        "--atomic",
+        "--no-tags",
+        "--no-write-fetch-head",
+        "--no-auto-maintenance",
+        "--no-recurse-submodules",
+        "--no-prune",
+        "--refmap=",
+        "--end-of-options",
+        remote,
+        *refspecs,
+        check=False,
+        timeout_s=timeout_s,
+    )
     if done.code != 0:
         raise _fetch_failure(done, remote)
 
 
-def ls_remote(git: Git, remote: str, patterns: Sequence[str] = (), *, timeout_s: float | None = None) -> dict[Ref, Oid]:
-    """The remote's refs (no peeled tags, no HEAD). Raises UnavailableError, or IntegrityError for an answer that is no list of refs."""
-    done = git.run("ls-remote", "--quiet", "--refs", "--end-of-options", remote, *patterns, check=False, timeout_s=timeout_s)
+def ls_remote(
+    git: Git, remote: str, patterns: Sequence[str] = (), *, timeout_s: float | None = None
+) -> dict[Ref, Oid]:
+    """The remote's refs (no peeled tags, no HEAD). Raises UnavailableError, or IntegrityError for
+    an answer that is no list of refs.
+    """
+    done = git.run(
+        "ls-remote",
+        "--quiet",
+        "--refs",
+        "--end-of-options",
+        remote,
+        *patterns,
+        check=False,
+        timeout_s=timeout_s,
+    )
     if done.code != 0:
         raise _unreachable("ls-remote", done, remote)
     refs: dict[Ref, Oid] = {}
     for line in done.stdout.split(b"\n")[:-1]:
         found = _LISTED.fullmatch(line)
         if found is None or not is_ref(found[2]) or found[2] in refs:
-            raise IntegrityError(f"{_name(remote)} listed something that is no ref: {printable(line)}")
+            raise IntegrityError(
+                f"{_name(remote)} listed something that is no ref: {printable(line)}"
+            )
         refs[Ref(found[2])] = Oid(bytes.fromhex(found[1].decode()))
     return refs
 
 
-def push(git: Git, remote: str, moves: Sequence[Push], *, timeout_s: float | None = None) -> dict[Ref, PushStatus]:
+def push(
+    git: Git, remote: str, moves: Sequence[Push], *, timeout_s: float | None = None
+) -> dict[Ref, PushStatus]:
     """Pushes `moves`, all or none and never by force; what became of each ref.
 
-    A refusal is an answer, not an error. Raises UnavailableError when the remote gave none: what happened is then unknown.
+    A refusal is an answer, not an error. Raises UnavailableError when the remote gave none: what
+    happened is then unknown.
     """
     refspecs = [f"{move.oid.hex()}:{move.ref.decode()}" for move in moves]
     done = git.run(
-        "push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--recurse-submodules=no", "--no-progress",
-        "--atomic", "--end-of-options", remote, *refspecs, check=False, timeout_s=timeout_s,
-    )  # fmt: skip
+        "push",
+        "--porcelain",
+        "--no-verify",
+        "--no-signed",
+        "--no-follow-tags",
+        "--recurse-submodules=no",
+        "--no-progress",
+        "--atomic",
+        "--end-of-options",
+        remote,
+        *refspecs,
+        check=False,
+        timeout_s=timeout_s,
+    )
     statuses = parse_push_report(done.stdout, remote)
     if not statuses:
         raise _unreachable("push", done, remote)
-    missing = {move.ref: PushStatus(ERROR, complaint(done.stderr, remote)) for move in moves if move.ref not in statuses}
+    missing = {
+        move.ref: PushStatus(ERROR, complaint(done.stderr, remote))
+        for move in moves
+        if move.ref not in statuses
+    }
     return statuses | missing
 
 
 def parse_push_report(stdout: bytes, url: str = "") -> dict[Ref, PushStatus]:
-    """The ref lines of `git push --porcelain`: flag TAB from:to TAB summary; other lines are passed over."""
+    """The ref lines of `git push --porcelain`: flag TAB from:to TAB summary; other lines are passed
+    over.
+    """
     found = (_STATUS.fullmatch(line) for line in stdout.split(b"\n"))
     return {Ref(line[2]): _status(line[1], line[3], url) for line in found if line is not None}
 
@@ -111,8 +166,14 @@ def _status(flag: bytes, summary: bytes, url: str) -> PushStatus:
 
 
 def _fetch_failure(done: Completed, remote: str) -> ToolError | UnavailableError | IntegrityError:
-    if b"fsck error" in done.stderr or b"in packed object" in done.stderr or b"did not send all necessary objects" in done.stderr:
-        return IntegrityError(f"{_name(remote)} sent objects that git refuses: {complaint(done.stderr, remote)}")
+    if (
+        b"fsck error" in done.stderr
+        or b"in packed object" in done.stderr
+        or b"did not send all necessary objects" in done.stderr
+    ):
+        return IntegrityError(
+            f"{_name(remote)} sent objects that git refuses: {complaint(done.stderr, remote)}"
+        )
     if b"cannot lock ref" in done.stderr:
         return busy("fetch", done)
     if b"[rejected]" in done.stderr:

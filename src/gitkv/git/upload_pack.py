@@ -11,14 +11,22 @@ _PROTOCOL = re.compile(r"version=[12]")
 
 
 class UploadPack:
-    """A running upload-pack. `requests` takes the client's bytes, `answers` gives git's; `end` in any case."""
+    """A running upload-pack. `requests` takes the client's bytes, `answers` gives git's; `end` in
+    any case.
+    """
 
     def __init__(self, git: Git, protocol: str, idle_timeout_s: int) -> None:
-        """`protocol`: what the client put into GIT_PROTOCOL; anything but a known version is ignored."""
+        """`protocol`: what the client put into GIT_PROTOCOL; anything but a known version is
+        ignored.
+        """
         asked = {"GIT_PROTOCOL": protocol} if _PROTOCOL.fullmatch(protocol) else {}
         self._complaints = scratch_file()
         self._child = git.with_extra(asked).popen(
-            "upload-pack", "--strict", f"--timeout={idle_timeout_s}", git.git_dir, stderr=self._complaints
+            "upload-pack",
+            "--strict",
+            f"--timeout={idle_timeout_s}",
+            git.git_dir,
+            stderr=self._complaints,
         )
         assert self._child.stdin is not None and self._child.stdout is not None
         self.requests: IO[bytes] = self._child.stdin

@@ -1,4 +1,6 @@
-"""Composing the commits of a transaction: ledger commit, signature, derived index commit (spec/attestation 1 to 4)."""
+"""Composing the commits of a transaction: ledger commit, signature, derived index commit
+(spec/attestation 1 to 4).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ from gitkv.ledger.ordered_tree import Emit
 from gitkv.ledger.plan import Plan
 from gitkv.ledger.seek import LedgerCommit, Load, jump_target, read_ledger_commit
 from gitkv.model.attestation import Attestation, format_message
-from gitkv.model.commit import Identity, IndexFacts, commit_payload, index_commit, parse_commit, sign_payload
+from gitkv.model.commit import (
+    Identity,
+    IndexFacts,
+    commit_payload,
+    index_commit,
+    parse_commit,
+    sign_payload,
+)
 from gitkv.model.oid import COMMIT, EMPTY_TREE, ZERO_OID, Oid
 from gitkv.model.refs import EpochLabel, Namespace, RefUpdate, index_ref, ledger_ref
 from gitkv.model.verdict import INTEGRITY, FormError, reason
@@ -53,23 +62,37 @@ class Transaction(NamedTuple):
 
 
 def read_tip(ledger: Oid, index: Oid, load: Load) -> Tip:
-    """Raises FormError when the index commit is not the one that belongs to the ledger commit (spec/attestation 4.2)."""
+    """Raises FormError when the index commit is not the one that belongs to the ledger commit
+    (spec/attestation 4.2).
+    """
     commit = read_ledger_commit(ledger, load)
     parents = parse_commit(load(index, COMMIT)).parents
     expected, _ = index_commit(index_facts(commit, parents[0] if parents else None))
     if expected != index:
-        raise FormError(reason(INTEGRITY, "index.commit", index_ref(commit.attestation.ns), expected.hex(), index.hex()))
+        raise FormError(
+            reason(
+                INTEGRITY,
+                "index.commit",
+                index_ref(commit.attestation.ns),
+                expected.hex(),
+                index.hex(),
+            )
+        )
     return Tip(commit, index)
 
 
 def index_facts(ledger: LedgerCommit, previous: Oid | None) -> IndexFacts:
     """What the index commit of `ledger` is derived from."""
     said = ledger.attestation
-    return IndexFacts(said.ns, said.seq, ledger.oid, ledger.commit.identity().seconds, said.index_tree, previous)
+    return IndexFacts(
+        said.ns, said.seq, ledger.oid, ledger.commit.identity().seconds, said.index_tree, previous
+    )
 
 
 def compose(base: Tip, plan: Plan, stamp: Stamp, sign: Sign, load: Load, emit: Emit) -> Transaction:
-    """The transaction of `plan` on `base`; its commits go to `emit`. The time is never before the base's (spec/attestation 1.3)."""
+    """The transaction of `plan` on `base`; its commits go to `emit`. The time is never before the
+    base's (spec/attestation 1.3).
+    """
     parent = base.ledger
     said = Attestation(
         ns=base.ns,
@@ -85,10 +108,14 @@ def compose(base: Tip, plan: Plan, stamp: Stamp, sign: Sign, load: Load, emit: E
     )
     seconds = max(stamp.identity.seconds, parent.commit.identity().seconds)
     identity = stamp.identity._replace(seconds=seconds)
-    return _finish(said, plan.ledger_tree, (parent.oid, base.index_oid), (identity, stamp.text), sign, emit)
+    return _finish(
+        said, plan.ledger_tree, (parent.oid, base.index_oid), (identity, stamp.text), sign, emit
+    )
 
 
-def compose_first(ns: Namespace, epoch: EpochLabel, stamp: Stamp, sign: Sign, emit: Emit) -> Transaction:
+def compose_first(
+    ns: Namespace, epoch: EpochLabel, stamp: Stamp, sign: Sign, emit: Emit
+) -> Transaction:
     """The empty first transaction of a new ledger (sequence number 0)."""
     said = Attestation(ns, stamp.txn, 0, None, None, None, EMPTY_TREE, epoch, 0, 0)
     emit(b"tree", b"")
@@ -96,10 +123,17 @@ def compose_first(ns: Namespace, epoch: EpochLabel, stamp: Stamp, sign: Sign, em
 
 
 def _finish(
-    said: Attestation, tree: Oid, before: tuple[Oid, Oid] | None, words: tuple[Identity, str], sign: Sign, emit: Emit
+    said: Attestation,
+    tree: Oid,
+    before: tuple[Oid, Oid] | None,
+    words: tuple[Identity, str],
+    sign: Sign,
+    emit: Emit,
 ) -> Transaction:
     identity, text = words
-    payload = commit_payload(tree, () if before is None else before[:1], identity.line(), format_message(text, said))
+    payload = commit_payload(
+        tree, () if before is None else before[:1], identity.line(), format_message(text, said)
+    )
     armour = sign(payload)
     body = sign_payload(payload, armour) if armour else payload
     oid = emit(COMMIT, body)
@@ -107,5 +141,8 @@ def _finish(
     index_oid, index_body = index_commit(index_facts(ledger, before[1] if before else None))
     emit(COMMIT, index_body)
     old_ledger, old_index = before or (ZERO_OID, ZERO_OID)
-    updates = (RefUpdate(ledger_ref(said.ns), old_ledger, oid), RefUpdate(index_ref(said.ns), old_index, index_oid))
+    updates = (
+        RefUpdate(ledger_ref(said.ns), old_ledger, oid),
+        RefUpdate(index_ref(said.ns), old_index, index_oid),
+    )
     return Transaction(Tip(ledger, index_oid), updates)

@@ -34,7 +34,8 @@ GONE_LEAVES = line_leaves(_GONE_LINE)
 class LiveLine(NamedTuple):
     """What the index says of a key.
 
-    `created`, `mod`: sequence numbers; `size` in bytes; `expires` seconds since 1970, 0 for never; `ctype` may be empty.
+    `created`, `mod`: sequence numbers; `size` in bytes; `expires` seconds since 1970, 0 for never;
+    `ctype` may be empty.
     """
 
     name: bytes
@@ -54,19 +55,41 @@ def format_live(line: LiveLine) -> bytes:
     """The canonical line, LF included (spec/format 5.2)."""
     if not line.ctype and not line.expires:  # nearly every line: one formatting call
         return b'{"created":%d,"key":"%b","mod":%d,"oid":"%b","size":%d,"versions":%d}\n' % (
-            line.created, line.name, line.mod, line.oid.hex().encode(), line.size, line.versions)  # fmt: skip
+            line.created,
+            line.name,
+            line.mod,
+            line.oid.hex().encode(),
+            line.size,
+            line.versions,
+        )
     ctype = b'"ctype":"%b",' % _quote(line.ctype) if line.ctype else b""
     expires = b'"expires":%d,' % line.expires if line.expires else b""
     return b'{"created":%d,%b%b"key":"%b","mod":%d,"oid":"%b","size":%d,"versions":%d}\n' % (
-        line.created, ctype, expires, line.name, line.mod, line.oid.hex().encode(), line.size, line.versions)  # fmt: skip
+        line.created,
+        ctype,
+        expires,
+        line.name,
+        line.mod,
+        line.oid.hex().encode(),
+        line.size,
+        line.versions,
+    )
 
 
 def format_created(name: bytes, seq: int, oid: Oid, put: tuple[int, str, int]) -> bytes:
-    """The line of a key that transaction `seq` makes; `put`: size, content type, expiry. A bulk load makes little else."""
+    """The line of a key that transaction `seq` makes; `put`: size, content type, expiry. A bulk
+    load makes little else.
+    """
     size, ctype, expires = put
     if ctype or expires:
         return format_live(LiveLine(name, seq, seq, oid, size, 1, ctype, expires))
-    return b'{"created":%d,"key":"%b","mod":%d,"oid":"%b","size":%d,"versions":1}\n' % (seq, name, seq, oid.hex().encode(), size)
+    return b'{"created":%d,"key":"%b","mod":%d,"oid":"%b","size":%d,"versions":1}\n' % (
+        seq,
+        name,
+        seq,
+        oid.hex().encode(),
+        size,
+    )
 
 
 def parse_live(line: bytes) -> LiveLine:
@@ -76,7 +99,14 @@ def parse_live(line: bytes) -> LiveLine:
         raise _broken("a canonical line of a live key", line)
     created, ctype, expires, name, mod, oid, size, versions = match.groups()
     return LiveLine(
-        name, int(created), int(mod), Oid(bytes.fromhex(oid.decode())), int(size), int(versions), _unquote(ctype), int(expires or 0)
+        name,
+        int(created),
+        int(mod),
+        Oid(bytes.fromhex(oid.decode())),
+        int(size),
+        int(versions),
+        _unquote(ctype),
+        int(expires or 0),
     )
 
 
@@ -105,7 +135,15 @@ def parse_meta(body: bytes) -> tuple[str, int]:
     match = _META.fullmatch(body)
     ctype, expires = (_unquote(match[1]), int(match[3] or 0)) if match else ("", 0)
     if format_meta(ctype, expires) != body or not is_ctype(ctype) or expires > EXPIRES_MAX:
-        raise FormError(reason(INTEGRITY, "meta.form", "meta blob", "canonical JSON with ctype, expires or both", body[:100]))
+        raise FormError(
+            reason(
+                INTEGRITY,
+                "meta.form",
+                "meta blob",
+                "canonical JSON with ctype, expires or both",
+                body[:100],
+            )
+        )
     return ctype, expires
 
 

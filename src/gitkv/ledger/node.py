@@ -1,7 +1,8 @@
 """The nodes of an ordered tree as bytes, and where they are cut (spec/format 3).
 
-An *item* is a pair (name, payload). On a leaf of entries and on every inner level the payload is an object id; on a leaf of lines (a page)
-it is the whole line. Each `decode_*` proves the form of what it returns and raises FormError otherwise.
+An *item* is a pair (name, payload). On a leaf of entries and on every inner level the payload is an
+object id; on a leaf of lines (a page) it is the whole line. Each `decode_*` proves the form of what
+it returns and raises FormError otherwise.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ Item = tuple[bytes, bytes]
 ITEMS_MIN = 8
 ITEMS_MAX = 512
 LEVELS_MAX = 16
-NODE_BYTES_MAX = ITEMS_MAX * 1300  # the longest line of an index has less than 1300 bytes, the longest entry of a tree 760
+NODE_BYTES_MAX = (
+    ITEMS_MAX * 1300
+)  # the longest line of an index has less than 1300 bytes, the longest entry of a tree 760
 
 _LOW_FIRST_BYTE = 4  # the 16-bit hash is below 1024 exactly when its first byte is below 4
 
@@ -29,7 +32,9 @@ _INNER_PAGE = re.compile(rb"100644 ([^/!\x00]+)!\x00([\x00-\xff]{20})")
 
 
 class Leaves(NamedTuple):
-    """How level 0 is written. `lowest_root`: 1 when a leaf is a blob, which no commit could point to."""
+    """How level 0 is written. `lowest_root`: 1 when a leaf is a blob, which no commit could point
+    to.
+    """
 
     kind: bytes
     decode: Callable[[bytes], list[Item]]
@@ -43,7 +48,9 @@ def is_low(level: int, name: bytes) -> bool:
 
 
 def starts_node(level: int, name: bytes, count: int) -> bool:
-    """Whether `name` starts a new node when the node before it holds `count` items (spec/format 3.3)."""
+    """Whether `name` starts a new node when the node before it holds `count` items (spec/format
+    3.3).
+    """
     return count >= ITEMS_MAX or (count >= ITEMS_MIN and is_low(level, name))
 
 
@@ -57,7 +64,9 @@ def encode_entries(items: list[Item]) -> bytes:
 
 
 def is_bottom(body: bytes) -> bool:
-    """True for a tree whose first entry is a blob: a leaf of entries, or the lowest inner level above pages."""
+    """True for a tree whose first entry is a blob: a leaf of entries, or the lowest inner level
+    above pages.
+    """
     return body.startswith(b"100644 ")
 
 
@@ -78,22 +87,44 @@ def _items(pattern: re.Pattern[bytes], body: bytes, overhead: int) -> list[Item]
     items: list[Item] = pattern.findall(body)
     covered = len(items) * (overhead + OID_BYTES) + sum([len(name) for name, _ in items])
     if not items or covered != len(body):
-        raise FormError(reason(INTEGRITY, "tree.shape", "ordered tree", "a node of one kind of entry", body[:60]))
+        raise FormError(
+            reason(
+                INTEGRITY, "tree.shape", "ordered tree", "a node of one kind of entry", body[:60]
+            )
+        )
     check_sorted(items)
     return items
 
 
 def check_size(body: bytes) -> None:
-    """Raises FormError for more than a full node of the longest names can have, before anything is made of it."""
+    """Raises FormError for more than a full node of the longest names can have, before anything is
+    made of it.
+    """
     if len(body) > NODE_BYTES_MAX:
-        raise FormError(reason(POLICY, "tree.size", "ordered tree", f"a node of at most {NODE_BYTES_MAX} bytes", f"{len(body)} bytes"))
+        raise FormError(
+            reason(
+                POLICY,
+                "tree.size",
+                "ordered tree",
+                f"a node of at most {NODE_BYTES_MAX} bytes",
+                f"{len(body)} bytes",
+            )
+        )
 
 
 def check_sorted(items: list[Item]) -> None:
     """Raises FormError unless the names strictly ascend."""
     names = [name for name, _ in items]
     if any(map(bytes.__ge__, names, names[1:])):
-        raise FormError(reason(INTEGRITY, "tree.order", "ordered tree", "names in ascending order, each once", names[0]))
+        raise FormError(
+            reason(
+                INTEGRITY,
+                "tree.order",
+                "ordered tree",
+                "names in ascending order, each once",
+                names[0],
+            )
+        )
 
 
 ENTRIES = Leaves(TREE, decode_entries, encode_entries, lowest_root=0)
@@ -106,7 +137,9 @@ def line_leaves(pattern: re.Pattern[bytes]) -> Leaves:
         check_size(body)
         items = [(match[1], match[0]) for match in pattern.findall(body)]
         if not items or sum([len(line) for _, line in items]) != len(body):
-            raise FormError(reason(INTEGRITY, "index.form", "index page", "canonical lines", body[:60]))
+            raise FormError(
+                reason(INTEGRITY, "index.form", "index page", "canonical lines", body[:60])
+            )
         check_sorted(items)
         return items
 

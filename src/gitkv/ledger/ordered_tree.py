@@ -1,7 +1,9 @@
-"""The content-defined ordered tree: reading, and changing at the cost of the change (spec/format 3).
+"""The content-defined ordered tree: reading, and changing at the cost of the change (spec/format
+3).
 
-The shape is a function of the set of names, so two writers with the same contents have the same root, a change rewrites about one node a
-level, and a prefix is a contiguous run. Nodes are named by their first item; what is cut where is in `node`, what differs in `tree_diff`.
+The shape is a function of the set of names, so two writers with the same contents have the same
+root, a change rewrites about one node a level, and a prefix is a contiguous run. Nodes are named by
+their first item; what is cut where is in `node`, what differs in `tree_diff`.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ Edit = tuple[bytes, bytes | None]  # (name, new payload); None removes the name
 
 
 class Place(NamedTuple):
-    """A node and where it stands: `upper` is the first name behind it on its level, None for the last node."""
+    """A node and where it stands: `upper` is the first name behind it on its level, None for the
+    last node.
+    """
 
     oid: Oid
     first: bytes
@@ -36,7 +40,9 @@ class Place(NamedTuple):
 
 
 class OrderedTree:
-    """One version of a tree, read lazily; decoded nodes are kept, so use a tree for one operation and drop it."""
+    """One version of a tree, read lazily; decoded nodes are kept, so use a tree for one operation
+    and drop it.
+    """
 
     def __init__(self, root: Oid | None, leaves: Leaves, load: Load) -> None:
         self.root = root
@@ -47,7 +53,9 @@ class OrderedTree:
 
     @property
     def height(self) -> int:
-        """The root's level. Raises FormError when the tree is deeper than spec/format 3.7 allows."""
+        """The root's level. Raises FormError when the tree is deeper than spec/format 3.7
+        allows.
+        """
         if self._height is None:
             self._height = self._measure()
         return self._height
@@ -60,7 +68,11 @@ class OrderedTree:
         while not is_bottom(body):
             inner_levels += 1
             if inner_levels > LEVELS_MAX:
-                raise FormError(reason(POLICY, "tree.depth", "ordered tree", f"at most {LEVELS_MAX} levels", "more"))
+                raise FormError(
+                    reason(
+                        POLICY, "tree.depth", "ordered tree", f"at most {LEVELS_MAX} levels", "more"
+                    )
+                )
             oid = Oid(decode_inner(body, points_to_pages=False)[0][1])
             body = self._load(oid, TREE)
         return inner_levels + self.leaves.lowest_root
@@ -72,7 +84,9 @@ class OrderedTree:
             if level == 0:
                 known = self.leaves.decode(self._load(oid, self.leaves.kind))
             else:
-                known = decode_inner(self._load(oid, TREE), points_to_pages=self._points_to_pages(level))
+                known = decode_inner(
+                    self._load(oid, TREE), points_to_pages=self._points_to_pages(level)
+                )
             self._decoded[oid] = known
         return known
 
@@ -94,7 +108,9 @@ class OrderedTree:
         return items[at][1] if at < len(items) and items[at][0] == name else None
 
     def get_many(self, names: Iterable[bytes]) -> Iterator[bytes | None]:
-        """The payload of each name, or None; names ascend. Each leaf is found once, so neighbours cost a table look-up."""
+        """The payload of each name, or None; names ascend. Each leaf is found once, so neighbours
+        cost a table look-up.
+        """
         if self.root is None:
             yield from (None for _ in names)
             return
@@ -107,7 +123,9 @@ class OrderedTree:
             yield found.get(name)
 
     def locate(self, level: int, name: bytes) -> Place:
-        """The node of a non-empty tree in whose span `name` falls; the first node for names before it."""
+        """The node of a non-empty tree in whose span `name` falls; the first node for names before
+        it.
+        """
         return self._descend(level, name, bisect_right)
 
     def locate_before(self, level: int, first: bytes) -> Place | None:
@@ -134,7 +152,11 @@ class OrderedTree:
 
     def _scan(self, oid: Oid, level: int, start: bytes, stop: bytes | None) -> Iterator[Item]:
         items = self.items(oid, level)
-        low = bisect_left(items, start, key=_name) if level == 0 else max(bisect_right(items, start, key=_name) - 1, 0)
+        low = (
+            bisect_left(items, start, key=_name)
+            if level == 0
+            else max(bisect_right(items, start, key=_name) - 1, 0)
+        )
         for name, payload in items[low:]:
             if stop is not None and name >= stop:
                 return
@@ -145,17 +167,23 @@ class OrderedTree:
                 self._decoded.pop(Oid(payload), None)  # a scan never comes back: keep memory flat
 
     def apply(self, edits: Sequence[Edit], emit: Emit) -> Oid | None:
-        """The root after the edits (sorted, each name once); new nodes go to `emit`, each once, and nothing that the new tree lacks."""
+        """The root after the edits (sorted, each name once); new nodes go to `emit`, each once, and
+        nothing that the new tree lacks.
+        """
         return _Rewrite(self, emit).run(edits)
 
 
 class _Rewrite:
-    """One application of edits, level by level from the leaves: edits of a level make the edits of the level above."""
+    """One application of edits, level by level from the leaves: edits of a level make the edits of
+    the level above.
+    """
 
     def __init__(self, tree: OrderedTree, emit: Emit) -> None:
         self._tree = tree
         self._emit = emit
-        self._inner: dict[Oid, tuple[bytes, list[Item]]] = {}  # new nodes above level 0: held back until the root is known
+        self._inner: dict[
+            Oid, tuple[bytes, list[Item]]
+        ] = {}  # new nodes above level 0: held back until the root is known
 
     def run(self, edits: Sequence[Edit]) -> Oid | None:
         tree, level, nodes = self._tree, 0, edits
@@ -173,7 +201,9 @@ class _Rewrite:
             return None
         while len(items) > 1 or level < tree.leaves.lowest_root:
             level += 1
-            items = [(name, oid) for name, oid in self._build_level(level, items) if oid is not None]
+            items = [
+                (name, oid) for name, oid in self._build_level(level, items) if oid is not None
+            ]
         root = self._lower_root(Oid(items[0][1]), level)
         for body, _ in self._inner.values():
             self._emit(TREE, body)
@@ -186,16 +216,27 @@ class _Rewrite:
             at = self._rewrite_run(level, edits, at, above)
         return sorted(above.items(), key=_name)
 
-    def _rewrite_run(self, level: int, edits: Sequence[Edit], at: int, above: dict[bytes, bytes | None]) -> int:
-        """Rewrites nodes from the one that edits[at] falls in until a new cut meets an old one; returns the first edit not used."""
+    def _rewrite_run(
+        self, level: int, edits: Sequence[Edit], at: int, above: dict[bytes, bytes | None]
+    ) -> int:
+        """Rewrites nodes from the one that edits[at] falls in until a new cut meets an old one;
+        returns the first edit not used.
+        """
         tree = self._tree
         place = tree.locate(level, edits[at][0])
-        if edits[at] == (place.first, None):  # its start goes: whether the node before now reaches further is to be seen
+        if edits[at] == (
+            place.first,
+            None,
+        ):  # its start goes: whether the node before now reaches further is to be seen
             place = tree.locate_before(level, place.first) or place
         cutter = _Cutter(level)
         untouched: dict[bytes, Oid] = {}
         while True:
-            end = len(edits) if place.upper is None else bisect_left(edits, place.upper, lo=at, key=_name)
+            end = (
+                len(edits)
+                if place.upper is None
+                else bisect_left(edits, place.upper, lo=at, key=_name)
+            )
             cutter.extend(_merge(tree.items(place.oid, level), edits[at:end]))
             at = end
             above[place.first] = None
@@ -230,7 +271,9 @@ class _Rewrite:
         return oid
 
     def _lower_root(self, root: Oid, level: int) -> Oid:
-        """The root is the only node of the lowest level that has one (spec/format 3.1): pass by those with a single child."""
+        """The root is the only node of the lowest level that has one (spec/format 3.1): pass by
+        those with a single child.
+        """
         while level > self._tree.leaves.lowest_root:
             items = self._inner[root][1] if root in self._inner else self._tree.items(root, level)
             if len(items) > 1:

@@ -1,7 +1,8 @@
-"""Planning a transaction: from the base and the wanted values to the new trees (spec/format 4 and 5.4).
+"""Planning a transaction: from the base and the wanted values to the new trees (spec/format 4 and
+5.4).
 
-`plan_changes` is a function of its arguments; new objects go to `emit`. What it leaves to others: the commit (`compose`), the judgement
-(`admit`, `audit`), the transport.
+`plan_changes` is a function of its arguments; new objects go to `emit`. What it leaves to others:
+the commit (`compose`), the judgement (`admit`, `audit`), the transport.
 """
 
 from __future__ import annotations
@@ -9,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gitkv.ledger.index_line import LiveLine, format_created, format_gone, format_live, format_meta, parse_live
+from gitkv.ledger.index_line import (
+    LiveLine,
+    format_created,
+    format_gone,
+    format_live,
+    format_meta,
+    parse_live,
+)
 from gitkv.ledger.ordered_tree import Edit, Emit, Load
 from gitkv.ledger.roots import IndexTrees, open_index, open_ledger, write_root
 from gitkv.model.oid import BLOB, Oid, hash_object
@@ -88,7 +96,11 @@ class _Edits:
             oid = hash_object(BLOB, value)
             if (old.oid, old.ctype, old.expires) == (oid, ctype, expires):
                 return
-            line = format_live(LiveLine(name, old.created, self._seq, oid, len(value), old.versions + 1, ctype, expires))
+            line = format_live(
+                LiveLine(
+                    name, old.created, self._seq, oid, len(value), old.versions + 1, ctype, expires
+                )
+            )
             if old.oid != oid:
                 self.data.append((name, self._emit(BLOB, value)))
             if (old.ctype, old.expires) != (ctype, expires):

@@ -1,4 +1,6 @@
-"""What differs between two versions of an ordered tree, at the cost of the difference: equal ids at the same place are skipped whole."""
+"""What differs between two versions of an ordered tree, at the cost of the difference: equal ids at
+the same place are skipped whole.
+"""
 
 from __future__ import annotations
 
@@ -84,13 +86,24 @@ class _Side:
         stop = spans[at][1]
         if stop is None:
             return True
-        return part.name < stop if part.level == _ITEM else part.upper is not None and part.upper <= stop
+        return (
+            part.name < stop
+            if part.level == _ITEM
+            else part.upper is not None and part.upper <= stop
+        )
 
 
-def differences(old: OrderedTree, new: OrderedTree, *, left_out: Sequence[Span] = (), nodes_max: int | None = None) -> Iterator[Difference]:
+def differences(
+    old: OrderedTree,
+    new: OrderedTree,
+    *,
+    left_out: Sequence[Span] = (),
+    nodes_max: int | None = None,
+) -> Iterator[Difference]:
     """The differing names in order, those in the `left_out` spans (sorted, disjoint) passed over.
 
-    Raises WorkLimitError when more than `nodes_max` nodes of either tree would be opened, FormError when a node is malformed.
+    Raises WorkLimitError when more than `nodes_max` nodes of either tree would be opened, FormError
+    when a node is malformed.
     """
     ours, theirs = _Side(old, left_out), _Side(new, left_out)
     while ours.parts or theirs.parts:
@@ -130,4 +143,8 @@ def _take(side: _Side, part: _Part, *, is_old: bool) -> Difference | None:
         side.open()
         return None
     side.drop()
-    return Difference(part.name, part.payload, None) if is_old else Difference(part.name, None, part.payload)
+    return (
+        Difference(part.name, part.payload, None)
+        if is_old
+        else Difference(part.name, None, part.payload)
+    )

@@ -13,7 +13,9 @@ from gitkv.model.oid import Oid
 
 
 class Version(NamedTuple):
-    """One change of a key: the ledger commit that made it, and the line it left; None when it deleted the key."""
+    """One change of a key: the ledger commit that made it, and the line it left; None when it
+    deleted the key.
+    """
 
     commit: LedgerCommit
     line: LiveLine | None
@@ -25,8 +27,12 @@ def find_line(tip: Tip | LedgerCommit, name: bytes, load: Load) -> LiveLine | No
     return None if line is None else parse_live(line)
 
 
-def scan_lines(tip: Tip | LedgerCommit, prefix: bytes, load: Load, *, after: bytes = b"") -> Iterator[LiveLine]:
-    """Lines of the keys that start with the encoded `prefix` and come behind `after`, in order; cost O(answer + height)."""
+def scan_lines(
+    tip: Tip | LedgerCommit, prefix: bytes, load: Load, *, after: bytes = b""
+) -> Iterator[LiveLine]:
+    """Lines of the keys that start with the encoded `prefix` and come behind `after`, in order;
+    cost O(answer + height).
+    """
     start = max(prefix, after + b"\0") if after else prefix
     stop = prefix_end(prefix)
     for _, line in open_index(_index_tree(tip), load).live.scan(start, stop):
@@ -34,12 +40,16 @@ def scan_lines(tip: Tip | LedgerCommit, prefix: bytes, load: Load, *, after: byt
 
 
 def prefix_end(prefix: bytes) -> bytes | None:
-    """The first name behind all names with this prefix; None when there is no end. Names are ASCII, so the last byte can grow."""
+    """The first name behind all names with this prefix; None when there is no end. Names are ASCII,
+    so the last byte can grow.
+    """
     return prefix[:-1] + bytes((prefix[-1] + 1,)) if prefix else None
 
 
 def versions(tip: Tip, name: bytes, load: Load) -> Iterator[Version]:
-    """A key's versions, newest first, deletions included. Cost: O(log n) commits and one index look-up a version."""
+    """A key's versions, newest first, deletions included. Cost: O(log n) commits and one index
+    look-up a version.
+    """
     at: LedgerCommit = tip.ledger
     while True:
         changed, line = _last_change(at, name, load)
@@ -63,4 +73,8 @@ def _last_change(at: LedgerCommit, name: bytes, load: Load) -> tuple[int | None,
 
 
 def _index_tree(at: Tip | LedgerCommit) -> Oid:
-    return at.attestation.index_tree if isinstance(at, LedgerCommit) else at.ledger.attestation.index_tree
+    return (
+        at.attestation.index_tree
+        if isinstance(at, LedgerCommit)
+        else at.ledger.attestation.index_tree
+    )

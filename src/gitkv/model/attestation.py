@@ -1,6 +1,7 @@
 """The trailer block of a ledger commit: what the transaction says of itself (spec/attestation 2).
 
-One strict parser over bytes; git's own two trailer parsers disagree on folded lines, dividers and middle paragraphs: none is used.
+One strict parser over bytes; git's own two trailer parsers disagree on folded lines, dividers and
+middle paragraphs: none is used.
 """
 
 from __future__ import annotations
@@ -32,14 +33,17 @@ _TRAILERS = (
     (b"Keys-Del", _NUMBER),
 )
 _BLOCK = re.compile(b"".join([b"KV-%b: %b\n" % trailer for trailer in _TRAILERS]))
-# Control characters but TAB and LF, C1 among them, and U+2028 and U+2029: where some readers end a line, none may pretend to.
+# Control characters but TAB and LF, C1 among them, and U+2028 and U+2029: where some readers end a
+# line, none may pretend to.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 _STRAY = re.compile(rb"(?:^|\n)(?:[Kk][Vv]-|---)")
 _TEXT = re.compile(rb"[^\n]*[^\n\t ][^\n]*(?:\n\n[\x00-\xff]+)?")
 
 
 class Attestation(NamedTuple):
-    """The trailers, proved. `base`, `base_tree` and `jump` are None in the first commit of a ledger."""
+    """The trailers, proved. `base`, `base_tree` and `jump` are None in the first commit of a
+    ledger.
+    """
 
     ns: Namespace
     txn: str
@@ -54,27 +58,36 @@ class Attestation(NamedTuple):
 
     def trailers(self) -> bytes:
         return (
-            f"KV-Version: 1\nKV-NS: {self.ns}\nKV-Txn: {self.txn}\nKV-Seq: {self.seq}\nKV-Base: {_dash(self.base)}\n"
-            f"KV-Base-Tree: {_dash(self.base_tree)}\nKV-Jump: {_dash(self.jump)}\nKV-Index-Tree: {self.index_tree.hex()}\n"
-            f"KV-Chunks-Tree: -\nKV-Epoch: {self.epoch}\nKV-Keys-Set: {self.keys_set}\nKV-Keys-Del: {self.keys_del}\n"
+            f"KV-Version: 1\nKV-NS: {self.ns}\nKV-Txn: {self.txn}\nKV-Seq: {self.seq}\nKV-Base: "
+            f"{_dash(self.base)}\n"
+            f"KV-Base-Tree: {_dash(self.base_tree)}\nKV-Jump: {_dash(self.jump)}\nKV-Index-Tree: "
+            f"{self.index_tree.hex()}\n"
+            f"KV-Chunks-Tree: -\nKV-Epoch: {self.epoch}\nKV-Keys-Set: {self.keys_set}\n"
+            f"KV-Keys-Del: {self.keys_del}\n"
         ).encode()
 
 
 def format_message(text: str, attestation: Attestation) -> bytes:
-    """A commit message: the text (subject, optional body) and the trailer block. Raises FormError when the text could pose as trailers."""
+    """A commit message: the text (subject, optional body) and the trailer block. Raises FormError
+    when the text could pose as trailers.
+    """
     message = text.strip("\n").encode() + b"\n\n" + attestation.trailers()
     parse_message(message)
     return message
 
 
 def parse_message(message: bytes) -> tuple[bytes, Attestation]:
-    """Text and attestation of a ledger commit's message. Raises FormError on any deviation from spec/attestation 1.5 and 2."""
+    """Text and attestation of a ledger commit's message. Raises FormError on any deviation from
+    spec/attestation 1.5 and 2.
+    """
     text, gap, block = message.rpartition(b"\n\n")
     match = _BLOCK.fullmatch(block)
     if not gap or match is None:
         raise _broken("the exact trailer block as the last paragraph", block or message)
     if _CONTROL.search(text) or _TEXT.fullmatch(text) is None:
-        raise _broken("one subject line, then an empty line before any body, and no control characters", text)
+        raise _broken(
+            "one subject line, then an empty line before any body, and no control characters", text
+        )
     if _STRAY.search(text):
         raise _broken("no other line that starts with KV- or ---", text)
     try:
@@ -87,9 +100,17 @@ def parse_message(message: bytes) -> tuple[bytes, Attestation]:
 def _attestation(groups: tuple[bytes, ...]) -> Attestation:
     ns, txn, seq, base, base_tree, jump, index_tree, epoch, keys_set, keys_del = groups
     return Attestation(
-        parse_namespace(ns), txn.decode("ascii"), int(seq), _undash(base), _undash(base_tree), _undash(jump), parse_oid(index_tree),
-        parse_epoch(epoch), int(keys_set), int(keys_del),
-    )  # fmt: skip
+        parse_namespace(ns),
+        txn.decode("ascii"),
+        int(seq),
+        _undash(base),
+        _undash(base_tree),
+        _undash(jump),
+        parse_oid(index_tree),
+        parse_epoch(epoch),
+        int(keys_set),
+        int(keys_del),
+    )
 
 
 def _dash(oid: Oid | None) -> str:

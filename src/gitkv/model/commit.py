@@ -17,11 +17,16 @@ _HEADERS = re.compile(
     rb"tree ([0-9a-f]{40})\n((?:parent [0-9a-f]{40}\n)*)author ([^\n]*)\ncommitter ([^\n]*)\n"
     rb"(?:gpgsig ((?:[^\n]*\n)(?: [^\n]*\n)*))?\n"
 )
-_IDENTITY = re.compile(rb"([^<>\x00-\x1f\x7f]{1,128}) <([!-;=?-~]{1,254})> ([1-9][0-9]{0,11}) ([+-](?:0[0-9]|1[0-4])[0-5][0-9])")
+_IDENTITY = re.compile(
+    rb"([^<>\x00-\x1f\x7f]{1,128}) <([!-;=?-~]{1,254})> ([1-9][0-9]{0,11}) "
+    rb"([+-](?:0[0-9]|1[0-4])[0-5][0-9])"
+)
 
 
 class Identity(NamedTuple):
-    """Who and when, as a commit's author or committer line says it. `seconds` since 1970, `zone` as ±hhmm."""
+    """Who and when, as a commit's author or committer line says it. `seconds` since 1970, `zone` as
+    ±hhmm.
+    """
 
     name: str
     email: str
@@ -33,7 +38,9 @@ class Identity(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """A parsed commit. `author` and `committer` are the raw lines; `armour` is the signature or empty; `payload` is what it signs."""
+    """A parsed commit. `author` and `committer` are the raw lines; `armour` is the signature or
+    empty; `payload` is what it signs.
+    """
 
     tree: Oid
     parents: tuple[Oid, ...]
@@ -48,14 +55,28 @@ class Commit(NamedTuple):
 
 
 def parse_commit(body: bytes) -> Commit:
-    """Raises FormError when the object has any header, order or spelling that the canonical form has not (spec/attestation 1.1)."""
+    """Raises FormError when the object has any header, order or spelling that the canonical form
+    has not (spec/attestation 1.1).
+    """
     if len(body) > COMMIT_BYTES_MAX:
-        raise FormError(reason(POLICY, "commit.size", "commit", f"at most {COMMIT_BYTES_MAX} bytes", f"{len(body)} bytes"))
+        raise FormError(
+            reason(
+                POLICY,
+                "commit.size",
+                "commit",
+                f"at most {COMMIT_BYTES_MAX} bytes",
+                f"{len(body)} bytes",
+            )
+        )
     match = _HEADERS.match(body)
     if match is None:
         raise FormError(
             reason(
-                INTEGRITY, "commit.headers", "commit", "exactly tree, parents, author, committer, at most one gpgsig", _first_lines(body)
+                INTEGRITY,
+                "commit.headers",
+                "commit",
+                "exactly tree, parents, author, committer, at most one gpgsig",
+                _first_lines(body),
             )
         )
     tree, parents, author, committer, signature = match.groups()
@@ -70,30 +91,57 @@ def parse_identity(line: bytes) -> Identity:
     """Raises FormError unless the line is `Name <email> seconds ±hhmm` (spec/attestation 1.2)."""
     match = _IDENTITY.fullmatch(line)
     if match is None or int(match[3]) > SECONDS_MAX:
-        raise FormError(reason(POLICY, "commit.identity", "committer", "Name <email> seconds +hhmm within the years 1970 to 9999", line))
+        raise FormError(
+            reason(
+                POLICY,
+                "commit.identity",
+                "committer",
+                "Name <email> seconds +hhmm within the years 1970 to 9999",
+                line,
+            )
+        )
     try:
         name = match[1].decode("utf-8")
     except UnicodeDecodeError:
-        raise FormError(reason(POLICY, "commit.identity", "committer", "a name in UTF-8", line)) from None
+        raise FormError(
+            reason(POLICY, "commit.identity", "committer", "a name in UTF-8", line)
+        ) from None
     if any("\x80" <= char <= "\x9f" for char in name):
-        raise FormError(reason(POLICY, "commit.identity", "committer", "a name without control characters", line))
+        raise FormError(
+            reason(
+                POLICY, "commit.identity", "committer", "a name without control characters", line
+            )
+        )
     return Identity(name, match[2].decode("ascii"), int(match[3]), match[4].decode("ascii"))
 
 
 def commit_payload(tree: Oid, parents: tuple[Oid, ...], identity: bytes, message: bytes) -> bytes:
     """An unsigned commit object whose author and committer are the same line."""
     parent_lines = b"".join([b"parent %b\n" % parent.hex().encode() for parent in parents])
-    return b"tree %b\n%bauthor %b\ncommitter %b\n\n%b" % (tree.hex().encode(), parent_lines, identity, identity, message)
+    return b"tree %b\n%bauthor %b\ncommitter %b\n\n%b" % (
+        tree.hex().encode(),
+        parent_lines,
+        identity,
+        identity,
+        message,
+    )
 
 
 def sign_payload(payload: bytes, armour: bytes) -> bytes:
     """The commit object with its signature header where git puts it: behind the committer."""
     head, blank, message = payload.partition(b"\n\n")
-    return b"%b\ngpgsig %b%b%b" % (head, armour.rstrip(b"\n").replace(b"\n", b"\n "), blank, message)
+    return b"%b\ngpgsig %b%b%b" % (
+        head,
+        armour.rstrip(b"\n").replace(b"\n", b"\n "),
+        blank,
+        message,
+    )
 
 
 class IndexFacts(NamedTuple):
-    """What an index commit is derived from (spec/attestation 4.1); `seconds` is the ledger commit's committer time."""
+    """What an index commit is derived from (spec/attestation 4.1); `seconds` is the ledger commit's
+    committer time.
+    """
 
     ns: Namespace
     seq: int
@@ -106,7 +154,11 @@ class IndexFacts(NamedTuple):
 def index_commit(facts: IndexFacts) -> tuple[Oid, bytes]:
     """Id and bytes of the one index commit that belongs to a ledger commit."""
     identity = b"git-kv <index@git-kv.invalid> %d +0000" % facts.seconds
-    message = b"index of %b@%d\n\nKV-Version: 1\nKV-Ledger: %b\n" % (facts.ns.encode(), facts.seq, facts.ledger.hex().encode())
+    message = b"index of %b@%d\n\nKV-Version: 1\nKV-Ledger: %b\n" % (
+        facts.ns.encode(),
+        facts.seq,
+        facts.ledger.hex().encode(),
+    )
     parents = () if facts.previous is None else (facts.previous,)
     body = commit_payload(facts.tree, parents, identity, message)
     return hash_object(COMMIT, body), body

@@ -1,7 +1,8 @@
 """Keys and their one encoded name (`docs/spec/format.md`, section Keys).
 
-The text of a key is UTF-8 in NFC, 1 to 240 bytes, without control characters. Its *name* is what trees store: bytes outside the
-safe set become `%XX` with upper-case hex, and so does a leading dot. Everything is ordered by the name's bytes.
+The text of a key is UTF-8 in NFC, 1 to 240 bytes, without control characters. Its *name* is what
+trees store: bytes outside the safe set become `%XX` with upper-case hex, and so does a leading dot.
+Everything is ordered by the name's bytes.
 """
 
 from __future__ import annotations
@@ -31,14 +32,18 @@ def encode_key(key: str) -> Name:
 
 
 def encode_prefix(prefix: str) -> bytes:
-    """The encoded bytes that the names of all keys starting with `prefix` start with; empty for an empty prefix."""
+    """The encoded bytes that the names of all keys starting with `prefix` start with; empty for an
+    empty prefix.
+    """
     if not prefix:
         return b""
     return encode_key(prefix)
 
 
 def decode_name(name: bytes) -> str:
-    """The key of a canonical name. Raises KeyInvalidError for any spelling `encode_key` does not produce."""
+    """The key of a canonical name. Raises KeyInvalidError for any spelling `encode_key` does not
+    produce.
+    """
     if len(name) > 3 * KEY_BYTES_MAX or _NAME.fullmatch(name) is None:
         raise KeyInvalidError(f"key name {_show(name)} is not in the encoded form")
     if b"%" not in name and len(name) <= KEY_BYTES_MAX:
@@ -50,7 +55,9 @@ def decode_name(name: bytes) -> str:
         raise KeyInvalidError(f"key name {_show(name)} does not decode to UTF-8") from None
     _check_text(key)
     if _escape(raw) != name:
-        raise KeyInvalidError(f"key name {_show(name)} is not the canonical spelling: expected {_show(_escape(raw))}")
+        raise KeyInvalidError(
+            f"key name {_show(name)} is not the canonical spelling: expected {_show(_escape(raw))}"
+        )
     return key
 
 
@@ -77,11 +84,16 @@ def _check_text(key: str) -> None:
     except UnicodeEncodeError:
         raise KeyInvalidError(f"key {key[:60]!r} is not valid UTF-8") from None
     if size > KEY_BYTES_MAX:
-        raise KeyInvalidError(f"key {key[:40]!r}… is too long: expected at most {KEY_BYTES_MAX} bytes, got {size}")
+        raise KeyInvalidError(
+            f"key {key[:40]!r}… is too long: expected at most {KEY_BYTES_MAX} bytes, got {size}"
+        )
     if any(unicodedata.category(char) == "Cc" for char in key):
         raise KeyInvalidError(f"key {key!r} holds a control character")
     if not unicodedata.is_normalized("NFC", key):
-        raise KeyInvalidError(f"key {key!r} is not in Unicode normal form C", hint="normalise it (NFC) before storing it")
+        raise KeyInvalidError(
+            f"key {key!r} is not in Unicode normal form C",
+            hint="normalise it (NFC) before storing it",
+        )
 
 
 def _show(name: bytes) -> str:

@@ -1,6 +1,7 @@
 """Object ids: raw SHA-1 digests inside the program, lower-case hex at its edges.
 
-Only SHA-1 repositories are served (ADR "sha1-only"); packs from outside are hashed by git itself, which detects collisions.
+Only SHA-1 repositories are served (ADR "sha1-only"); packs from outside are hashed by git itself,
+which detects collisions.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def parse_oid(text: bytes) -> Oid:
 
 def hash_object(kind: bytes, body: bytes) -> Oid:
     """The id git gives an object of this kind (`BLOB`, `TREE`, `COMMIT`) and body."""
-    return Oid(hashlib.sha1(b"%b %d\x00%b" % (kind, len(body), body), usedforsecurity=False).digest())
+    return Oid(
+        hashlib.sha1(b"%b %d\x00%b" % (kind, len(body), body), usedforsecurity=False).digest()
+    )
 
 
 ZERO_OID = Oid(bytes(OID_BYTES))  # git's "no object" in ref updates

@@ -1,4 +1,5 @@
-"""OpenPGP armour and packets (RFC 4880 sections 4 and 6), as far as finding keys and checking a signature's spelling needs it.
+"""OpenPGP armour and packets (RFC 4880 sections 4 and 6), as far as finding keys and checking a
+signature's spelling needs it.
 
 Every function raises ValueError. Verifying is left to GnuPG (`sign/openpgp.py`).
 """
@@ -20,7 +21,9 @@ _ARMOUR = re.compile(
 
 
 class Armour(NamedTuple):
-    """An armoured block taken apart: `title` as b"SIGNATURE", `headers` are lines ("Comment: ..."), `crc` whether it has a checksum."""
+    """An armoured block taken apart: `title` as b"SIGNATURE", `headers` are lines ("Comment: ..."),
+    `crc` whether it has a checksum.
+    """
 
     title: bytes
     headers: bytes
@@ -34,7 +37,9 @@ class Packet(NamedTuple):
 
 
 class KeyPacket(NamedTuple):
-    """A primary key or subkey. `fingerprint`: 40 upper-case hex digits. `algorithm`: RFC 4880 9.1. `numbers`: the bytes behind it."""
+    """A primary key or subkey. `fingerprint`: 40 upper-case hex digits. `algorithm`: RFC 4880 9.1.
+    `numbers`: the bytes behind it.
+    """
 
     fingerprint: str
     algorithm: int
@@ -56,14 +61,27 @@ def enarmour(title: bytes, data: bytes) -> bytes:
     text = binascii.b2a_base64(data, newline=False)
     lines = [text[at : at + _LINE_CHARS] for at in range(0, len(text), _LINE_CHARS)]
     checksum = b"=" + binascii.b2a_base64(crc24(data), newline=False)
-    return b"\n".join([b"-----BEGIN PGP " + title + b"-----", b"", *lines, checksum, b"-----END PGP " + title + b"-----", b""])
+    return b"\n".join(
+        [
+            b"-----BEGIN PGP " + title + b"-----",
+            b"",
+            *lines,
+            checksum,
+            b"-----END PGP " + title + b"-----",
+            b"",
+        ]
+    )
 
 
 def dearmour(text: bytes) -> Armour:
-    """One block ending in LF. Headers and line lengths are free: whoever accepts one spelling only compares with `enarmour`."""
+    """One block ending in LF. Headers and line lengths are free: whoever accepts one spelling only
+    compares with `enarmour`.
+    """
     match = _ARMOUR.fullmatch(text)
     if match is None:
-        raise ValueError("expected one armoured OpenPGP block with LF line ends and nothing before or behind it")
+        raise ValueError(
+            "expected one armoured OpenPGP block with LF line ends and nothing before or behind it"
+        )
     try:
         data = binascii.a2b_base64(match[3].replace(b"\n", b""), strict_mode=True)
     except binascii.Error as error:
@@ -109,7 +127,9 @@ def _new_length(data: bytes, at: int) -> tuple[int, int]:
 
 
 def take_mpi(data: bytes, at: int) -> tuple[int, int]:
-    """The multiprecision integer at offset `at` in its only form (RFC 4880 3.2), and the offset behind it."""
+    """The multiprecision integer at offset `at` in its only form (RFC 4880 3.2), and the offset
+    behind it.
+    """
     start = at + 2
     bits = int.from_bytes(data[at:start], "big")
     end = start + (bits + 7) // 8

@@ -1,4 +1,6 @@
-"""The policy as proved values: `ledger/policy_text.py` reads the YAML of `.kv/policy.yaml`, `ledger/policy_rules.py` applies it."""
+"""The policy as proved values: `policy/text.py` reads the YAML of `.kv/policy.yaml`,
+`policy/rules.py` applies it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ VERIFY_BEFORE_PUBLISH = "before-publish"
 
 
 class Principal(NamedTuple):
-    """Someone who signs. `emails`: if any, the committer's email of their commits must be one of them (lower-case compare)."""
+    """Someone who signs. `emails`: if any, the committer's email of their commits must be one of
+    them (lower-case compare).
+    """
 
     name: str
     keys: tuple[PublicKey, ...]
@@ -21,7 +25,9 @@ class Principal(NamedTuple):
 
 
 class Writer(NamedTuple):
-    """A principal's right to write in a namespace; `prefixes` are encoded prefixes, empty meaning every key."""
+    """A principal's right to write in a namespace; `prefixes` are encoded prefixes, empty meaning
+    every key.
+    """
 
     principal: str
     prefixes: tuple[bytes, ...] = ()
@@ -54,5 +60,14 @@ class Policy(NamedTuple):
         return next((entry for entry in self.principals if entry.name == name), None)
 
     def principal_of_key(self, fingerprint: str) -> Principal | None:
-        """Whose key this is; a key belongs to one principal at most (checked when the policy is parsed)."""
-        return next((entry for entry in self.principals if any(key.fingerprint == fingerprint for key in entry.keys)), None)
+        """Whose key this is; a key belongs to one principal at most (checked when the policy is
+        parsed).
+        """
+        return next(
+            (
+                entry
+                for entry in self.principals
+                if any(key.fingerprint == fingerprint for key in entry.keys)
+            ),
+            None,
+        )

@@ -1,6 +1,7 @@
 """Public keys as people write them in a policy, made into `PublicKey` values.
 
-Only spelling and structure are checked, without cryptography: whether a key can verify anything shows when it is used (`sign/`).
+Only spelling and structure are checked, without cryptography: whether a key can verify anything
+shows when it is used (`sign/`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from gitkv.model import ssh_wire
 from gitkv.model.identity import PublicKey
 
 OPENPGP_KEY_BYTES_MAX = 256 * 1024
-_LINE = re.compile(rb"([a-z0-9@.-]{1,64}) ([A-Za-z0-9+/]{16,8192}={0,2})(?: [^\x00-\x1f\x7f]{0,512})?\n?")
+_LINE = re.compile(
+    rb"([a-z0-9@.-]{1,64}) ([A-Za-z0-9+/]{16,8192}={0,2})(?: [^\x00-\x1f\x7f]{0,512})?\n?"
+)
 _KEY_TAGS = frozenset({openpgp.TAG_PUBLIC_KEY, openpgp.TAG_PUBLIC_SUBKEY})
 _ALLOWED_TAGS = _KEY_TAGS | {openpgp.TAG_SIGNATURE, 12, 13, 17}  # and trust, user ids, photographs
 _RSA_BITS_MIN = 2048
@@ -23,7 +26,9 @@ def ssh_key_blob(line: bytes) -> bytes:
     """The key blob of an OpenSSH public key line, `type base64 [comment]`. Raises ValueError."""
     match = _LINE.fullmatch(line)
     if match is None:
-        raise ValueError("expected one OpenSSH public key line: type, base64, and perhaps a comment")
+        raise ValueError(
+            "expected one OpenSSH public key line: type, base64, and perhaps a comment"
+        )
     try:
         blob = binascii.a2b_base64(match[2], strict_mode=True)
     except binascii.Error as error:
@@ -43,7 +48,9 @@ def parse_ssh_key(line: bytes) -> PublicKey:
 
 
 def parse_openpgp_key(armour: bytes) -> PublicKey:
-    """The one key of an armoured block, as `gpg --export --armor` writes it (a final LF may be missing). Raises ValueError."""
+    """The one key of an armoured block, as `gpg --export --armor` writes it (a final LF may be
+    missing). Raises ValueError.
+    """
     text = armour if armour.endswith(b"\n") else armour + b"\n"
     return PublicKey("openpgp", text, openpgp_keys(text)[0].fingerprint)
 
@@ -51,7 +58,9 @@ def parse_openpgp_key(armour: bytes) -> PublicKey:
 def openpgp_keys(armour: bytes) -> list[openpgp.KeyPacket]:
     """The primary key and its subkeys of version 4, in order. Raises ValueError."""
     if len(armour) > OPENPGP_KEY_BYTES_MAX:
-        raise ValueError(f"OpenPGP key has {len(armour)} bytes, expected at most {OPENPGP_KEY_BYTES_MAX}")
+        raise ValueError(
+            f"OpenPGP key has {len(armour)} bytes, expected at most {OPENPGP_KEY_BYTES_MAX}"
+        )
     if b"PRIVATE KEY" in armour[:64]:
         raise ValueError("this is a private key; export the public one with gpg --export --armor")
     block = openpgp.dearmour(armour)
@@ -63,7 +72,9 @@ def openpgp_keys(armour: bytes) -> list[openpgp.KeyPacket]:
         raise ValueError("expected exactly one OpenPGP key in the block, primary key first")
     if not _ALLOWED_TAGS.issuperset(tags):
         raise ValueError("the block holds packets that are no part of a public key")
-    return _checked_keys([openpgp.key_packet(packet.body) for packet in found if packet.tag in _KEY_TAGS])
+    return _checked_keys(
+        [openpgp.key_packet(packet.body) for packet in found if packet.tag in _KEY_TAGS]
+    )
 
 
 def _checked_keys(keys: list[openpgp.KeyPacket]) -> list[openpgp.KeyPacket]:

@@ -1,4 +1,6 @@
-"""Namespaces and the refs git-kv owns (`docs/spec/format.md`, section Refs). Everything here is over bytes, with full matches."""
+"""Namespaces and the refs git-kv owns (`docs/spec/format.md`, section Refs). Everything here is
+over bytes, with full matches.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +25,23 @@ AUDITED = b"refs/kv-audited/"  # Stargate's own: how far the deep audit has come
 
 
 def parse_namespace(text: bytes) -> Namespace:
-    """Raises ValueError unless the whole of `text` is a namespace, and one that git can keep as a ref."""
+    """Raises ValueError unless the whole of `text` is a namespace, and one that git can keep as a
+    ref.
+    """
     if _NAMESPACE.fullmatch(text) is None or b".." in text or text.endswith((b".", b".lock")):
-        raise ValueError(f"namespace {_show(text)} is not valid: expected [a-z0-9][a-z0-9._-]{{0,62}}, no '..', no final '.' or '.lock'")
+        raise ValueError(
+            f"namespace {_show(text)} is not valid: expected [a-z0-9][a-z0-9._-]{{0,62}}, no '..', "
+            "no final '.' or '.lock'"
+        )
     return Namespace(text.decode("ascii"))
 
 
 def parse_epoch(text: bytes) -> EpochLabel:
     """Raises ValueError unless the whole of `text` is an epoch label: 1 to 63 of [A-Za-z0-9_-]."""
     if _EPOCH.fullmatch(text) is None:
-        raise ValueError(f"epoch label {_show(text)} is not valid: expected [A-Za-z0-9][A-Za-z0-9_-]{{0,62}}")
+        raise ValueError(
+            f"epoch label {_show(text)} is not valid: expected [A-Za-z0-9][A-Za-z0-9_-]{{0,62}}"
+        )
     return EpochLabel(text.decode("ascii"))
 
 
@@ -61,7 +70,9 @@ def audited_ref(ns: Namespace) -> Ref:
 
 
 def tracking_ref(remote: str, ref: Ref) -> Ref:
-    """Where a clone keeps what it fetched of `ref`, before it trusts it: refs/kv/main -> refs/remotes/origin/kv/main."""
+    """Where a clone keeps what it fetched of `ref`, before it trusts it: refs/kv/main ->
+    refs/remotes/origin/kv/main.
+    """
     return Ref(b"refs/remotes/%b/%b" % (remote.encode(), ref.removeprefix(b"refs/")))
 
 

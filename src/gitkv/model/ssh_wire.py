@@ -1,4 +1,5 @@
-"""The SSH wire encoding (RFC 4251 section 5) as far as keys and signatures need it, with one accepted spelling for each value.
+"""The SSH wire encoding (RFC 4251 section 5) as far as keys and signatures need it, with one
+accepted spelling for each value.
 
 Every function raises ValueError. Base64 armour and what the fields mean are left to the callers.
 """
@@ -10,8 +11,15 @@ from hashlib import sha256
 RSA_BITS_MIN = 2048
 RSA_BITS_MAX = 16384
 _ED25519_BYTES = 32
-_FIELDS = {b"ssh-ed25519": 2, b"ssh-rsa": 3, b"sk-ssh-ed25519@openssh.com": 3, b"sk-ecdsa-sha2-nistp256@openssh.com": 4,
-           b"ecdsa-sha2-nistp256": 3, b"ecdsa-sha2-nistp384": 3, b"ecdsa-sha2-nistp521": 3}  # fmt: skip
+_FIELDS = {
+    b"ssh-ed25519": 2,
+    b"ssh-rsa": 3,
+    b"sk-ssh-ed25519@openssh.com": 3,
+    b"sk-ecdsa-sha2-nistp256@openssh.com": 4,
+    b"ecdsa-sha2-nistp256": 3,
+    b"ecdsa-sha2-nistp384": 3,
+    b"ecdsa-sha2-nistp521": 3,
+}
 _COORDINATE_BYTES = {b"nistp256": 32, b"nistp384": 48, b"nistp521": 66}
 
 
@@ -38,7 +46,9 @@ def put_string(field: bytes) -> bytes:
 
 
 def positive_mpint(field: bytes) -> int:
-    """The value of an `mpint` above zero in its shortest form; a longer form would be a second spelling of the same number."""
+    """The value of an `mpint` above zero in its shortest form; a longer form would be a second
+    spelling of the same number.
+    """
     value = int.from_bytes(field, "big")
     if not value or field[0] >= 0x80 or len(field) != value.bit_length() // 8 + 1:
         raise ValueError("expected a positive number in its shortest form")
@@ -57,7 +67,10 @@ def key_fields(blob: bytes) -> list[bytes]:
     fields = read_strings(blob)
     kind = fields[0] if fields else b""
     if kind not in _FIELDS:
-        raise ValueError(f"key type {kind[:64]!r} is not one of {', '.join(sorted(name.decode() for name in _FIELDS))}")
+        raise ValueError(
+            f"key type {kind[:64]!r} is not one of "
+            f"{', '.join(sorted(name.decode() for name in _FIELDS))}"
+        )
     if len(fields) != _FIELDS[kind]:
         raise ValueError(f"{kind.decode()} key has {len(fields)} fields, expected {_FIELDS[kind]}")
     if b"ecdsa" in kind:
@@ -79,6 +92,8 @@ def _check_point(kind: bytes, curve: bytes, point: bytes) -> None:
 
 def _check_rsa(exponent: int, modulus: int) -> None:
     if not RSA_BITS_MIN <= modulus.bit_length() <= RSA_BITS_MAX:
-        raise ValueError(f"RSA key has {modulus.bit_length()} bits, expected {RSA_BITS_MIN} to {RSA_BITS_MAX}")
+        raise ValueError(
+            f"RSA key has {modulus.bit_length()} bits, expected {RSA_BITS_MIN} to {RSA_BITS_MAX}"
+        )
     if not exponent & 1 or exponent < 3:
         raise ValueError("RSA key's exponent is not an odd number above 1")

@@ -1,7 +1,7 @@
 """What the rules say of a proposed push: accepted, or refused with every reason at once.
 
-A reason is one line with five parts: exit code and rule, where, expected, got, hint. Text from outside is escaped when a reason is
-made, so a reason can go to any terminal, log or wire as it is.
+A reason is one line with five parts: exit code and rule, where, expected, got, hint. Text from
+outside is escaped when a reason is made, so a reason can go to any terminal, log or wire as it is.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ def printable(value: str | bytes) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
     text = "".join(
-        char if " " <= char <= "~" else char.encode("unicode_escape", "backslashreplace").decode() for char in value[: PART_CHARS_MAX + 1]
+        char if " " <= char <= "~" else char.encode("unicode_escape", "backslashreplace").decode()
+        for char in value[: PART_CHARS_MAX + 1]
     )
     return text if len(text) <= PART_CHARS_MAX else text[: PART_CHARS_MAX - 3] + "..."
 
 
 class Reason(NamedTuple):
-    """One broken rule. `code` is the exit code the writer's command ends with; `rule` a stable dotted word."""
+    """One broken rule. `code` is the exit code the writer's command ends with; `rule` a stable
+    dotted word.
+    """
 
     code: int
     rule: str
@@ -45,9 +48,18 @@ class Reason(NamedTuple):
         return f"{line} (hint: {self.hint})" if self.hint else line
 
 
-def reason(code: int, rule: str, where: str | bytes, expected: str | bytes, got: str | bytes, hint: str = "") -> Reason:
+def reason(
+    code: int,
+    rule: str,
+    where: str | bytes,
+    expected: str | bytes,
+    got: str | bytes,
+    hint: str = "",
+) -> Reason:
     """A Reason whose parts are safe to print."""
-    return Reason(code, rule, printable(where), printable(expected), printable(got), printable(hint))
+    return Reason(
+        code, rule, printable(where), printable(expected), printable(got), printable(hint)
+    )
 
 
 class Verdict(NamedTuple):
@@ -61,7 +73,9 @@ class Verdict(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """0, or the code of the gravest reason: integrity, then policy, key, broken input, and a conflict last."""
+        """0, or the code of the gravest reason: integrity, then policy, key, broken input, and a
+        conflict last.
+        """
         codes = {entry.code for entry in self.reasons}
         for code in (NOT_LEADER, INTEGRITY, POLICY, KEY, BROKEN, CONFLICT):
             if code in codes:

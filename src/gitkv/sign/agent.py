@@ -13,11 +13,17 @@ _LINES_MAX = 200
 
 
 def agent_keys(env: Mapping[str, str]) -> list[str]:
-    """Public key lines of the agent; empty when there is none, it does not answer, or it holds no key."""
+    """Public key lines of the agent; empty when there is none, it does not answer, or it holds no
+    key.
+    """
     if not env.get("SSH_AUTH_SOCK"):
         return []
     try:
-        done = run(["ssh-add", "-L"], b"", Start(child_environment(env), "install OpenSSH", timeout_s=TIMEOUT_S))
+        done = run(
+            ["ssh-add", "-L"],
+            b"",
+            Start(child_environment(env), "install OpenSSH", timeout_s=TIMEOUT_S),
+        )
     except ToolError:
         return []
     lines = done.out.split(b"\n")[:_LINES_MAX] if done.code == 0 else []

@@ -1,4 +1,5 @@
-"""The gateway's own key: Ed25519, signing in process: a child for every accepted transaction would be the slowest part of accepting.
+"""The gateway's own key: Ed25519, signing in process: a child for every accepted transaction would
+be the slowest part of accepting.
 
 Where the file lives and who may read it is left to the daemon.
 """
@@ -22,7 +23,9 @@ class Ed25519Signer:
     """Signs as `ssh-keygen -Y sign -n git` would with the same key. A port `Signer`."""
 
     def __init__(self, private_openssh: bytes) -> None:
-        """`private_openssh`: the bytes of an unencrypted OpenSSH private key file. Raises ToolError."""
+        """`private_openssh`: the bytes of an unencrypted OpenSSH private key file. Raises
+        ToolError.
+        """
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
         self._key = _load(private_openssh)
@@ -44,7 +47,9 @@ def generate() -> tuple[bytes, bytes]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    private = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    private = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
+    )
     return private, Ed25519Signer(private).public_line
 
 
@@ -56,7 +61,11 @@ def _load(private_openssh: bytes) -> Ed25519PrivateKey:
     hint = "make one with: ssh-keygen -t ed25519 -N '' -f FILE"
     try:
         key = load_ssh_private_key(private_openssh, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: the key is encrypted
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+    ) as error:  # TypeError: the key is encrypted
         raise ToolError(f"the gateway's key cannot be read: {error}", hint=hint) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise ToolError("the gateway's key is not an Ed25519 key", hint=hint)

@@ -1,7 +1,9 @@
-"""The one accepted spelling of an OpenPGP signature (spec/attestation 5.3 and 5.4), read without cryptography.
+"""The one accepted spelling of an OpenPGP signature (spec/attestation 5.3 and 5.4), read without
+cryptography.
 
-OpenPGP leaves much of a signature outside what is signed: armour, packet headers, the unhashed area, the digest's first bytes. Here each
-of them follows from the signed part, so a third party cannot make a second good commit out of one. The mathematics is left to `gnupg.py`.
+OpenPGP leaves much of a signature outside what is signed: armour, packet headers, the unhashed
+area, the digest's first bytes. Here each of them follows from the signed part, so a third party
+cannot make a second good commit out of one. The mathematics is left to `gnupg.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ _ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
 
 
 class OpenPgpSignature(NamedTuple):
-    """A signature packet taken apart. `issuer`: fingerprint of the key or subkey, from the signed part. `numbers`: the algorithm's own."""
+    """A signature packet taken apart. `issuer`: fingerprint of the key or subkey, from the signed
+    part. `numbers`: the algorithm's own.
+    """
 
     issuer: str
     algorithm: int
@@ -43,24 +47,35 @@ def parse(armour: bytes) -> OpenPgpSignature:
 
 
 def canonical(armour: bytes) -> bytes:
-    """`armour` in the accepted spelling: other programs leave out the checksum or choose other packet headers. Raises ValueError."""
+    """`armour` in the accepted spelling: other programs leave out the checksum or choose other
+    packet headers. Raises ValueError.
+    """
     packet = _packet(armour)
     return _encode(packet, _signature(packet))
 
 
 def signing_key(armour: bytes) -> str:
-    """The fingerprint of the key or subkey a signature names, unproved: for showing, never for trusting. Raises ValueError."""
+    """The fingerprint of the key or subkey a signature names, unproved: for showing, never for
+    trusting. Raises ValueError.
+    """
     return parse(armour).issuer
 
 
 def covers(signature: OpenPgpSignature, payload: bytes) -> bool:
-    """Whether the digest's first bytes fit `payload`. GnuPG does not look at them, so they could be changed freely."""
+    """Whether the digest's first bytes fit `payload`. GnuPG does not look at them, so they could be
+    changed freely.
+    """
     trailer = b"\x04\xff" + len(signature.hashed_part).to_bytes(4, "big")
-    return hashlib.new(signature.hash_name, payload + signature.hashed_part + trailer).digest()[:2] == signature.digest_start
+    return (
+        hashlib.new(signature.hash_name, payload + signature.hashed_part + trailer).digest()[:2]
+        == signature.digest_start
+    )
 
 
 def fits(signature: OpenPgpSignature, key: openpgp.KeyPacket) -> bool:
-    """Whether the signature's numbers are those of this key's algorithm, and below its modulus: s + n would verify as well as s."""
+    """Whether the signature's numbers are those of this key's algorithm, and below its modulus: s +
+    n would verify as well as s.
+    """
     if signature.algorithm != key.algorithm:
         return False
     return key.algorithm != _RSA or signature.numbers[0] < openpgp.take_mpi(key.numbers, 0)[0]
@@ -79,7 +94,9 @@ def _packet(armour: bytes) -> bytes:
 
 
 def _signature(body: bytes) -> OpenPgpSignature:
-    if len(body) < 6 or body[0] != 4 or body[1] != 0:  # type 1, text, would let line ends of the payload change
+    if (
+        len(body) < 6 or body[0] != 4 or body[1] != 0
+    ):  # type 1, text, would let line ends of the payload change
         raise ValueError("expected a version 4 signature over a binary document")
     algorithm, hash_id = body[2], body[3]
     if algorithm not in _NUMBERS or hash_id not in _HASHES:
@@ -92,7 +109,15 @@ def _signature(body: bytes) -> OpenPgpSignature:
         number, start = openpgp.take_mpi(body, start)
         numbers.append(number)
     digest_start = body[behind : behind + 2]
-    return OpenPgpSignature(_issuer(hashed), algorithm, _HASHES[hash_id], body[:at], unhashed, digest_start, tuple(numbers))
+    return OpenPgpSignature(
+        _issuer(hashed),
+        algorithm,
+        _HASHES[hash_id],
+        body[:at],
+        unhashed,
+        digest_start,
+        tuple(numbers),
+    )
 
 
 def _area(body: bytes, at: int) -> tuple[bytes, int]:
@@ -110,18 +135,25 @@ def _subpackets(area: bytes) -> list[tuple[int, bytes]]:
         if first < 192:
             start, length = at + 1, first
         elif first < 255:
-            start, length = at + 2, (first - 192 << 8) + int.from_bytes(area[at + 1 : at + 2], "big") + 192
+            start, length = (
+                at + 2,
+                (first - 192 << 8) + int.from_bytes(area[at + 1 : at + 2], "big") + 192,
+            )
         else:
             start, length = at + 5, int.from_bytes(area[at + 1 : at + 5], "big")
         if not length or start + length > len(area):
             raise ValueError("subpacket is empty or cut short")
-        found.append((area[start] & 0x7F, area[start + 1 : start + length]))  # the high bit only marks it as critical
+        found.append(
+            (area[start] & 0x7F, area[start + 1 : start + length])
+        )  # the high bit only marks it as critical
         at = start + length
     return found
 
 
 def _issuer(hashed: bytes) -> str:
-    """The fingerprint in the signed part. GnuPG has written it since 2.1.16; without it nothing signed says which key is meant."""
+    """The fingerprint in the signed part. GnuPG has written it since 2.1.16; without it nothing
+    signed says which key is meant.
+    """
     subpackets = _subpackets(hashed)
     named = [body for kind, body in subpackets if kind == _ISSUER_FINGERPRINT]
     if len(named) != 1 or len(named[0]) != 21 or named[0][0] != 4:
@@ -132,13 +164,19 @@ def _issuer(hashed: bytes) -> str:
 
 
 def _encode(body: bytes, signature: OpenPgpSignature) -> bytes:
-    """The accepted spelling: what GnuPG writes. The unhashed area holds the issuer's key id unless the hashed area does."""
+    """The accepted spelling: what GnuPG writes. The unhashed area holds the issuer's key id unless
+    the hashed area does.
+    """
     hashed_kinds = {kind for kind, _ in _subpackets(signature.hashed_part[6:])}
-    unhashed = b"" if _ISSUER in hashed_kinds else b"\x09\x10" + bytes.fromhex(signature.issuer)[-8:]
+    unhashed = (
+        b"" if _ISSUER in hashed_kinds else b"\x09\x10" + bytes.fromhex(signature.issuer)[-8:]
+    )
     rest = body[len(signature.hashed_part) + 2 + len(signature.unhashed) :]
     packet = signature.hashed_part + len(unhashed).to_bytes(2, "big") + unhashed + rest
     size = 1 if len(packet) < 0x100 else 2
-    return openpgp.enarmour(_TITLE, bytes([0x88 if size == 1 else 0x89]) + len(packet).to_bytes(size, "big") + packet)
+    return openpgp.enarmour(
+        _TITLE, bytes([0x88 if size == 1 else 0x89]) + len(packet).to_bytes(size, "big") + packet
+    )
 
 
 def _check_numbers(signature: OpenPgpSignature) -> None:
@@ -148,5 +186,7 @@ def _check_numbers(signature: OpenPgpSignature) -> None:
         r, s = signature.numbers
         if max(r, s).bit_length() > 256:
             raise ValueError("EdDSA signature is not one of Ed25519")
-        if int.from_bytes(s.to_bytes(32, "big"), "little") >= _ED25519_ORDER:  # RFC 8032 5.1.7: S in [0, L)
+        if (
+            int.from_bytes(s.to_bytes(32, "big"), "little") >= _ED25519_ORDER
+        ):  # RFC 8032 5.1.7: S in [0, L)
             raise ValueError("EdDSA signature is not in its canonical form")

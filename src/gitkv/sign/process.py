@@ -10,7 +10,9 @@ from gitkv.errors import ToolError
 
 
 class Finished(NamedTuple):
-    """A child that ended by itself; `code` is its exit status (negative: the signal that ended it)."""
+    """A child that ended by itself; `code` is its exit status (negative: the signal that ended
+    it).
+    """
 
     code: int
     out: bytes
@@ -18,7 +20,9 @@ class Finished(NamedTuple):
 
 
 class Start(NamedTuple):
-    """How a child is started. `remedy` is the hint when its program is not there; `timeout_s` None waits, since a person may be typing."""
+    """How a child is started. `remedy` is the hint when its program is not there; `timeout_s` None
+    waits, since a person may be typing.
+    """
 
     env: Mapping[str, str]
     remedy: str
@@ -30,7 +34,13 @@ def run(argv: Sequence[str], stdin: bytes, start: Start) -> Finished:
     """Runs a program to its end. Raises ToolError when it cannot be started or takes too long."""
     try:
         done = subprocess.run(
-            list(argv), input=stdin, capture_output=True, env=dict(start.env), cwd=start.cwd, timeout=start.timeout_s, check=False
+            list(argv),
+            input=stdin,
+            capture_output=True,
+            env=dict(start.env),
+            cwd=start.cwd,
+            timeout=start.timeout_s,
+            check=False,
         )
     except FileNotFoundError:
         raise ToolError(f"{argv[0]} is not installed or not in PATH", hint=start.remedy) from None

@@ -1,7 +1,8 @@
-"""Signs commits the way git is configured to: the same keys, programs and settings as `git commit -S` (git-config: gpg.*, user.signingKey).
+"""Signs commits the way git is configured to: the same keys, programs and settings as `git commit
+-S` (git-config: gpg.*, user.signingKey).
 
-Whatever a program prints is made sure to be the one accepted spelling before it gets into a commit (spec/attestation 5). Nothing here
-needs cryptography.
+Whatever a program prints is made sure to be the one accepted spelling before it gets into a commit
+(spec/attestation 5). Nothing here needs cryptography.
 """
 
 from __future__ import annotations
@@ -15,23 +16,40 @@ from gitkv.model.verdict import printable
 from gitkv.ports import Signer
 from gitkv.sign.process import Finished, Start, run
 
-_GPG_HINT = "check user.signingkey with: gpg --list-secret-keys; install gpg with: apt-get install gnupg"
-_SSH_HINT = "check user.signingkey: it names a private key file, or a public key whose private half the ssh-agent holds (ssh-add -L)"
+_GPG_HINT = (
+    "check user.signingkey with: gpg --list-secret-keys; install gpg with: apt-get install gnupg"
+)
+_SSH_HINT = (
+    "check user.signingkey: it names a private key file, or a public key whose private half the "
+    "ssh-agent holds (ssh-add -L)"
+)
 
 
-def signer_from_config(config: Mapping[str, str], env: Mapping[str, str], cwd: str) -> Signer | None:
+def signer_from_config(
+    config: Mapping[str, str], env: Mapping[str, str], cwd: str
+) -> Signer | None:
     """The signer git's configuration asks for; None when no user.signingkey is set.
 
-    `config`: lower-case names of git settings, the last value of each; `env`: the environment of the process; `cwd`: what relative paths
-    start from. Raises PolicyError for X.509, which no policy can name keys of, and ToolError for settings that make no sense."""
+    `config`: lower-case names of git settings, the last value of each; `env`: the environment of
+    the process; `cwd`: what relative paths start from. Raises PolicyError for X.509, which no
+    policy can name keys of, and ToolError for settings that make no sense.
+    """
     style = config.get("gpg.format", "openpgp")
     key = config.get("user.signingkey", "")
     if style == "x509":
-        raise PolicyError("gpg.format is x509: expected ssh or openpgp", hint="git config gpg.format ssh")
+        raise PolicyError(
+            "gpg.format is x509: expected ssh or openpgp", hint="git config gpg.format ssh"
+        )
     if style not in ("openpgp", "ssh"):
-        raise ToolError(f"gpg.format is {printable(style)}: expected ssh or openpgp", hint="git config gpg.format ssh")
+        raise ToolError(
+            f"gpg.format is {printable(style)}: expected ssh or openpgp",
+            hint="git config gpg.format ssh",
+        )
     if style == "ssh" and not key and config.get("gpg.ssh.defaultkeycommand"):
-        raise ToolError("gpg.ssh.defaultKeyCommand is not run", hint="name the key with: git config user.signingkey FILE")
+        raise ToolError(
+            "gpg.ssh.defaultKeyCommand is not run",
+            hint="name the key with: git config user.signingkey FILE",
+        )
     if not key:
         return None
     start_env = child_environment(env)
@@ -41,7 +59,11 @@ def signer_from_config(config: Mapping[str, str], env: Mapping[str, str], cwd: s
     program = _expanded(config.get("gpg.ssh.program") or "ssh-keygen", env)
     start = Start(start_env, "install OpenSSH, for example: apt-get install openssh-client", cwd)
     literal = _literal_key(key)
-    return SshSigner(program, _expanded(key, env), start) if literal is None else SshAgentSigner(program, literal, start)
+    return (
+        SshSigner(program, _expanded(key, env), start)
+        if literal is None
+        else SshAgentSigner(program, literal, start)
+    )
 
 
 class GpgSigner:
@@ -53,7 +75,9 @@ class GpgSigner:
 
     def sign(self, payload: bytes) -> bytes:
         done = run(self._argv, payload, self._start)
-        if done.code or b"\n[GNUPG:] SIG_CREATED " not in b"\n" + done.err:  # as git does: some wrappers end with 0 whatever happens
+        if (
+            done.code or b"\n[GNUPG:] SIG_CREATED " not in b"\n" + done.err
+        ):  # as git does: some wrappers end with 0 whatever happens
             raise _failed(self._argv[0], done, _GPG_HINT)
         from gitkv.sign import openpgp
 
@@ -94,20 +118,34 @@ def _ssh_sign(program: str, key_arguments: list[str], payload: bytes, start: Sta
     return _accepted(program, done.out, lambda armour: armour, sshsig.parse)
 
 
-def _accepted(program: str, armour: bytes, normalise: Callable[[bytes], bytes], parse: Callable[[bytes], object]) -> bytes:
+def _accepted(
+    program: str,
+    armour: bytes,
+    normalise: Callable[[bytes], bytes],
+    parse: Callable[[bytes], object],
+) -> bytes:
     try:
         armour = normalise(armour)
         parse(armour)
     except ValueError as error:
         hint = "every reader would refuse it; sign with an Ed25519 key and ssh-keygen or GnuPG"
-        raise ToolError(f"{program} made a signature that cannot be accepted: {error}", hint=hint) from None
+        raise ToolError(
+            f"{program} made a signature that cannot be accepted: {error}", hint=hint
+        ) from None
     return armour
 
 
 def _failed(program: str, done: Finished, hint: str) -> ToolError:
     """What the program itself said, without GnuPG's status lines."""
-    said = b"; ".join(line.strip() for line in done.err.split(b"\n") if line.strip() and not line.startswith(b"[GNUPG:]"))
-    return ToolError(f"{program} did not sign (exit {done.code}): {printable(said) or 'it gave no reason'}", hint=hint)
+    said = b"; ".join(
+        line.strip()
+        for line in done.err.split(b"\n")
+        if line.strip() and not line.startswith(b"[GNUPG:]")
+    )
+    return ToolError(
+        f"{program} did not sign (exit {done.code}): {printable(said) or 'it gave no reason'}",
+        hint=hint,
+    )
 
 
 def _literal_key(key: str) -> str | None:
@@ -124,7 +162,10 @@ def _expanded(path: str, env: Mapping[str, str]) -> str:
     user, slash, rest = path[1:].partition("/")
     home = env.get("HOME", "") if not user else _home_of(user)
     if not home:
-        raise ToolError(f"cannot tell which directory ~{printable(user)} is", hint="write the path out in the git configuration")
+        raise ToolError(
+            f"cannot tell which directory ~{printable(user)} is",
+            hint="write the path out in the git configuration",
+        )
     return home + slash + rest
 
 

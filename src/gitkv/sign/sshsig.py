@@ -1,7 +1,8 @@
-"""SSHSIG, the signature format of `ssh-keygen -Y sign` (OpenSSH PROTOCOL.sshsig), with one accepted spelling (spec/attestation 5.2).
+"""SSHSIG, the signature format of `ssh-keygen -Y sign` (OpenSSH PROTOCOL.sshsig), with one accepted
+spelling (spec/attestation 5.2).
 
-Reading and writing need no cryptography, so a client can show who signed cheaply; only `holds` imports it. Whose key it is and whether
-the key may still sign are left to `verifier.py`.
+Reading and writing need no cryptography, so a client can show who signed cheaply; only `holds`
+imports it. Whose key it is and whether the key may still sign are left to `verifier.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
 
 
 class SshSignature(NamedTuple):
-    """A well-formed signature. `raw` is the algorithm's own part; `flags_and_counter` is empty unless a security key signed."""
+    """A well-formed signature. `raw` is the algorithm's own part; `flags_and_counter` is empty
+    unless a security key signed.
+    """
 
     key_blob: bytes
     hash_name: bytes
@@ -40,7 +43,9 @@ class SshSignature(NamedTuple):
 
 
 def parse(armour: bytes) -> SshSignature:
-    """The signature in `armour`. Raises ValueError for anything `ssh-keygen -Y sign -n git` would not have written."""
+    """The signature in `armour`. Raises ValueError for anything `ssh-keygen -Y sign -n git` would
+    not have written.
+    """
     blob = _dearmour(armour)
     if blob[: len(_MAGIC) + 4] != _MAGIC + _VERSION:
         raise ValueError("expected SSHSIG version 1")
@@ -49,14 +54,20 @@ def parse(armour: bytes) -> SshSignature:
         raise ValueError(f"signature has {len(fields)} fields, expected 5")
     key_blob, namespace, reserved, hash_name, signature = fields
     if namespace != _NAMESPACE or reserved or hash_name not in _HASHES:
-        raise ValueError("expected namespace git, an empty reserved field, and hash sha512 or sha256")
+        raise ValueError(
+            "expected namespace git, an empty reserved field, and hash sha512 or sha256"
+        )
     return _signature(key_blob, hash_name, signature)
 
 
 def encode(key_blob: bytes, algorithm: bytes, raw: bytes, hash_name: bytes = b"sha512") -> bytes:
     """The armour around a finished signature, byte for byte as ssh-keygen writes it."""
     signature = ssh_wire.put_string(algorithm) + ssh_wire.put_string(raw)
-    return _enarmour(_MAGIC + _VERSION + b"".join(map(ssh_wire.put_string, (key_blob, _NAMESPACE, b"", hash_name, signature))))
+    return _enarmour(
+        _MAGIC
+        + _VERSION
+        + b"".join(map(ssh_wire.put_string, (key_blob, _NAMESPACE, b"", hash_name, signature)))
+    )
 
 
 def signed_data(payload: bytes, hash_name: bytes = b"sha512") -> bytes:
@@ -71,7 +82,9 @@ def fingerprint(blob: bytes) -> str:
 
 
 def signing_key(armour: bytes) -> str:
-    """The fingerprint of the key a signature names, unproved: for showing, never for trusting. Raises ValueError."""
+    """The fingerprint of the key a signature names, unproved: for showing, never for trusting.
+    Raises ValueError.
+    """
     return ssh_wire.fingerprint(parse(armour).key_blob)
 
 
@@ -85,7 +98,11 @@ def holds(signature: SshSignature, payload: bytes) -> bool:
         if signature.flags_and_counter:
             message = _security_key_message(signature, fields[-1], message)
         _check(signature, fields, message)
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError):  # ValueError: a point off the curve, a modulus that cannot be one
+    except (
+        InvalidSignature,
+        UnsupportedAlgorithm,
+        ValueError,
+    ):  # ValueError: a point off the curve, a modulus that cannot be one
         return False
     return True
 
@@ -118,7 +135,10 @@ def _signature(key_blob: bytes, hash_name: bytes, signature: bytes) -> SshSignat
     raw, at = ssh_wire.take_string(signature, at)
     rest = signature[at:]
     if algorithm not in (_RSA_ALGORITHMS if kind == b"ssh-rsa" else {kind}):
-        raise ValueError(f"signature algorithm {algorithm[:64]!r} does not belong to a key of type {kind.decode()}")
+        raise ValueError(
+            f"signature algorithm {algorithm[:64]!r} does not belong to a key of type "
+            f"{kind.decode()}"
+        )
     if len(rest) != (_COUNTER_BYTES if kind.startswith(b"sk-") else 0):
         raise ValueError("signature field has bytes too many or too few")
     _check_raw(kind, key, raw)
@@ -126,26 +146,37 @@ def _signature(key_blob: bytes, hash_name: bytes, signature: bytes) -> SshSignat
 
 
 def _check_raw(kind: bytes, key: list[bytes], raw: bytes) -> None:
-    """The algorithm's own part has one spelling: no number grown by the group's order, no padding, no bytes behind it."""
+    """The algorithm's own part has one spelling: no number grown by the group's order, no padding,
+    no bytes behind it.
+    """
     if b"ed25519" in kind:
-        if len(raw) != 64 or int.from_bytes(raw[32:], "little") >= _ED25519_ORDER:  # RFC 8032 5.1.7: S in [0, L)
+        if (
+            len(raw) != 64 or int.from_bytes(raw[32:], "little") >= _ED25519_ORDER
+        ):  # RFC 8032 5.1.7: S in [0, L)
             raise ValueError("ed25519 signature is not in its canonical form")
     elif kind == b"ssh-rsa":
         modulus = ssh_wire.positive_mpint(key[2])
         if len(raw) != (modulus.bit_length() + 7) // 8 or int.from_bytes(raw, "big") >= modulus:
             raise ValueError("RSA signature is not as long as its modulus and below it")
     else:
-        # s and n-s both verify. OpenSSH and hardware keys write whichever comes out, so refusing one would refuse half of the honest
-        # signatures: this is the one malleation left, and it cannot change what was signed, by whom, or where in the ledger it stands.
+        # s and n-s both verify. OpenSSH and hardware keys write whichever comes out, so refusing
+        # one would refuse half of the honest signatures: this is the one malleation left, and it
+        # cannot change what was signed, by whom, or where in the ledger it stands.
         if len([ssh_wire.positive_mpint(field) for field in ssh_wire.read_strings(raw)]) != 2:
             raise ValueError("ECDSA signature is not two numbers")
 
 
 def _security_key_message(signature: SshSignature, application: bytes, message: bytes) -> bytes:
-    """What a FIDO key signs (OpenSSH PROTOCOL.u2f). Like sshd's default, an untouched key's signature does not count."""
+    """What a FIDO key signs (OpenSSH PROTOCOL.u2f). Like sshd's default, an untouched key's
+    signature does not count.
+    """
     if not signature.flags_and_counter[0] & _TOUCHED:
         raise ValueError("the security key was not touched")
-    return hashlib.sha256(application).digest() + signature.flags_and_counter + hashlib.sha256(message).digest()
+    return (
+        hashlib.sha256(application).digest()
+        + signature.flags_and_counter
+        + hashlib.sha256(message).digest()
+    )
 
 
 def _check(signature: SshSignature, fields: list[bytes], message: bytes) -> None:
@@ -163,7 +194,9 @@ def _check(signature: SshSignature, fields: list[bytes], message: bytes) -> None
 def _rsa_key(fields: list[bytes]) -> RSAPublicKey:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
-    return RSAPublicNumbers(ssh_wire.positive_mpint(fields[1]), ssh_wire.positive_mpint(fields[2])).public_key()
+    return RSAPublicNumbers(
+        ssh_wire.positive_mpint(fields[1]), ssh_wire.positive_mpint(fields[2])
+    ).public_key()
 
 
 def _check_rsa(signature: SshSignature, key: RSAPublicKey, message: bytes) -> None:
@@ -177,7 +210,11 @@ def _check_rsa(signature: SshSignature, key: RSAPublicKey, message: bytes) -> No
 def _ecdsa_key(fields: list[bytes]) -> EllipticCurvePublicKey:
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    curves: dict[bytes, ec.EllipticCurve] = {b"nistp256": ec.SECP256R1(), b"nistp384": ec.SECP384R1(), b"nistp521": ec.SECP521R1()}
+    curves: dict[bytes, ec.EllipticCurve] = {
+        b"nistp256": ec.SECP256R1(),
+        b"nistp384": ec.SECP384R1(),
+        b"nistp521": ec.SECP521R1(),
+    }
     return ec.EllipticCurvePublicKey.from_encoded_point(curves[fields[1]], fields[2])
 
 
@@ -187,5 +224,11 @@ def _check_ecdsa(raw: bytes, key: EllipticCurvePublicKey, message: bytes) -> Non
     from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
     r, s = map(ssh_wire.positive_mpint, ssh_wire.read_strings(raw))
-    algorithm = hashes.SHA256() if key.key_size <= 256 else hashes.SHA384() if key.key_size <= 384 else hashes.SHA512()
+    algorithm = (
+        hashes.SHA256()
+        if key.key_size <= 256
+        else hashes.SHA384()
+        if key.key_size <= 384
+        else hashes.SHA512()
+    )
     key.verify(encode_dss_signature(r, s), message, ECDSA(algorithm))

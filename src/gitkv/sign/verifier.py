@@ -1,4 +1,6 @@
-"""Checks a commit's signature, of either kind, against the keys a policy knows. Whether the signer may write is left to the rules."""
+"""Checks a commit's signature, of either kind, against the keys a policy knows. Whether the signer
+may write is left to the rules.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,24 @@ _OPENPGP_BEGIN = b"-----BEGIN PGP "
 
 
 class SignatureVerifier:
-    """The port `Verifier`. SSH is checked in process; gpg is started only for an OpenPGP signature by a key the policy knows."""
+    """The port `Verifier`. SSH is checked in process; gpg is started only for an OpenPGP signature
+    by a key the policy knows.
+    """
 
     def __init__(self, gnupg_dir: str, env: Mapping[str, str]) -> None:
-        """`gnupg_dir`: a directory of this user alone, made when first needed; `env`: the environment of the process."""
+        """`gnupg_dir`: a directory of this user alone, made when first needed; `env`: the
+        environment of the process.
+        """
         self._gnupg = GnupgVerifier(gnupg_dir, env)
 
-    def verify(self, payload: bytes, armour: bytes, keys: Sequence[PublicKey], now_s: int) -> Signature:
-        """`armour` as in the commit, b"" for none; `now_s` the judge's time, not the commit's own, which a signer can choose. Only who
-        judges again later takes that (spec/policy 6.3).
+    def verify(
+        self, payload: bytes, armour: bytes, keys: Sequence[PublicKey], now_s: int
+    ) -> Signature:
+        """`armour` as in the commit, b"" for none; `now_s` the judge's time, not the commit's own,
+        which a signer can choose. Only who judges again later takes that (spec/policy 6.3).
 
-        Raises ToolError when gpg is needed and cannot be used."""
+        Raises ToolError when gpg is needed and cannot be used.
+        """
         if not armour:
             return Signature("unsigned")
         if armour.startswith(_OPENPGP_BEGIN):

@@ -1,4 +1,6 @@
-"""The daemon's log: one readable line, or one JSON object, for each event. Nothing secret is ever handed in; text is escaped here."""
+"""The daemon's log: one readable line, or one JSON object, for each event. Nothing secret is ever
+handed in; text is escaped here.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,14 @@ class EventLog:
     def __call__(self, event: str, fields: Mapping[str, object]) -> None:
         """One event with its fields; times are UTC."""
         now = time.time()
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
-        line = self._as_json(stamp, event, fields) if self._json else self._as_text(stamp, event, fields)
+        stamp = (
+            time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+        )
+        line = (
+            self._as_json(stamp, event, fields)
+            if self._json
+            else self._as_text(stamp, event, fields)
+        )
         with self._lock:
             self._stream.write(line + "\n")
             self._stream.flush()
@@ -33,12 +41,18 @@ class EventLog:
         return json.dumps({"time": stamp, "event": event, **fields}, ensure_ascii=True, default=str)
 
     def _as_text(self, stamp: str, event: str, fields: Mapping[str, object]) -> str:
-        words = [f"{name}={_word(value)}" for name, value in fields.items() if value not in ("", None, [], ())]
+        words = [
+            f"{name}={_word(value)}"
+            for name, value in fields.items()
+            if value not in ("", None, [], ())
+        ]
         return " ".join([stamp, event, *words])
 
 
 def _word(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + "; ".join(printable(str(part)) for part in value) + "]"
-    text = printable(str(value)).replace('"', "'")  # or a quoted word could end early and be followed by forged fields
+    text = printable(str(value)).replace(
+        '"', "'"
+    )  # or a quoted word could end early and be followed by forged fields
     return f'"{text}"' if " " in text else text

@@ -1,4 +1,6 @@
-"""The stores in memory, for tests and for callers who want to try rules without a disk. They pass the contract suites of the real ones."""
+"""The stores in memory, for tests and for callers who want to try rules without a disk. They pass
+the contract suites of the real ones.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class MemoryObjectStore:
     def read(self, oid: Oid, kind: bytes) -> bytes:
         found, body = self._object(oid)
         if found != kind:
-            raise IntegrityError(f"object {oid.hex()}: expected a {kind.decode()}, got a {found.decode()}")
+            raise IntegrityError(
+                f"object {oid.hex()}: expected a {kind.decode()}, got a {found.decode()}"
+            )
         return body
 
     def read_many(self, oids: Iterable[Oid], kind: bytes) -> Iterator[bytes]:
@@ -72,7 +76,13 @@ class MemoryRefStore:
 
 
 def _check_shape(ref: bytes, old: bytes, new: bytes) -> None:
-    if not ref.startswith(b"refs/") or b"\n" in ref or b" " in ref or len(old) != OID_BYTES or len(new) != OID_BYTES:
+    if (
+        not ref.startswith(b"refs/")
+        or b"\n" in ref
+        or b" " in ref
+        or len(old) != OID_BYTES
+        or len(new) != OID_BYTES
+    ):
         raise ValueError(f"not a ref update: {ref[:80]!r}")
 
 
@@ -81,10 +91,16 @@ def _nested_nowhere(refs: dict[Ref, Oid]) -> dict[Ref, Oid]:
         parts = ref.split(b"/")
         for depth in range(1, len(parts)):
             if Ref(b"/".join(parts[:depth])) in refs:
-                raise _conflict(ref, "no ref above it", b"/".join(parts[:depth]).decode("utf-8", "backslashreplace"))
+                raise _conflict(
+                    ref,
+                    "no ref above it",
+                    b"/".join(parts[:depth]).decode("utf-8", "backslashreplace"),
+                )
     return refs
 
 
 def _conflict(ref: Ref, expected: str, actual: str) -> ConflictError:
     name = ref.decode("utf-8", "backslashreplace")
-    return ConflictError(f"{name} has moved: expected {expected}, got {actual}", expected=expected, actual=actual)
+    return ConflictError(
+        f"{name} has moved: expected {expected}, got {actual}", expected=expected, actual=actual
+    )

@@ -1,7 +1,9 @@
-"""The words of an answer on band 2: for people, and for clients that asked for `kv-report` and read them back as values.
+"""The words of an answer on band 2: for people, and for clients that asked for `kv-report` and read
+them back as values.
 
-A machine line is `kv-reason <code> <rule> <where> <expected> <got> <hint>` or `kv-receipt <seq> <ledger> <watchlog>`. Its fields are
-printable ASCII with space and `%` as `%XX`; an empty field is `-`, and a lone `-` is `%2D`. One value has one spelling.
+A machine line is `kv-reason <code> <rule> <where> <expected> <got> <hint>` or `kv-receipt <seq>
+<ledger> <watchlog>`. Its fields are printable ASCII with space and `%` as `%XX`; an empty field is
+`-`, and a lone `-` is `%2D`. One value has one spelling.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from gitkv.model.refs import Namespace
 from gitkv.model.verdict import Reason, Verdict, printable, reason
 from gitkv.wire.pkt_line import WireError
 
-_REASON = re.compile(rb"kv-reason ([1-9][0-9]{0,2}) ([A-Za-z0-9._-]{1,80}) ([!-~]+) ([!-~]+) ([!-~]+) ([!-~]+)")
+_REASON = re.compile(
+    rb"kv-reason ([1-9][0-9]{0,2}) ([A-Za-z0-9._-]{1,80}) ([!-~]+) ([!-~]+) ([!-~]+) ([!-~]+)"
+)
 _RECEIPT = re.compile(rb"kv-receipt (0|[1-9][0-9]{0,17}) ([0-9a-f]{40}) ([0-9a-f]{40})")
 _RULE = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _ESCAPED = re.compile(rb"%(20|25|2D)")
@@ -23,7 +27,9 @@ _SEQ_MAX = 10**18 - 1
 
 
 class Receipt(NamedTuple):
-    """The place a transaction was accepted at: `seq` and `ledger` commit, and the `watchlog` entry that says so (spec/attestation 6.2)."""
+    """The place a transaction was accepted at: `seq` and `ledger` commit, and the `watchlog` entry
+    that says so (spec/attestation 6.2).
+    """
 
     seq: int
     ledger: Oid
@@ -35,39 +41,66 @@ def reason_line(entry: Reason) -> bytes:
     if not 0 < entry.code <= _EXIT_CODE_MAX or _RULE.fullmatch(entry.rule) is None:
         raise ValueError(f"not a reason: {entry!r}")
     fields = (entry.where, entry.expected, entry.got, entry.hint)
-    return b"kv-reason %d %b %b" % (entry.code, entry.rule.encode(), b" ".join([_encode(field) for field in fields]))
+    return b"kv-reason %d %b %b" % (
+        entry.code,
+        entry.rule.encode(),
+        b" ".join([_encode(field) for field in fields]),
+    )
 
 
 def receipt_line(receipt: Receipt) -> bytes:
     """The machine line, without LF. Raises ValueError when a part is none."""
-    if not 0 <= receipt.seq <= _SEQ_MAX or {len(receipt.ledger), len(receipt.watchlog)} != {OID_BYTES}:
+    if not 0 <= receipt.seq <= _SEQ_MAX or {len(receipt.ledger), len(receipt.watchlog)} != {
+        OID_BYTES
+    }:
         raise ValueError(f"not a receipt: {receipt!r}")
-    return b"kv-receipt %d %b %b" % (receipt.seq, receipt.ledger.hex().encode(), receipt.watchlog.hex().encode())
+    return b"kv-receipt %d %b %b" % (
+        receipt.seq,
+        receipt.ledger.hex().encode(),
+        receipt.watchlog.hex().encode(),
+    )
 
 
 def parse_line(line: bytes) -> Reason | Receipt | None:
-    """The value of a machine line without its LF; None for a line for people. Raises WireError on a malformed or unusual spelling."""
+    """The value of a machine line without its LF; None for a line for people. Raises WireError on a
+    malformed or unusual spelling.
+    """
     if not line.startswith((b"kv-reason ", b"kv-receipt ")):
         return None
     if (match := _RECEIPT.fullmatch(line)) is not None:
         return Receipt(int(match[1]), parse_oid(match[2]), parse_oid(match[3]))
     if (match := _REASON.fullmatch(line)) is not None and int(match[1]) <= _EXIT_CODE_MAX:
-        entry = reason(int(match[1]), match[2].decode(), *[_decode(field) for field in match.groups()[2:]])
+        entry = reason(
+            int(match[1]), match[2].decode(), *[_decode(field) for field in match.groups()[2:]]
+        )
         if reason_line(entry) == line:
             return entry
     raise WireError(f"answer line is malformed: {line[:80]!r}")
 
 
 def refused(verdict: Verdict, machine: bool) -> bytes:
-    """Every reason on its own line, LF at each end; for people, or for a client that asked for kv-report."""
-    return b"".join([(reason_line(entry) if machine else _plain(entry.text())) + b"\n" for entry in verdict.reasons])
+    """Every reason on its own line, LF at each end; for people, or for a client that asked for
+    kv-report.
+    """
+    return b"".join(
+        [
+            (reason_line(entry) if machine else _plain(entry.text())) + b"\n"
+            for entry in verdict.reasons
+        ]
+    )
 
 
 def accepted(ns: Namespace, receipt: Receipt, machine: bool) -> bytes:
-    """The receipt as a line ended by LF: `accepted main@12 (receipt 0123456789ab)`, or the machine line."""
+    """The receipt as a line ended by LF: `accepted main@12 (receipt 0123456789ab)`, or the machine
+    line.
+    """
     if machine:
         return receipt_line(receipt) + b"\n"
-    return b"accepted %b@%d (receipt %b)\n" % (ns.encode(), receipt.seq, receipt.watchlog.hex()[:12].encode())
+    return b"accepted %b@%d (receipt %b)\n" % (
+        ns.encode(),
+        receipt.seq,
+        receipt.watchlog.hex()[:12].encode(),
+    )
 
 
 def _plain(text: str) -> bytes:
@@ -80,4 +113,8 @@ def _encode(field: str) -> bytes:
 
 
 def _decode(field: bytes) -> str:
-    return "" if field == b"-" else _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), field).decode("ascii")
+    return (
+        ""
+        if field == b"-"
+        else _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), field).decode("ascii")
+    )

@@ -1,7 +1,9 @@
-"""Which pushes exist at all: a transaction of one namespace, or a change of the policy. Everything else is refused, with every reason.
+"""Which pushes exist at all: a transaction of one namespace, or a change of the policy. Everything
+else is refused, with every reason.
 
-Judges names and shapes only, before a pack is read; signatures, tips, unknown namespaces and content are left to the ledger's rules and
-the gateway. An allow-list over bytes: a name is what it is, so case, Unicode and percent spellings are simply other names.
+Judges names and shapes only, before a pack is read; signatures, tips, unknown namespaces and
+content are left to the ledger's rules and the gateway. An allow-list over bytes: a name is what it
+is, so case, Unicode and percent spellings are simply other names.
 """
 
 from __future__ import annotations
@@ -27,12 +29,21 @@ from gitkv.model.refs import (
 from gitkv.model.verdict import BROKEN, POLICY, Reason, Verdict, reason, refuse
 from gitkv.wire.receive_pack import ATOMIC, COMMANDS_MAX, Command, ProposedCommands
 
-_GATEWAY_ONLY = (WATCHLOG, WATERMARK, AUDITED, b"refs/kv-archive/", b"refs/kv-epoch/", b"refs/kv-epochs/")
+_GATEWAY_ONLY = (
+    WATCHLOG,
+    WATERMARK,
+    AUDITED,
+    b"refs/kv-archive/",
+    b"refs/kv-epoch/",
+    b"refs/kv-epochs/",
+)
 _ALLOWED = "refs/kv/<namespace> with refs/kv-index/<namespace>, or refs/heads/main"
 
 
 class TransactionPush(NamedTuple):
-    """A ledger and its index moving together (spec/format 2.3). Zero `old` ids start a namespace; whether they may, the gateway says."""
+    """A ledger and its index moving together (spec/format 2.3). Zero `old` ids start a namespace;
+    whether they may, the gateway says.
+    """
 
     ns: Namespace
     ledger_move: RefUpdate
@@ -46,7 +57,9 @@ class PolicyPush(NamedTuple):
 
 
 def classify(proposed: ProposedCommands) -> TransactionPush | PolicyPush | Verdict:
-    """The push as a proved value, or a Verdict with all reasons against it (never an accepting one)."""
+    """The push as a proved value, or a Verdict with all reasons against it (never an accepting
+    one).
+    """
     reasons = _judge_envelope(proposed)
     if proposed.command_count > COMMANDS_MAX:
         return refuse(reasons)  # the commands themselves were not all kept
@@ -55,28 +68,69 @@ def classify(proposed: ProposedCommands) -> TransactionPush | PolicyPush | Verdi
     reasons += _judge_repeats(proposed.commands)
     if reasons:
         return refuse(reasons)
-    return _judge_tuple({command.ref: RefUpdate(Ref(command.ref), command.old, command.new) for command in proposed.commands})
+    return _judge_tuple(
+        {
+            command.ref: RefUpdate(Ref(command.ref), command.old, command.new)
+            for command in proposed.commands
+        }
+    )
 
 
 def _judge_envelope(proposed: ProposedCommands) -> list[Reason]:
     reasons = []
     if proposed.shallow:
-        reasons.append(reason(BROKEN, "push.shallow", "push", "a complete history", "a push from a shallow clone", "git fetch --unshallow"))
+        reasons.append(
+            reason(
+                BROKEN,
+                "push.shallow",
+                "push",
+                "a complete history",
+                "a push from a shallow clone",
+                "git fetch --unshallow",
+            )
+        )
     if not proposed.command_count:
         reasons.append(reason(POLICY, "push.empty", "push", _ALLOWED, "no command"))
     if proposed.command_count > COMMANDS_MAX:
-        reasons.append(reason(POLICY, "push.too-many-refs", "push", f"at most {COMMANDS_MAX} refs", str(proposed.command_count)))
+        reasons.append(
+            reason(
+                POLICY,
+                "push.too-many-refs",
+                "push",
+                f"at most {COMMANDS_MAX} refs",
+                str(proposed.command_count),
+            )
+        )
     if proposed.command_count > 1 and ATOMIC not in proposed.capabilities:
-        reasons.append(reason(POLICY, "push.not-atomic", "push", "an atomic push of several refs", "a plain one", "git push --atomic"))
+        reasons.append(
+            reason(
+                POLICY,
+                "push.not-atomic",
+                "push",
+                "an atomic push of several refs",
+                "a plain one",
+                "git push --atomic",
+            )
+        )
     return reasons
 
 
 def _judge_command(command: Command) -> list[Reason]:
     reasons = _judge_ref(command.ref)
     if command.new == ZERO_OID:
-        reasons.append(reason(POLICY, "push.deletion", command.ref, "a ref that moves forward", "a deletion"))
+        reasons.append(
+            reason(POLICY, "push.deletion", command.ref, "a ref that moves forward", "a deletion")
+        )
     elif command.new == command.old:
-        reasons.append(reason(POLICY, "push.no-op", command.ref, "a new value", f"the old one, {command.old.hex()}"))
+        reasons.append(
+            reason(
+                POLICY,
+                "push.no-op",
+                command.ref,
+                "a new value",
+                f"the old one, {command.old.hex()}",
+            )
+        )
     return reasons
 
 
@@ -84,7 +138,15 @@ def _judge_ref(ref: bytes) -> list[Reason]:
     if ref == POLICY_REF:
         return []
     if ref.startswith(_GATEWAY_ONLY):
-        return [reason(POLICY, "push.gateway-ref", ref, "a ref that clients write", "one written by the gateway only")]
+        return [
+            reason(
+                POLICY,
+                "push.gateway-ref",
+                ref,
+                "a ref that clients write",
+                "one written by the gateway only",
+            )
+        ]
     for prefix in (LEDGER, INDEX):
         if ref.startswith(prefix):
             return _judge_namespace(ref, ref.removeprefix(prefix))
@@ -102,22 +164,37 @@ def _judge_namespace(ref: bytes, name: bytes) -> list[Reason]:
 
 def _judge_repeats(commands: tuple[Command, ...]) -> list[Reason]:
     counts = Counter(command.ref for command in commands)
-    return [reason(POLICY, "push.ref-twice", ref, "each ref once", f"{count} times") for ref, count in counts.items() if count > 1]
+    return [
+        reason(POLICY, "push.ref-twice", ref, "each ref once", f"{count} times")
+        for ref, count in counts.items()
+        if count > 1
+    ]
 
 
 def _judge_tuple(updates: dict[bytes, RefUpdate]) -> TransactionPush | PolicyPush | Verdict:
     policy = updates.get(POLICY_REF)
     if policy is not None:
-        return PolicyPush(policy) if len(updates) == 1 else _refuse_tuple("policy-alone", POLICY_REF, "a policy change on its own", updates)
+        return (
+            PolicyPush(policy)
+            if len(updates) == 1
+            else _refuse_tuple("policy-alone", POLICY_REF, "a policy change on its own", updates)
+        )
     namespaces = sorted({parse_namespace(ref.rpartition(b"/")[2]) for ref in updates})
     if len(namespaces) > 1:
         return _refuse_tuple("one-namespace", "push", "the refs of one namespace", updates)
     ns = namespaces[0]
     ledger, index = updates.get(ledger_ref(ns)), updates.get(index_ref(ns))
     if ledger is None or index is None:
-        return _refuse_tuple("incomplete", "push", f"{ledger_ref(ns).decode()} and {index_ref(ns).decode()} together", updates)
+        return _refuse_tuple(
+            "incomplete",
+            "push",
+            f"{ledger_ref(ns).decode()} and {index_ref(ns).decode()} together",
+            updates,
+        )
     return TransactionPush(ns, ledger, index)
 
 
-def _refuse_tuple(rule: str, where: str | bytes, expected: str, updates: dict[bytes, RefUpdate]) -> Verdict:
+def _refuse_tuple(
+    rule: str, where: str | bytes, expected: str, updates: dict[bytes, RefUpdate]
+) -> Verdict:
     return refuse([reason(POLICY, f"push.{rule}", where, expected, b" ".join(sorted(updates)))])

@@ -1,7 +1,9 @@
-"""The server half of git's push protocol v0 (gitprotocol-pack, "Pushing Data To a Server"): advertisement, command list, report.
+"""The server half of git's push protocol v0 (gitprotocol-pack, "Pushing Data To a Server"):
+advertisement, command list, report.
 
-Strict where stock git is lenient, and blind to policy: names stay raw bytes here; `push_grammar` judges them. The pack after the command
-list, the connection and its time-outs are left to the gateway.
+Strict where stock git is lenient, and blind to policy: names stay raw bytes here; `push_grammar`
+judges them. The pack after the command list, the connection and its time-outs are left to the
+gateway.
 """
 
 from __future__ import annotations
@@ -13,26 +15,46 @@ from typing import NamedTuple
 from gitkv.model.oid import ZERO_OID, Oid, parse_oid
 from gitkv.model.refs import Ref
 from gitkv.version import __version__
-from gitkv.wire.pkt_line import FLUSH, FLUSH_PKT, NEED_DATA, PAYLOAD_BYTES_MAX, NeedData, PktReader, WireError, pkt
+from gitkv.wire.pkt_line import (
+    FLUSH,
+    FLUSH_PKT,
+    NEED_DATA,
+    PAYLOAD_BYTES_MAX,
+    NeedData,
+    PktReader,
+    WireError,
+    pkt,
+)
 
 KV_REPORT = b"kv-report"  # ours: the client wants `answer_lines` on band 2
 REPORT_STATUS = b"report-status"
 SIDE_BAND_64K = b"side-band-64k"
 ATOMIC = b"atomic"
-# Without delete-refs a stock client does not even try a deletion; push-options are never offered (their text forges hook input).
+# Without delete-refs a stock client does not even try a deletion; push-options are never offered
+# (their text forges hook input).
 CAPABILITIES = b" ".join(
-    (REPORT_STATUS, SIDE_BAND_64K, ATOMIC, b"ofs-delta quiet object-format=sha1", KV_REPORT, b"agent=git-kv/" + __version__.encode())
+    (
+        REPORT_STATUS,
+        SIDE_BAND_64K,
+        ATOMIC,
+        b"ofs-delta quiet object-format=sha1",
+        KV_REPORT,
+        b"agent=git-kv/" + __version__.encode(),
+    )
 )
 
 COMMANDS_MAX = 8  # what one push may hold; one more is kept, as proof that there were too many
-COMMANDS_COUNT_MAX = 10_000  # counted up to here so that the pusher gets a refusal; beyond, the connection is dropped
+# Counted up to here so that the pusher gets a refusal; beyond, the connection is dropped
+COMMANDS_COUNT_MAX = 10_000
 COMMAND_BYTES_MAX = 8192
 BAND_DATA, BAND_PROGRESS, BAND_FATAL = 1, 2, 3
 
 _BAND_BYTES_MAX = PAYLOAD_BYTES_MAX - 1
 _COMMAND = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\0]+)", re.DOTALL)
 _SHALLOW = re.compile(rb"shallow [0-9a-f]{40}")
-_WORDS = frozenset({REPORT_STATUS, SIDE_BAND_64K, ATOMIC, b"ofs-delta", b"quiet", b"object-format=sha1", KV_REPORT})
+_WORDS = frozenset(
+    {REPORT_STATUS, SIDE_BAND_64K, ATOMIC, b"ofs-delta", b"quiet", b"object-format=sha1", KV_REPORT}
+)
 _FREE_WORD = re.compile(rb"(?:agent|session-id)=[!-~]{0,256}")
 _NOT_TEXT = re.compile(rb"[^\n -~]")
 _NOT_LINE = re.compile(rb"[^ -~]")
@@ -58,9 +80,11 @@ class Command(NamedTuple):
 
 
 class ProposedCommands(NamedTuple):
-    """A whole command list. `commands` holds the first COMMANDS_MAX + 1 of `command_count`; `rest` is what followed the flush.
+    """A whole command list. `commands` holds the first COMMANDS_MAX + 1 of `command_count`; `rest`
+    is what followed the flush.
 
-    `pack_follows`: the client sends a pack, because at least one command (kept or not) is not a deletion.
+    `pack_follows`: the client sends a pack, because at least one command (kept or not) is not a
+    deletion.
     """
 
     commands: tuple[Command, ...]
@@ -72,7 +96,9 @@ class ProposedCommands(NamedTuple):
 
 
 def advertisement(refs: Mapping[Ref, Oid], capabilities: bytes = CAPABILITIES) -> bytes:
-    """The greeting: every ref, sorted, capabilities after the first; `capabilities^{}` where there is none."""
+    """The greeting: every ref, sorted, capabilities after the first; `capabilities^{}` where there
+    is none.
+    """
     shown: list[tuple[bytes, Oid]] = [*sorted(refs.items())] or [(b"capabilities^{}", ZERO_OID)]
     lines = [b"%b %b" % (oid.hex().encode(), ref) for ref, oid in shown]
     lines[0] += b"\0" + capabilities
@@ -85,7 +111,9 @@ def refusal(text: str) -> bytes:
 
 
 class CommandReader:
-    """Reads one command list. After it has handed out its value, what arrives on the connection is the pack."""
+    """Reads one command list. After it has handed out its value, what arrives on the connection is
+    the pack.
+    """
 
     def __init__(self) -> None:
         self._lines = PktReader(COMMAND_BYTES_MAX)
@@ -160,9 +188,11 @@ class CommandReader:
 
 
 def report(unpack: bytes, results: Sequence[tuple[bytes, bytes | None]], sideband: bool) -> bytes:
-    """The answer to a client that asked for report-status: `unpack` is `ok` or why not; a result is a ref with None, or why not.
+    """The answer to a client that asked for report-status: `unpack` is `ok` or why not; a result is
+    a ref with None, or why not.
 
-    With `sideband` it travels on band 1 and ends the stream. Texts become one line of printable ASCII each.
+    With `sideband` it travels on band 1 and ends the stream. Texts become one line of printable
+    ASCII each.
     """
     lines = [b"unpack " + _one_line(unpack)]
     lines += [_result(ref, why) for ref, why in results]
@@ -171,7 +201,9 @@ def report(unpack: bytes, results: Sequence[tuple[bytes, bytes | None]], sideban
 
 
 def progress(text: bytes) -> bytes:
-    """`text` (lines ended by LF) on band 2, for clients that asked for side-band-64k; all but LF and printable ASCII becomes `?`."""
+    """`text` (lines ended by LF) on band 2, for clients that asked for side-band-64k; all but LF
+    and printable ASCII becomes `?`.
+    """
     return _band(BAND_PROGRESS, _NOT_TEXT.sub(b"?", text))
 
 
@@ -189,7 +221,9 @@ def _result(ref: bytes, why: bytes | None) -> bytes:
 
 
 def _echo(ref: bytes) -> bytes:
-    """The name as the client sent it, which is how it finds its line, unless it could harm the client's terminal or forge a field."""
+    """The name as the client sent it, which is how it finds its line, unless it could harm the
+    client's terminal or forge a field.
+    """
     try:
         ref.decode()
     except UnicodeDecodeError:
@@ -205,7 +239,11 @@ def _band(band: int, data: bytes) -> bytes:
 def _parse_command(line: bytes) -> Command:
     match = _COMMAND.fullmatch(line)
     if match is None:
-        kind = "push certificates are not offered" if line.startswith(b"push-cert") else "expected '<old> <new> <ref>'"
+        kind = (
+            "push certificates are not offered"
+            if line.startswith(b"push-cert")
+            else "expected '<old> <new> <ref>'"
+        )
         raise WireError(f"command list: {kind}, got {line[:60]!r}")
     return Command(parse_oid(match[1]), parse_oid(match[2]), match[3])
 

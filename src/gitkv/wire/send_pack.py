@@ -1,7 +1,9 @@
-"""The client half of git's push protocol v0: reads the advertisement, words the commands, reads the answer.
+"""The client half of git's push protocol v0: reads the advertisement, words the commands, reads the
+answer.
 
-Written for a server that may be hostile or cut off: what it sends is bounded and proved, and an answer that did not arrive as a whole is an
-unknown outcome, never a guess. Making the pack and resolving an unknown outcome are left to the client.
+Written for a server that may be hostile or cut off: what it sends is bounded and proved, and an
+answer that did not arrive as a whole is an unknown outcome, never a guess. Making the pack and
+resolving an unknown outcome are left to the client.
 """
 
 from __future__ import annotations
@@ -13,7 +15,16 @@ from typing import NamedTuple
 from gitkv.model.oid import ZERO_OID, Oid, parse_oid
 from gitkv.model.refs import Ref, RefUpdate
 from gitkv.model.verdict import printable
-from gitkv.wire.pkt_line import FLUSH, FLUSH_PKT, NEED_DATA, Mark, NeedData, PktReader, WireError, pkt
+from gitkv.wire.pkt_line import (
+    FLUSH,
+    FLUSH_PKT,
+    NEED_DATA,
+    Mark,
+    NeedData,
+    PktReader,
+    WireError,
+    pkt,
+)
 from gitkv.wire.receive_pack import BAND_DATA, BAND_FATAL, BAND_PROGRESS
 
 REFS_MAX = 100_000
@@ -32,15 +43,21 @@ class RemoteRefusal(WireError):
 
 
 class TruncatedAnswer(WireError):
-    """The report did not arrive as a whole: the push may or may not have happened. `fatal`: the server's last word, printable, or ""."""
+    """The report did not arrive as a whole: the push may or may not have happened. `fatal`: the
+    server's last word, printable, or "".
+    """
 
     def __init__(self, fatal: str = "") -> None:
-        super().__init__(f"the server gave up: {fatal}" if fatal else "the server's answer ended early")
+        super().__init__(
+            f"the server gave up: {fatal}" if fatal else "the server's answer ended early"
+        )
         self.fatal = fatal
 
 
 class Advertisement(NamedTuple):
-    """What the server has and can do. `rest`: bytes after the flush, empty from a server that keeps to the protocol."""
+    """What the server has and can do. `rest`: bytes after the flush, empty from a server that keeps
+    to the protocol.
+    """
 
     refs: dict[Ref, Oid]
     capabilities: frozenset[bytes]
@@ -48,7 +65,9 @@ class Advertisement(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A whole report-status: `unpack` is `ok` or why not; a ref's result is None for done, else why not. Texts are as sent."""
+    """A whole report-status: `unpack` is `ok` or why not; a ref's result is None for done, else why
+    not. Texts are as sent.
+    """
 
     unpack: bytes
     results: dict[Ref, bytes | None]
@@ -67,7 +86,9 @@ class AdvertisementReader:
         self._capabilities: frozenset[bytes] = frozenset()
 
     def feed(self, data: bytes) -> Advertisement | NeedData:
-        """The whole of it once its flush arrived. Raises WireError on what no honest server sends, RemoteRefusal on an ERR line."""
+        """The whole of it once its flush arrived. Raises WireError on what no honest server sends,
+        RemoteRefusal on an ERR line.
+        """
         if self._over:
             raise WireError("bytes were fed to an advertisement that is over")
         self._lines.feed(data)
@@ -117,9 +138,11 @@ def _parse_capabilities(words: bytes) -> frozenset[bytes]:
 
 
 def commands(updates: Sequence[RefUpdate], wanted: Iterable[bytes]) -> bytes:
-    """The command list with its flush; the pack follows it. `wanted`: capabilities, each of which the server offered.
+    """The command list with its flush; the pack follows it. `wanted`: capabilities, each of which
+    the server offered.
 
     Raises ValueError when a ref or an id could not be told apart on the wire.
+
     """
     lines = [_command(update) for update in updates]
     if lines:
@@ -129,14 +152,25 @@ def commands(updates: Sequence[RefUpdate], wanted: Iterable[bytes]) -> bytes:
 
 def _command(update: RefUpdate) -> bytes:
     line = b"%b %b %b" % (update.old.hex().encode(), update.new.hex().encode(), update.ref)
-    if _REF.fullmatch(update.ref) is None or len(update.old) != len(ZERO_OID) or len(update.new) != len(ZERO_OID):
+    if (
+        _REF.fullmatch(update.ref) is None
+        or len(update.old) != len(ZERO_OID)
+        or len(update.new) != len(ZERO_OID)
+    ):
         raise ValueError(f"not a ref update: {line[:200]!r}")
     return line
 
 
 _UNPACK, _RESULTS, _DONE, _BROKEN = "unpack", "results", "done", "broken"
-_REPORT_LINE = re.compile(rb"(unpack) ([ -~]+)()|(ok) ([^\x00-\x20\x7f]+)()|(ng) ([^\x00-\x20\x7f]+) ([^\n]+)")
-_NEXT_STATE = {(_UNPACK, b"unpack"): _RESULTS, (_RESULTS, b"ok"): _RESULTS, (_RESULTS, b"ng"): _RESULTS, (_RESULTS, b"flush"): _DONE}
+_REPORT_LINE = re.compile(
+    rb"(unpack) ([ -~]+)()|(ok) ([^\x00-\x20\x7f]+)()|(ng) ([^\x00-\x20\x7f]+) ([^\n]+)"
+)
+_NEXT_STATE = {
+    (_UNPACK, b"unpack"): _RESULTS,
+    (_RESULTS, b"ok"): _RESULTS,
+    (_RESULTS, b"ng"): _RESULTS,
+    (_RESULTS, b"flush"): _DONE,
+}
 
 
 class ReportReader:
@@ -156,7 +190,9 @@ class ReportReader:
             while (line := self._lines.next()) is not NEED_DATA:
                 self._take(line)
         except WireError:
-            self._state = _BROKEN  # or the next feed would make an answer of what is behind the bad line
+            self._state = (
+                _BROKEN  # or the next feed would make an answer of what is behind the bad line
+            )
             raise
 
     def _take(self, line: bytes | Mark) -> None:
@@ -172,7 +208,9 @@ class ReportReader:
         if word == b"unpack":
             self._unpack = subject
         elif subject in self._results or len(self._results) == RESULTS_MAX:
-            raise WireError(f"report: ref {subject[:60]!r} is reported twice, or as one of too many")
+            raise WireError(
+                f"report: ref {subject[:60]!r} is reported twice, or as one of too many"
+            )
         else:
             self._results[Ref(subject)] = why if word == b"ng" else None
 
@@ -184,9 +222,11 @@ class ReportReader:
 
 
 class AnswerReader:
-    """Reads the answer to a push: with `sideband` a stream of bands up to its flush, else the bare report.
+    """Reads the answer to a push: with `sideband` a stream of bands up to its flush, else the bare
+    report.
 
-    The answer counts as arrived when the report's own flush did; the end of the stream adds nothing to it, and what follows is ignored.
+    The answer counts as arrived when the report's own flush did; the end of the stream adds nothing
+    to it, and what follows is ignored.
     """
 
     def __init__(self, sideband: bool) -> None:
@@ -198,7 +238,9 @@ class AnswerReader:
         self._over = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines of progress (band 2, without their LF or CR, as sent) that became complete. Raises WireError."""
+        """The lines of progress (band 2, without their LF or CR, as sent) that became complete.
+        Raises WireError.
+        """
         if not self._sideband:
             self._report.feed(data)
             return []
@@ -215,7 +257,9 @@ class AnswerReader:
         return lines
 
     def finish(self) -> Answer:
-        """The answer, at end of file or as soon as it is there. Raises TruncatedAnswer when the outcome is unknown."""
+        """The answer, at end of file or as soon as it is there. Raises TruncatedAnswer when the
+        outcome is unknown.
+        """
         if self._report.answer is None:
             raise TruncatedAnswer(self._fatal)
         return self._report.answer
@@ -235,5 +279,7 @@ class AnswerReader:
     def _cut(self, data: bytes) -> list[bytes]:
         *lines, self._line = (self._line + data).replace(b"\r", b"\n").split(b"\n")
         if len(self._line) > PROGRESS_LINE_BYTES_MAX:
-            raise WireError(f"side-band: expected progress lines of at most {PROGRESS_LINE_BYTES_MAX} bytes")
+            raise WireError(
+                f"side-band: expected progress lines of at most {PROGRESS_LINE_BYTES_MAX} bytes"
+            )
         return [line for line in lines if line]

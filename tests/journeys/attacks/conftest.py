@@ -1,4 +1,6 @@
-"""One served world for each module of attacks, and the proof after each attack that it changed nothing."""
+"""One served world for each module of attacks, and the proof after each attack that it changed
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from support.world import World
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Alice is the admin, bob a writer; the daemon's temporary files are where a residue can see them."""
+    """Alice is the admin, bob a writer; the daemon's temporary files are where a residue can see
+    them.
+    """
     made = World(tmp_path_factory.mktemp("world")).create()
     (made.root / "tmp").mkdir()
     try:
@@ -48,7 +52,9 @@ def peak_mib(world: World) -> Callable[[], float]:
 
 @pytest.fixture
 def unharmed(world: World, forge: Forge) -> Iterator[Unharmed]:
-    """Whatever the test did, Stargate holds what it held before, and the next good push works unaided."""
+    """Whatever the test did, Stargate holds what it held before, and the next good push works
+    unaided.
+    """
     held = Unharmed(world)
     yield held
     held.check()

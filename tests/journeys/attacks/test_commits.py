@@ -1,4 +1,6 @@
-"""Attacks by the bytes of a ledger commit: headers, people, dates, message, trailers, and what the trailers claim."""
+"""Attacks by the bytes of a ledger commit: headers, people, dates, message, trailers, and what the
+trailers claim.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,10 @@ def swapped(body: bytes) -> bytes:
 
 SIGNED_HEADERS: dict[str, tuple[int, Change]] = {
     "encoding": (8, before_headers_end(b"encoding ISO-8859-1")),
-    "mergetag": (8, before_headers_end(b"mergetag object 0123456789012345678901234567890123456789")),
+    "mergetag": (
+        8,
+        before_headers_end(b"mergetag object 0123456789012345678901234567890123456789"),
+    ),
     "an unknown header": (8, before_headers_end(b"x-evil yes")),
     "HG:extra": (8, before_headers_end(b"HG:extra rebase_source:1")),
     "gpgsig-sha256": (8, before_headers_end(b"gpgsig-sha256 x")),
@@ -46,14 +51,19 @@ SIGNED_HEADERS: dict[str, tuple[int, Change]] = {
     "two authors": (8, line_again(b"author")),
     "parent before tree": (5, swapped),
     "CR line ends": (5, lambda body: body.replace(b"\n", b"\r\n")),
-    "an id in capitals": (8, lambda body: re.sub(rb"^tree ([0-9a-f]+)", lambda m: b"tree " + m[1].upper(), body)),
+    "an id in capitals": (
+        8,
+        lambda body: re.sub(rb"^tree ([0-9a-f]+)", lambda m: b"tree " + m[1].upper(), body),
+    ),
     "no empty line": (8, lambda body: body.replace(b"\n\n", b"\n", 1)),
     "NUL in the message": (8, lambda body: body.replace(b"kv: forged", b"kv: for\0ged")),
 }
 
 
 @pytest.mark.parametrize(("code", "change"), SIGNED_HEADERS.values(), ids=SIGNED_HEADERS)
-def test_a_signed_commit_with_other_headers_is_refused(forge: Forge, code: int, change: Change) -> None:
+def test_a_signed_commit_with_other_headers_is_refused(
+    forge: Forge, code: int, change: Change
+) -> None:
     answered = forge.push(forge.transaction(bend=Bend(payload=change)))
 
     assert_refused(answered, code)
@@ -68,10 +78,16 @@ def doubled_signature(body: bytes) -> bytes:
 UNSIGNED_HEADERS: dict[str, Change] = {
     "the signature twice": doubled_signature,
     "another signature in front": lambda body: body.replace(b"gpgsig ", b"gpgsig x\ngpgsig ", 1),
-    "the signature behind another header": lambda body: body.replace(b"gpgsig ", b"encoding utf-8\ngpgsig ", 1),
-    "an empty signature line more": lambda body: body.replace(b"-----END SSH SIGNATURE-----\n", b"-----END SSH SIGNATURE-----\n \n"),
+    "the signature behind another header": lambda body: body.replace(
+        b"gpgsig ", b"encoding utf-8\ngpgsig ", 1
+    ),
+    "an empty signature line more": lambda body: body.replace(
+        b"-----END SSH SIGNATURE-----\n", b"-----END SSH SIGNATURE-----\n \n"
+    ),
     "a signature for SHA-256": lambda body: body.replace(b"gpgsig ", b"gpgsig-sha256 ", 1),
-    "the signature before the committer": lambda body: re.sub(rb"(committer [^\n]*\n)(gpgsig (?:[^\n]*\n)(?: [^\n]*\n)*)", rb"\2\1", body),
+    "the signature before the committer": lambda body: re.sub(
+        rb"(committer [^\n]*\n)(gpgsig (?:[^\n]*\n)(?: [^\n]*\n)*)", rb"\2\1", body
+    ),
 }
 
 
@@ -84,8 +100,14 @@ def test_headers_changed_behind_the_signers_back_are_refused(forge: Forge, chang
 
 def test_a_merge_is_refused(forge: Forge) -> None:
     base = forge.tip()
-    more = b"\nparent " + base.ledger.commit.parents[0].hex().encode() if base.ledger.commit.parents else b""
-    merged = Bend(payload=lambda body: re.sub(rb"(\nparent [0-9a-f]{40})", rb"\1" + (more or rb"\1"), body))
+    more = (
+        b"\nparent " + base.ledger.commit.parents[0].hex().encode()
+        if base.ledger.commit.parents
+        else b""
+    )
+    merged = Bend(
+        payload=lambda body: re.sub(rb"(\nparent [0-9a-f]{40})", rb"\1" + (more or rb"\1"), body)
+    )
 
     assert_refused(forge.push(forge.transaction(bend=merged)), 3, "commit.parents")
 
@@ -97,7 +119,11 @@ def test_the_same_parent_twice_is_refused(forge: Forge) -> None:
 
 
 def test_an_orphan_is_refused(forge: Forge) -> None:
-    answered = forge.push(forge.transaction(bend=Bend(payload=lambda body: re.sub(rb"\nparent [0-9a-f]{40}", b"", body))))
+    answered = forge.push(
+        forge.transaction(
+            bend=Bend(payload=lambda body: re.sub(rb"\nparent [0-9a-f]{40}", b"", body))
+        )
+    )
 
     assert_refused(answered, 3, "commit.parents")
 
@@ -123,14 +149,22 @@ IDENTITIES: dict[str, tuple[int, Change]] = {
 
 
 @pytest.mark.parametrize(("code", "change"), IDENTITIES.values(), ids=IDENTITIES)
-def test_people_and_dates_that_cannot_be_are_refused(forge: Forge, code: int, change: Change) -> None:
+def test_people_and_dates_that_cannot_be_are_refused(
+    forge: Forge, code: int, change: Change
+) -> None:
     answered = forge.push(forge.transaction(bend=Bend(identity=change)))
 
-    assert_refused(answered, code, "commit.identity", "commit.time", "pack.refused")  # git's own check of the pack may be first
+    assert_refused(
+        answered, code, "commit.identity", "commit.time", "pack.refused"
+    )  # git's own check of the pack may be first
 
 
 def test_an_author_other_than_the_committer_is_refused(forge: Forge) -> None:
-    forged = Bend(payload=lambda body: re.sub(rb"\nauthor [^<]*<[^>]*>", b"\nauthor Alice <alice@example.com>", body))
+    forged = Bend(
+        payload=lambda body: re.sub(
+            rb"\nauthor [^<]*<[^>]*>", b"\nauthor Alice <alice@example.com>", body
+        )
+    )
 
     assert_refused(forge.push(forge.transaction(bend=forged)), 3, "commit.identity")
 
@@ -141,7 +175,9 @@ def test_a_message_of_eight_mebibytes_is_refused(forge: Forge) -> None:
     assert_refused(answered, 3, "commit.size")
 
 
-def test_a_commit_that_inflates_to_a_quarter_of_a_gigabyte_is_refused_cheaply(forge: Forge, peak_mib: Callable[[], float]) -> None:
+def test_a_commit_that_inflates_to_a_quarter_of_a_gigabyte_is_refused_cheaply(
+    forge: Forge, peak_mib: Callable[[], float]
+) -> None:
     before = peak_mib()
 
     answered = forge.push(forge.transaction(text="kv: bomb\n\n" + "x" * (256 << 20)))
@@ -190,7 +226,10 @@ def test_three_hundred_commits_in_one_push_are_too_many(forge: Forge) -> None:
 
 def one_push(*steps: Forged) -> Forged:
     objects = {oid: thing for step in steps for oid, thing in step.objects.items()}
-    moves = [before._replace(new=after.new) for before, after in zip(steps[0].updates, steps[-1].updates, strict=True)]
+    moves = [
+        before._replace(new=after.new)
+        for before, after in zip(steps[0].updates, steps[-1].updates, strict=True)
+    ]
     return steps[-1]._replace(objects=objects, updates=tuple(moves))
 
 
@@ -223,22 +262,40 @@ MESSAGES: dict[str, Change] = {
     "another case": edited(lambda lines: [line.replace(b"KV-Seq", b"kv-seq") for line in lines]),
     "two spaces": edited(lambda lines: [line.replace(b"KV-Seq: ", b"KV-Seq:  ") for line in lines]),
     "no space": edited(lambda lines: [line.replace(b"KV-Seq: ", b"KV-Seq:") for line in lines]),
-    "a space before the colon": edited(lambda lines: [line.replace(b"KV-Seq:", b"KV-Seq :") for line in lines]),
+    "a space before the colon": edited(
+        lambda lines: [line.replace(b"KV-Seq:", b"KV-Seq :") for line in lines]
+    ),
     "a space at the end": edited(lambda lines: [*lines[:-1], lines[-1] + b" "]),
     "a folded value": edited(lambda lines: [*lines[:4], b" 1", *lines[4:]]),
     "a folded last value": edited(lambda lines: [*lines, b" 1"]),
     "a comment among them": edited(lambda lines: [*lines[:4], b"# x", *lines[4:]]),
-    "a foreign trailer behind": edited(lambda lines: [*lines, b"Signed-off-by: Bob <bob@example.com>"]),
-    "a foreign trailer in front": edited(lambda lines: [b"Reviewed-by: Eve <eve@example.com>", *lines]),
+    "a foreign trailer behind": edited(
+        lambda lines: [*lines, b"Signed-off-by: Bob <bob@example.com>"]
+    ),
+    "a foreign trailer in front": edited(
+        lambda lines: [b"Reviewed-by: Eve <eve@example.com>", *lines]
+    ),
     "a leading zero": edited(lambda lines: [re.sub(rb"Seq: ", b"Seq: 0", line) for line in lines]),
     "a plus sign": edited(lambda lines: [re.sub(rb"Seq: ", b"Seq: +", line) for line in lines]),
-    "an underscore": edited(lambda lines: [re.sub(rb"Seq: \d+", b"Seq: 1_0", line) for line in lines]),
-    "Arabic digits": edited(lambda lines: [re.sub(rb"Seq: \d+", "Seq: ٣".encode(), line) for line in lines]),
+    "an underscore": edited(
+        lambda lines: [re.sub(rb"Seq: \d+", b"Seq: 1_0", line) for line in lines]
+    ),
+    "Arabic digits": edited(
+        lambda lines: [re.sub(rb"Seq: \d+", "Seq: ٣".encode(), line) for line in lines]
+    ),
     "a newer version": edited(lambda lines: [b"KV-Version: 2", *lines[1:]]),
     "an unknown trailer": edited(lambda lines: [*lines, b"KV-New: 1"]),
-    "a namespace with a slash": edited(lambda lines: [line.replace(b"NS: main", b"NS: ../main") for line in lines]),
-    "an id that is no UUID 7": edited(lambda lines: [re.sub(rb"-7(?=...-)", b"-4", line) for line in lines]),
-    "an id in capitals": edited(lambda lines: [line.upper().replace(b"KV-TXN", b"KV-Txn") if b"Txn" in line else line for line in lines]),
+    "a namespace with a slash": edited(
+        lambda lines: [line.replace(b"NS: main", b"NS: ../main") for line in lines]
+    ),
+    "an id that is no UUID 7": edited(
+        lambda lines: [re.sub(rb"-7(?=...-)", b"-4", line) for line in lines]
+    ),
+    "an id in capitals": edited(
+        lambda lines: [
+            line.upper().replace(b"KV-TXN", b"KV-Txn") if b"Txn" in line else line for line in lines
+        ]
+    ),
     "CR line ends": edited(lambda lines: [line + b"\r" for line in lines]),
     "text behind": lambda message: message + b"\nthe end\n",
     "a line behind": lambda message: message + b"the end\n",
@@ -270,7 +327,9 @@ MESSAGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", MESSAGES.values(), ids=MESSAGES)
-def test_a_message_that_two_readers_could_read_differently_is_refused(forge: Forge, change: Change) -> None:
+def test_a_message_that_two_readers_could_read_differently_is_refused(
+    forge: Forge, change: Change
+) -> None:
     assert_refused(forge.push(forge.transaction(bend=Bend(message=change))), 8)
 
 
@@ -294,12 +353,18 @@ CLAIMS: dict[str, tuple[int, Callable[[Attestation], Attestation]]] = {
 
 
 @pytest.mark.parametrize(("code", "change"), CLAIMS.values(), ids=CLAIMS)
-def test_a_false_claim_is_refused_though_it_is_signed(forge: Forge, code: int, change: Callable[[Attestation], Attestation]) -> None:
+def test_a_false_claim_is_refused_though_it_is_signed(
+    forge: Forge, code: int, change: Callable[[Attestation], Attestation]
+) -> None:
     assert_refused(forge.push(forge.transaction(bend=Bend(said=change))), code)
 
 
 def test_chunks_cannot_be_claimed(forge: Forge) -> None:
-    claimed = Bend(message=lambda message: message.replace(b"Chunks-Tree: -", b"Chunks-Tree: " + OTHER.hex().encode()))
+    claimed = Bend(
+        message=lambda message: message.replace(
+            b"Chunks-Tree: -", b"Chunks-Tree: " + OTHER.hex().encode()
+        )
+    )
 
     assert_refused(forge.push(forge.transaction(bend=claimed)), 8)
 
@@ -308,13 +373,17 @@ INDEX_COMMITS: dict[str, Change] = {
     "another time": lambda body: re.sub(rb"> \d+", b"> 1700000000", body),
     "another name": lambda body: body.replace(b"git-kv <", b"bob <"),
     "a message more": lambda body: body + b"x\n",
-    "another ledger": lambda body: re.sub(rb"KV-Ledger: [0-9a-f]+", b"KV-Ledger: " + OTHER.hex().encode(), body),
+    "another ledger": lambda body: re.sub(
+        rb"KV-Ledger: [0-9a-f]+", b"KV-Ledger: " + OTHER.hex().encode(), body
+    ),
     "no parent": lambda body: re.sub(rb"\nparent [0-9a-f]{40}", b"", body),
 }
 
 
 @pytest.mark.parametrize("change", INDEX_COMMITS.values(), ids=INDEX_COMMITS)
-def test_an_index_commit_other_than_the_derived_one_is_refused(forge: Forge, change: Change) -> None:
+def test_an_index_commit_other_than_the_derived_one_is_refused(
+    forge: Forge, change: Change
+) -> None:
     assert_refused(forge.push(forge.transaction(bend=Bend(index=change))), 8, "index.commit")
 
 
@@ -335,12 +404,16 @@ def test_a_transaction_id_is_used_once(forge: Forge, unharmed: Unharmed) -> None
 def test_a_transaction_id_is_used_once_within_a_push(forge: Forge) -> None:
     txn = fresh_txn()
     first = forge.transaction(bend=Bend(said=lambda said: said._replace(txn=txn)))
-    second = forge.transaction(base=forge.tip_of(first), bend=Bend(said=lambda said: said._replace(txn=txn)))
+    second = forge.transaction(
+        base=forge.tip_of(first), bend=Bend(said=lambda said: said._replace(txn=txn))
+    )
 
     assert_refused(forge.push(one_push(first, second)), 8, "transaction.replayed")
 
 
-def test_the_very_same_push_again_is_no_second_transaction(forge: Forge, unharmed: Unharmed) -> None:
+def test_the_very_same_push_again_is_no_second_transaction(
+    forge: Forge, unharmed: Unharmed
+) -> None:
     forged = forge.transaction({b"once": Put(b"x%d" % time.time_ns())})
     assert forge.push(forged).accepted
     unharmed.again()

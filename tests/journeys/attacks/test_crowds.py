@@ -31,7 +31,12 @@ async def _log_in_until_refused(world: World, person: Person, others: Person) ->
     try:
         while len(held) < CONNECTIONS_MAX:
             one = await asyncssh.connect(
-                "127.0.0.1", world.port, username="git", client_keys=[str(person.key)], known_hosts=None, config=None
+                "127.0.0.1",
+                world.port,
+                username="git",
+                client_keys=[str(person.key)],
+                known_hosts=None,
+                config=None,
             )
             held.append(one)
             await one.run("id")  # refused as a command, by a connection that stands

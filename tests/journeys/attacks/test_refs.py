@@ -1,4 +1,6 @@
-"""Attacks by ref names and ref moves: everything but one transaction or one policy change is refused, by name and before the pack."""
+"""Attacks by ref names and ref moves: everything but one transaction or one policy change is
+refused, by name and before the pack.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ OUTSIDE = {
     "a deeper name": b"refs/kv/main/x",
     "a namespace in capitals": b"refs/kv/MAIN",
     "a namespace with a percent sign": b"refs/kv/ma%69n",
-    "a namespace in another normal form": b"refs/kv/" + unicodedata.normalize("NFD", "\u00e9").encode(),
+    "a namespace in another normal form": b"refs/kv/"
+    + unicodedata.normalize("NFD", "\u00e9").encode(),
     "a full-width namespace": "refs/kv/\uff4d\uff41\uff49\uff4e".encode(),
     "LF in a name": b"refs/kv/main\nrefs/heads/evil",
     "LF at the end of a line that git cuts": b"refs/kv/main\n\n",
@@ -73,7 +76,12 @@ OUTSIDE = {
 }
 
 
-def send_updates(forge: Forge, forged: Forged, *updates: tuple[bytes, bytes, bytes], capabilities: bytes = PLAIN_CAPABILITIES) -> Answered:
+def send_updates(
+    forge: Forge,
+    forged: Forged,
+    *updates: tuple[bytes, bytes, bytes],
+    capabilities: bytes = PLAIN_CAPABILITIES,
+) -> Answered:
     return forge.send(commands(updates, capabilities) + pack_of(forged.objects.values()))
 
 
@@ -91,7 +99,15 @@ def test_a_ref_outside_the_allow_list_is_refused_alone(forge: Forge, name: bytes
     assert len(answered.results) == 1
 
 
-@pytest.mark.parametrize("name", [OUTSIDE["a branch"], OUTSIDE["a replacement"], OUTSIDE["the watchlog"], OUTSIDE["LF in a name"]])
+@pytest.mark.parametrize(
+    "name",
+    [
+        OUTSIDE["a branch"],
+        OUTSIDE["a replacement"],
+        OUTSIDE["the watchlog"],
+        OUTSIDE["LF in a name"],
+    ],
+)
 def test_a_bad_ref_takes_the_good_ones_of_its_push_down_with_it(forge: Forge, name: bytes) -> None:
     forged = forge.transaction()
 
@@ -117,13 +133,19 @@ def test_an_old_ledger_commit_is_no_way_back(forge: Forge, unharmed: Unharmed) -
     now = forge.tip()
 
     answered = forge.send(
-        commands([(LEDGER, now.ledger.oid, before.ledger.oid), (INDEX, now.index_oid, before.index_oid)], PLAIN_CAPABILITIES) + pack_of([])
+        commands(
+            [(LEDGER, now.ledger.oid, before.ledger.oid), (INDEX, now.index_oid, before.index_oid)],
+            PLAIN_CAPABILITIES,
+        )
+        + pack_of([])
     )
 
     assert_refused(answered, 3, "push.not-fast-forward")
 
 
-def test_a_transaction_on_an_older_base_is_a_conflict_when_the_old_value_is_told_truly(forge: Forge, unharmed: Unharmed) -> None:
+def test_a_transaction_on_an_older_base_is_a_conflict_when_the_old_value_is_told_truly(
+    forge: Forge, unharmed: Unharmed
+) -> None:
     late = forge.transaction()
     forge.push_good()
     unharmed.again()
@@ -134,32 +156,48 @@ def test_a_transaction_on_an_older_base_is_a_conflict_when_the_old_value_is_told
     assert forge.tip().ledger.oid.hex().encode() in answered.reasons[0].text
 
 
-def test_a_lying_old_value_is_a_conflict_though_the_transaction_fits_the_tip(forge: Forge, unharmed: Unharmed) -> None:
+def test_a_lying_old_value_is_a_conflict_though_the_transaction_fits_the_tip(
+    forge: Forge, unharmed: Unharmed
+) -> None:
     old = forge.tip().ledger.oid
     forge.push_good()
     unharmed.again()
     forged = forge.transaction()
 
-    lied = [(LEDGER, old, bytes(forged.ledger)), (INDEX, bytes(forged.updates[1].old), bytes(forged.index))]
+    lied = [
+        (LEDGER, old, bytes(forged.ledger)),
+        (INDEX, bytes(forged.updates[1].old), bytes(forged.index)),
+    ]
     assert_refused(send_updates(forge, forged, *lied), 2, "base.stale")
-    lied = [(LEDGER, bytes(forged.updates[0].old), bytes(forged.ledger)), (INDEX, ZERO, bytes(forged.index))]
+    lied = [
+        (LEDGER, bytes(forged.updates[0].old), bytes(forged.ledger)),
+        (INDEX, ZERO, bytes(forged.index)),
+    ]
     assert_refused(send_updates(forge, forged, *lied), 2, "base.stale")
 
 
-def test_claiming_the_present_value_does_not_rewind_the_ledger(forge: Forge, unharmed: Unharmed) -> None:
+def test_claiming_the_present_value_does_not_rewind_the_ledger(
+    forge: Forge, unharmed: Unharmed
+) -> None:
     """A forced push in plumbing: an honest old value, a commit built on an older base."""
     late = forge.transaction()
     forge.push_good()
     unharmed.again()
     now = forge.tip()
 
-    answered = send_updates(forge, late, (LEDGER, now.ledger.oid, late.ledger), (INDEX, now.index_oid, late.index))
+    answered = send_updates(
+        forge, late, (LEDGER, now.ledger.oid, late.ledger), (INDEX, now.index_oid, late.index)
+    )
 
     assert_refused(answered, 3, "push.not-fast-forward")
 
 
-@pytest.mark.parametrize("refs", [(LEDGER, INDEX), (LEDGER,), (POLICY,)], ids=["ledger and index", "ledger", "policy"])
-def test_a_deletion_is_refused_even_from_a_client_that_was_not_offered_it(forge: Forge, world: World, refs: tuple[bytes, ...]) -> None:
+@pytest.mark.parametrize(
+    "refs", [(LEDGER, INDEX), (LEDGER,), (POLICY,)], ids=["ledger and index", "ledger", "policy"]
+)
+def test_a_deletion_is_refused_even_from_a_client_that_was_not_offered_it(
+    forge: Forge, world: World, refs: tuple[bytes, ...]
+) -> None:
     held = world.refs(world.gate)
     gone = [(ref, bytes.fromhex(held[ref.decode()]), ZERO) for ref in refs]
 
@@ -177,13 +215,23 @@ def test_deleting_and_creating_a_ref_in_one_push_is_refused(forge: Forge) -> Non
     forged = forge.transaction()
     (ref, old, new), index = good_updates(forged)
 
-    assert_refused(send_updates(forge, forged, (ref, old, ZERO), (ref, ZERO, new), index), 3, "push.ref-twice", "push.deletion")
+    assert_refused(
+        send_updates(forge, forged, (ref, old, ZERO), (ref, ZERO, new), index),
+        3,
+        "push.ref-twice",
+        "push.deletion",
+    )
 
 
 def test_several_refs_without_atomic_are_refused(forge: Forge) -> None:
     forged = forge.transaction()
 
-    answered = send_updates(forge, forged, *good_updates(forged), capabilities=PLAIN_CAPABILITIES.replace(b" atomic", b""))
+    answered = send_updates(
+        forge,
+        forged,
+        *good_updates(forged),
+        capabilities=PLAIN_CAPABILITIES.replace(b" atomic", b""),
+    )
 
     assert_refused(answered, 3, "push.not-atomic")
 
@@ -198,7 +246,9 @@ def test_a_ledger_never_moves_without_its_index(forge: Forge, left_out: int) -> 
 
 
 @pytest.mark.parametrize("at", [0, 1], ids=["ledger", "index"])
-def test_an_atomic_push_with_one_commit_that_was_not_sent_moves_nothing(forge: Forge, at: int) -> None:
+def test_an_atomic_push_with_one_commit_that_was_not_sent_moves_nothing(
+    forge: Forge, at: int
+) -> None:
     forged = forge.transaction()
     del forged.objects[Oid(bytes(forged.updates[at].new))]
 
@@ -211,13 +261,22 @@ def test_ledger_and_index_of_different_namespaces_do_not_go_together(forge: Forg
     forged = forge.transaction()
     ledger, (_, old, new) = good_updates(forged)
 
-    assert_refused(send_updates(forge, forged, ledger, (b"refs/kv-index/other", old, new)), 3, "push.one-namespace")
+    assert_refused(
+        send_updates(forge, forged, ledger, (b"refs/kv-index/other", old, new)),
+        3,
+        "push.one-namespace",
+    )
 
 
 def test_a_namespace_nobody_created_cannot_be_begun_by_a_push(forge: Forge) -> None:
     forged = forge.transaction()
 
-    answered = send_updates(forge, forged, (b"refs/kv/fresh", ZERO, forged.ledger), (b"refs/kv-index/fresh", ZERO, forged.index))
+    answered = send_updates(
+        forge,
+        forged,
+        (b"refs/kv/fresh", ZERO, forged.ledger),
+        (b"refs/kv-index/fresh", ZERO, forged.index),
+    )
 
     assert_refused(answered, 3, "namespace.unknown")
 
@@ -242,7 +301,9 @@ def test_thousands_of_refs_are_refused_with_one_reason(forge: Forge, count: int)
 
 def test_a_flood_of_refs_is_dropped(forge: Forge) -> None:
     oid = bytes(forge.tip().ledger.oid)
-    lines = commands([(b"refs/kv/n%d" % number, ZERO, oid) for number in range(10_001)], PLAIN_CAPABILITIES)
+    lines = commands(
+        [(b"refs/kv/n%d" % number, ZERO, oid) for number in range(10_001)], PLAIN_CAPABILITIES
+    )
 
     assert forge.send(lines).dropped
 
@@ -251,7 +312,10 @@ Make = Callable[[Callable[[bytes, bytes], Oid], Forged], Oid]
 
 
 def _tag(emit: Callable[[bytes, bytes], Oid], forged: Forged) -> Oid:
-    body = b"object %b\ntype commit\ntag t\ntagger A <a@b.c> 1700000000 +0000\n\nx\n" % forged.ledger.hex().encode()
+    body = (
+        b"object %b\ntype commit\ntag t\ntagger A <a@b.c> 1700000000 +0000\n\nx\n"
+        % forged.ledger.hex().encode()
+    )
     return emit(TAG, body)
 
 
@@ -276,7 +340,9 @@ def test_the_policy_branch_takes_commits_only(forge: Forge, admin_forge: Forge, 
     forged = admin_forge.transaction()
     wrong = make(emitter(forged.objects), forged)
 
-    answered = send_updates(admin_forge, forged, (POLICY, bytes(admin_forge.policy_commit()), wrong))
+    answered = send_updates(
+        admin_forge, forged, (POLICY, bytes(admin_forge.policy_commit()), wrong)
+    )
 
     assert_refused(answered, 3, "push.not-a-commit")
 
@@ -294,7 +360,9 @@ def test_a_push_from_a_shallow_clone_is_refused(forge: Forge) -> None:
     forged = forge.transaction()
     shallow = pkt(b"shallow " + forge.tip().ledger.oid.hex().encode())
 
-    answered = forge.send(shallow + commands(forged.updates, PLAIN_CAPABILITIES) + pack_of(forged.objects.values()))
+    answered = forge.send(
+        shallow + commands(forged.updates, PLAIN_CAPABILITIES) + pack_of(forged.objects.values())
+    )
 
     assert_refused(answered, 5, "push.shallow")
 
@@ -341,7 +409,9 @@ def _symref(world: World) -> None:
 
 TAMPERED: dict[str, Callable[[World], object]] = {
     "grafts": _graft,
-    "shallow": lambda world: (world.gate / "shallow").write_text(world.refs(world.gate)["refs/kv/main"] + "\n"),
+    "shallow": lambda world: (world.gate / "shallow").write_text(
+        world.refs(world.gate)["refs/kv/main"] + "\n"
+    ),
     "alternates": _alternate,
     "refs/replace": _replacement,
     "refs/kv/other": _symref,

@@ -1,4 +1,6 @@
-"""Attacks by signatures: none, a stranger's, another spelling of a good one, a good one in another place; and the honest kinds."""
+"""Attacks by signatures: none, a stranger's, another spelling of a good one, a good one in another
+place; and the honest kinds.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ harmless = pytest.mark.usefixtures("unharmed")
 def armoured(blob: bytes, width: int = 70) -> bytes:
     text = binascii.b2a_base64(blob, newline=False)
     lines = [text[at : at + width] for at in range(0, len(text), width)]
-    return b"\n".join([b"-----BEGIN SSH SIGNATURE-----", *lines, b"-----END SSH SIGNATURE-----", b""])
+    return b"\n".join(
+        [b"-----BEGIN SSH SIGNATURE-----", *lines, b"-----END SSH SIGNATURE-----", b""]
+    )
 
 
 def blob_of(armour: bytes) -> bytes:
@@ -40,7 +44,9 @@ def blob_of(armour: bytes) -> bytes:
 
 def with_fields(change: Callable[[list[bytes]], list[bytes]]) -> Change:
     """`change` gets key, namespace, reserved, hash, signature."""
-    return lambda armour: armoured(blob_of(armour)[:10] + b"".join(map(put_string, change(read_strings(blob_of(armour)[10:])))))
+    return lambda armour: armoured(
+        blob_of(armour)[:10] + b"".join(map(put_string, change(read_strings(blob_of(armour)[10:]))))
+    )
 
 
 def with_raw(change: Change) -> Change:
@@ -63,7 +69,10 @@ def spare_bits(armour: bytes) -> bytes:
     head, padding, tail = armour.partition(b"=")
     alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     return (
-        head[:-1] + alphabet[alphabet.index(head[-1]) ^ 1 : (alphabet.index(head[-1]) ^ 1) + 1] + padding + tail
+        head[:-1]
+        + alphabet[alphabet.index(head[-1]) ^ 1 : (alphabet.index(head[-1]) ^ 1) + 1]
+        + padding
+        + tail
         if padding
         else armour + b"\n"
     )
@@ -90,14 +99,22 @@ SPELLINGS: dict[str, Change] = {
     "no end": lambda armour: armour[:-30],
     "no armour": lambda armour: b"x\n",
     "PGP armour": lambda armour: armour.replace(b"SSH", b"PGP"),
-    "64 KiB of it": lambda armour: armour.replace(b"-----\n", b"-----\n" + b"A" * 40_000 + b"\n", 1),
+    "64 KiB of it": lambda armour: armour.replace(
+        b"-----\n", b"-----\n" + b"A" * 40_000 + b"\n", 1
+    ),
 }
 
 
 @harmless
 @pytest.mark.parametrize("change", SPELLINGS.values(), ids=SPELLINGS)
 def test_another_spelling_of_a_good_signature_is_refused(forge: Forge, change: Change) -> None:
-    assert_refused(forge.push(forge.transaction(bend=Bend(armour=change))), 8, "signature.malformed", "signature.bad", "commit.headers")
+    assert_refused(
+        forge.push(forge.transaction(bend=Bend(armour=change))),
+        8,
+        "signature.malformed",
+        "signature.bad",
+        "commit.headers",
+    )
 
 
 @harmless
@@ -110,26 +127,34 @@ def test_a_signature_made_for_another_purpose_is_refused(forge: Forge, namespace
 
 @harmless
 def test_an_unsigned_commit_is_refused(forge: Forge) -> None:
-    assert_refused(forge.push(forge.transaction(bend=Bend(sign=lambda payload: b""))), 3, "signature.unsigned")
+    assert_refused(
+        forge.push(forge.transaction(bend=Bend(sign=lambda payload: b""))), 3, "signature.unsigned"
+    )
 
 
 @harmless
 def test_a_strangers_signature_is_refused(forge: Forge) -> None:
     stranger = Ed25519Signer(generate()[0])
 
-    assert_refused(forge.push(forge.transaction(bend=Bend(sign=stranger.sign))), 3, "signature.unknown-key")
+    assert_refused(
+        forge.push(forge.transaction(bend=Bend(sign=stranger.sign))), 3, "signature.unknown-key"
+    )
 
 
 @harmless
 def test_the_gateways_own_key_is_no_writers(forge: Forge) -> None:
     gateway = Ed25519Signer((forge.world.gate / "kv" / "gateway_key").read_bytes())
 
-    assert_refused(forge.push(forge.transaction(bend=Bend(sign=gateway.sign))), 3, "signature.unknown-key")
+    assert_refused(
+        forge.push(forge.transaction(bend=Bend(sign=gateway.sign))), 3, "signature.unknown-key"
+    )
 
 
 @harmless
 def test_a_signature_over_something_else_is_refused(forge: Forge) -> None:
-    answered = forge.push(forge.transaction(bend=Bend(sign=lambda payload: forge.signer.sign(payload + b"x"))))
+    answered = forge.push(
+        forge.transaction(bend=Bend(sign=lambda payload: forge.signer.sign(payload + b"x")))
+    )
 
     assert_refused(answered, 8, "signature.bad")
 
@@ -145,7 +170,9 @@ def test_a_strangers_signature_under_a_writers_key_is_refused(forge: Forge) -> N
     assert_refused(answered, 8, "signature.bad")
 
 
-def test_the_signature_of_an_earlier_transaction_does_not_fit_the_next(forge: Forge, unharmed: Unharmed) -> None:
+def test_the_signature_of_an_earlier_transaction_does_not_fit_the_next(
+    forge: Forge, unharmed: Unharmed
+) -> None:
     """`forge.tip()` is signed by bob as well: its armour is as good as any, elsewhere."""
     forge.push_good()
     unharmed.again()
@@ -157,9 +184,14 @@ def test_the_signature_of_an_earlier_transaction_does_not_fit_the_next(forge: Fo
 
 
 @harmless
-def test_a_commit_in_anothers_name_is_refused_when_the_policy_knows_the_name(world: World, forge: Forge) -> None:
+def test_a_commit_in_anothers_name_is_refused_when_the_policy_knows_the_name(
+    world: World, forge: Forge
+) -> None:
     """Emails are unlisted here, so the name is free; what is not free is the key."""
-    as_alice = Bend(identity=lambda line: re.sub(rb"^.*<[^>]*>", b"Alice <alice@example.com>", line), sign=lambda payload: b"")
+    as_alice = Bend(
+        identity=lambda line: re.sub(rb"^.*<[^>]*>", b"Alice <alice@example.com>", line),
+        sign=lambda payload: b"",
+    )
 
     assert_refused(forge.push(forge.transaction(bend=as_alice)), 3, "signature.unsigned")
 
@@ -167,7 +199,9 @@ def test_a_commit_in_anothers_name_is_refused_when_the_policy_knows_the_name(wor
 def test_a_transaction_of_another_repository_is_refused(
     world: World, forge: Forge, tmp_path_factory: pytest.TempPathFactory, unharmed: Unharmed
 ) -> None:
-    """The same people, keys and namespace; signed transactions of one store pushed to the other, with and without its history."""
+    """The same people, keys and namespace; signed transactions of one store pushed to the other,
+    with and without its history.
+    """
     other = World(tmp_path_factory.mktemp("other"))
     other.people = dict(world.people)
     try:
@@ -175,25 +209,39 @@ def test_a_transaction_of_another_repository_is_refused(
         with Forge(other, world.person("bob")) as elsewhere:
             foreign = elsewhere.transaction()
             first = elsewhere.tip().ledger.oid
-            history = {oid: (b"commit", elsewhere.store.read(oid, b"commit")) for oid in (first, elsewhere.tip().index_oid)}
+            history = {
+                oid: (b"commit", elsewhere.store.read(oid, b"commit"))
+                for oid in (first, elsewhere.tip().index_oid)
+            }
     finally:
         other.close()
     here = forge.tip()
-    moves = tuple(update._replace(old=old) for update, old in zip(foreign.updates, (here.ledger.oid, here.index_oid), strict=True))
+    moves = tuple(
+        update._replace(old=old)
+        for update, old in zip(foreign.updates, (here.ledger.oid, here.index_oid), strict=True)
+    )
 
     assert_refused(forge.push(foreign._replace(updates=moves)), 5, "pack.refused")
-    assert_refused(forge.push(foreign._replace(updates=moves, objects=foreign.objects | history)), 8, "history.foreign")
+    assert_refused(
+        forge.push(foreign._replace(updates=moves, objects=foreign.objects | history)),
+        8,
+        "history.foreign",
+    )
 
 
 @harmless
 def test_a_transaction_of_another_namespace_is_refused(forge: Forge) -> None:
     """Signed for the namespace `other`, pushed to `main`; and the other way about."""
-    signed_for_other = forge.transaction(bend=Bend(said=lambda said: said._replace(ns=Namespace("other"))))
+    signed_for_other = forge.transaction(
+        bend=Bend(said=lambda said: said._replace(ns=Namespace("other")))
+    )
     assert_refused(forge.push(signed_for_other), 8, "attestation.namespace")
 
     forged = forge.transaction()
     names = (b"refs/kv/other", b"refs/kv-index/other")
-    moves = tuple(update._replace(ref=name) for update, name in zip(forged.updates, names, strict=True))
+    moves = tuple(
+        update._replace(ref=name) for update, name in zip(forged.updates, names, strict=True)
+    )
     assert_refused(forge.push(forged._replace(updates=moves)), 3, "namespace.unknown")
 
 
@@ -204,25 +252,41 @@ def test_a_transaction_of_another_namespace_is_refused(forge: Forge) -> None:
 def ecdsa(world: World, admin_forge: Forge, tmp_path_factory: pytest.TempPathFactory) -> Sign:
     """Carol signs with ECDSA."""
     folder = tmp_path_factory.mktemp("carol")
-    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-C", "", "-f", str(folder / "id")], check=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-C", "", "-f", str(folder / "id")],
+        check=True,
+    )
     text = add_principal(policy_text(world), "carol", key=(folder / "id.pub").read_text().strip())
     answered = admin_forge.push(admin_forge.policy_change(text))
     assert answered.accepted, answered
-    return SshSigner("ssh-keygen", str(folder / "id"), Start(child_environment(world.base_env()), "", str(folder))).sign
+    return SshSigner(
+        "ssh-keygen",
+        str(folder / "id"),
+        Start(child_environment(world.base_env()), "", str(folder)),
+    ).sign
 
 
 @pytest.fixture(scope="module")
-def openpgp(world: World, admin_forge: Forge, gpg_tool: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sign]:
+def openpgp(
+    world: World, admin_forge: Forge, gpg_tool: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sign]:
     """Dora signs with GnuPG."""
     home = Path(tmp_path_factory.mktemp("gpg"))
     home.chmod(0o700)
     env = child_environment(world.base_env()) | {"GNUPGHOME": str(home)}
     gpg = [gpg_tool, "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback"]
     subprocess.run(
-        [*gpg, "--quick-gen-key", "dora <dora@example.com>", "ed25519", "sign", "never"], env=env, check=True, capture_output=True
+        [*gpg, "--quick-gen-key", "dora <dora@example.com>", "ed25519", "sign", "never"],
+        env=env,
+        check=True,
+        capture_output=True,
     )
-    block = subprocess.run([*gpg, "--armor", "--export", "dora@example.com"], env=env, check=True, capture_output=True).stdout.decode()
-    answered = admin_forge.push(admin_forge.policy_change(add_principal(policy_text(world), "dora", openpgp=block)))
+    block = subprocess.run(
+        [*gpg, "--armor", "--export", "dora@example.com"], env=env, check=True, capture_output=True
+    ).stdout.decode()
+    answered = admin_forge.push(
+        admin_forge.policy_change(add_principal(policy_text(world), "dora", openpgp=block))
+    )
     assert answered.accepted, answered
     yield GpgSigner("gpg", "dora@example.com", Start(env, "", str(home))).sign
     subprocess.run(["gpgconf", "--kill", "all"], env=env, check=False, capture_output=True)
@@ -241,18 +305,24 @@ def test_a_writer_may_sign_with_ecdsa(forge: Forge, ecdsa: Sign) -> None:
 
 
 PGP_SPELLINGS: dict[str, Change] = {
-    "a version header": lambda armour: armour.replace(b"-----\n\n", b"-----\nVersion: GnuPG v2\n\n", 1),
+    "a version header": lambda armour: armour.replace(
+        b"-----\n\n", b"-----\nVersion: GnuPG v2\n\n", 1
+    ),
     "a comment": lambda armour: armour.replace(b"-----\n\n", b"-----\nComment: x\n\n", 1),
     "no checksum": lambda armour: re.sub(rb"\n=[^\n]{4}\n", b"\n", armour),
     "text in front": lambda armour: b"x\n" + armour,
     "two signatures": lambda armour: armour + armour,
     "a message's armour": lambda armour: armour.replace(b"PGP SIGNATURE", b"PGP MESSAGE"),
-    "rewrapped": lambda armour: re.sub(rb"\n([^\n]{64})\n?([^\n=]{1,63})(\n|=)", rb"\n\1\n\2\3", armour.replace(b"\n", b"\n ", 3)),
+    "rewrapped": lambda armour: re.sub(
+        rb"\n([^\n]{64})\n?([^\n=]{1,63})(\n|=)", rb"\n\1\n\2\3", armour.replace(b"\n", b"\n ", 3)
+    ),
 }
 
 
 @pytest.mark.parametrize("change", PGP_SPELLINGS.values(), ids=PGP_SPELLINGS)
-def test_another_spelling_of_a_good_openpgp_signature_is_refused(world: World, forge: Forge, openpgp: Sign, change: Change) -> None:
+def test_another_spelling_of_a_good_openpgp_signature_is_refused(
+    world: World, forge: Forge, openpgp: Sign, change: Change
+) -> None:
     before = settled(world)
 
     answered = forge.push(forge.transaction(bend=Bend(sign=openpgp, armour=change)))
@@ -262,11 +332,18 @@ def test_another_spelling_of_a_good_openpgp_signature_is_refused(world: World, f
     forge.push_good()
 
 
-def test_an_unknown_openpgp_key_is_refused(world: World, forge: Forge, openpgp: Sign, gpg_tool: str, tmp_path: Path) -> None:
+def test_an_unknown_openpgp_key_is_refused(
+    world: World, forge: Forge, openpgp: Sign, gpg_tool: str, tmp_path: Path
+) -> None:
     tmp_path.chmod(0o700)
     env = child_environment(world.base_env()) | {"GNUPGHOME": str(tmp_path)}
     gpg = [gpg_tool, "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback"]
-    subprocess.run([*gpg, "--quick-gen-key", "eve <eve@example.com>", "ed25519", "sign", "never"], env=env, check=True, capture_output=True)
+    subprocess.run(
+        [*gpg, "--quick-gen-key", "eve <eve@example.com>", "ed25519", "sign", "never"],
+        env=env,
+        check=True,
+        capture_output=True,
+    )
     stranger = GpgSigner("gpg", "eve@example.com", Start(env, "", str(tmp_path)))
     before = settled(world)
 
@@ -301,7 +378,9 @@ ECDSA_FORMS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", ECDSA_FORMS.values(), ids=ECDSA_FORMS)
-def test_a_malleated_ecdsa_signature_is_refused(world: World, forge: Forge, ecdsa: Sign, change: Change) -> None:
+def test_a_malleated_ecdsa_signature_is_refused(
+    world: World, forge: Forge, ecdsa: Sign, change: Change
+) -> None:
     before = settled(world)
 
     answered = forge.push(forge.transaction(bend=Bend(sign=ecdsa, armour=change)))
@@ -311,8 +390,12 @@ def test_a_malleated_ecdsa_signature_is_refused(world: World, forge: Forge, ecds
     forge.push_good()
 
 
-def test_the_twin_of_an_ecdsa_signature_cannot_make_a_second_transaction(world: World, forge: Forge, ecdsa: Sign) -> None:
-    """n - s verifies as well as s. The twin has another id and the same transaction id, base and number: it is late, or a replay."""
+def test_the_twin_of_an_ecdsa_signature_cannot_make_a_second_transaction(
+    world: World, forge: Forge, ecdsa: Sign
+) -> None:
+    """n - s verifies as well as s. The twin has another id and the same transaction id, base and
+    number: it is late, or a replay.
+    """
     twin = ecdsa_numbers(lambda r, s: (number(r), number(NISTP256_ORDER - s)))
     forged = forge.transaction(bend=Bend(sign=ecdsa))
     assert forge.push(forged).accepted
@@ -321,7 +404,9 @@ def test_the_twin_of_an_ecdsa_signature_cannot_make_a_second_transaction(world: 
     match = re.search(rb"gpgsig ([^\n]*\n(?: [^\n]*\n)*)", forged.commit_body)
     assert match is not None
     armour = twin(match[1].replace(b"\n ", b"\n"))
-    again = forge.transaction(base=forged.base, bend=Bend(payload=lambda body: payload, sign=lambda body: armour))
+    again = forge.transaction(
+        base=forged.base, bend=Bend(payload=lambda body: payload, sign=lambda body: armour)
+    )
 
     assert_refused(forge.push(again), 2, "base.stale")
     assert_nothing_left(world, before)

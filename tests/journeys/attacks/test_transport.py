@@ -1,4 +1,6 @@
-"""Attacks on the wire: packs that are bombs or broken, lines that are no lines, and SSH asked for more than two commands."""
+"""Attacks on the wire: packs that are bombs or broken, lines that are no lines, and SSH asked for
+more than two commands.
+"""
 
 from __future__ import annotations
 
@@ -74,11 +76,18 @@ def test_an_object_that_inflates_a_thousandfold_is_refused_in_bounded_memory(
 
 
 @pytest.mark.parametrize("gibibytes", [1, 3])
-def test_a_delta_that_copies_without_end_is_refused_in_bounded_memory(forge: Forge, gibibytes: int, peak_mib: Callable[[], float]) -> None:
+def test_a_delta_that_copies_without_end_is_refused_in_bounded_memory(
+    forge: Forge, gibibytes: int, peak_mib: Callable[[], float]
+) -> None:
     base = bytes(1 << 16)
     copies = gibibytes * (1 << 14)  # one byte each: 64 KiB from offset 0
     base_id = hashlib.sha1(b"blob %d\0" % len(base) + base).digest()
-    pack = pack_of_entries([entry(BLOB, base), entry(REF_DELTA, delta(len(base), copies << 16, b"\x80" * copies), before=base_id)])
+    pack = pack_of_entries(
+        [
+            entry(BLOB, base),
+            entry(REF_DELTA, delta(len(base), copies << 16, b"\x80" * copies), before=base_id),
+        ]
+    )
     assert len(pack) < MIB
     before = peak_mib()
 
@@ -131,17 +140,28 @@ def broken_packs(good: bytes) -> dict[str, bytes]:
         "a size of 2^60": pack_of_entries([entry(BLOB, body, size=1 << 60)]),
         "no zlib stream": pack_of_entries([entry(BLOB, body)[:1] + b"\xff" * 20]),
         "a delta on nothing": pack_of_entries([entry(REF_DELTA, to_nothing, before=one)]),
-        "a delta cycle": pack_of_entries([entry(REF_DELTA, to_nothing, before=one), entry(REF_DELTA, to_nothing, before=other)]),
+        "a delta cycle": pack_of_entries(
+            [entry(REF_DELTA, to_nothing, before=one), entry(REF_DELTA, to_nothing, before=other)]
+        ),
         "a delta on itself": pack_of_entries([entry(OFS_DELTA, to_nothing, before=b"\0")]),
         "a delta before the pack": pack_of_entries([entry(OFS_DELTA, to_nothing, before=b"\x7f")]),
-        "a delta that lies of its base": pack_of_entries([*whole, entry(REF_DELTA, delta(9, 7, b"\x90\x07"), before=blob_id(body))]),
-        "a delta beyond its base": pack_of_entries([*whole, entry(REF_DELTA, delta(7, 9, b"\x91\x05\x09"), before=blob_id(body))]),
-        "a delta of instruction 0": pack_of_entries([*whole, entry(REF_DELTA, delta(7, 7, b"\0"), before=blob_id(body))]),
-        "a tree to nowhere": pack_of_entries([entry(2, b"100644 x\0" + one)]),
-        "a commit to nowhere": pack_of_entries(
-            [entry(1, b"tree %b\nauthor A <a@b.c> 1 +0000\ncommitter A <a@b.c> 1 +0000\n\nx\n" % one.hex().encode())]
+        "a delta that lies of its base": pack_of_entries(
+            [*whole, entry(REF_DELTA, delta(9, 7, b"\x90\x07"), before=blob_id(body))]
         ),
+        "a delta beyond its base": pack_of_entries(
+            [*whole, entry(REF_DELTA, delta(7, 9, b"\x91\x05\x09"), before=blob_id(body))]
+        ),
+        "a delta of instruction 0": pack_of_entries(
+            [*whole, entry(REF_DELTA, delta(7, 7, b"\0"), before=blob_id(body))]
+        ),
+        "a tree to nowhere": pack_of_entries([entry(2, b"100644 x\0" + one)]),
+        "a commit to nowhere": pack_of_entries([entry(1, commit_of_tree(one))]),
     }
+
+
+def commit_of_tree(tree: bytes) -> bytes:
+    person = b"A <a@b.c> 1 +0000"
+    return b"tree %b\nauthor %b\ncommitter %b\n\nx\n" % (tree.hex().encode(), person, person)
 
 
 def blob_id(body: bytes) -> bytes:
@@ -158,18 +178,26 @@ def test_a_broken_pack_is_refused(forge: Forge, name: str) -> None:
     assert_refused(answered, 5, "pack.refused")
 
 
-@pytest.mark.parametrize("rest", [b"x", FLUSH, b"PACK" + bytes(28), bytes(300_000)], ids=["a byte", "a flush", "a pack", "much"])
+@pytest.mark.parametrize(
+    "rest",
+    [b"x", FLUSH, b"PACK" + bytes(28), bytes(300_000)],
+    ids=["a byte", "a flush", "a pack", "much"],
+)
 def test_bytes_behind_the_pack_are_refused(forge: Forge, rest: bytes) -> None:
     forged = forge.transaction()
 
-    answered = forge.send(commands(forged.updates, PLAIN_CAPABILITIES) + pack_of(forged.objects.values()) + rest)
+    answered = forge.send(
+        commands(forged.updates, PLAIN_CAPABILITIES) + pack_of(forged.objects.values()) + rest
+    )
 
     assert answered.dropped or not answered.accepted
     assert answered.dropped or answered.codes == {5}
 
 
 def test_a_million_objects_are_refused_by_the_count_alone(forge: Forge) -> None:
-    answered = forge.send(with_pack(forge, b"PACK\0\0\0\2" + (1_000_000).to_bytes(4, "big") + bytes(1000)))
+    answered = forge.send(
+        with_pack(forge, b"PACK\0\0\0\2" + (1_000_000).to_bytes(4, "big") + bytes(1000))
+    )
 
     assert_refused(answered, 3, "pack.refused")
     assert answered.seconds < 5
@@ -177,7 +205,10 @@ def test_a_million_objects_are_refused_by_the_count_alone(forge: Forge) -> None:
 
 def test_objects_nobody_asked_for_are_refused(forge: Forge) -> None:
     forged = forge.transaction()
-    objects = [*forged.objects.values(), *((b"blob", b"stray %d" % number) for number in range(2000))]
+    objects = [
+        *forged.objects.values(),
+        *((b"blob", b"stray %d" % number) for number in range(2000)),
+    ]
 
     answered = forge.send(commands(forged.updates, PLAIN_CAPABILITIES) + pack_of(objects))
 
@@ -200,11 +231,14 @@ BAD_LINES: dict[str, bytes] = {
     "HTTP": b"POST /gate.git/git-receive-pack HTTP/1.1\r\nHost: x\r\n\r\n",
     "no ids": pkt(b"refs/kv/main") + FLUSH,
     "ids in capitals": pkt(GOOD_LINE.replace(b"1", b"A")) + FLUSH,
-    "ids of SHA-256": pkt(b"0" * 64 + b" " + b"1" * 64 + b" refs/kv/main\0" + PLAIN_CAPABILITIES) + FLUSH,
+    "ids of SHA-256": pkt(b"0" * 64 + b" " + b"1" * 64 + b" refs/kv/main\0" + PLAIN_CAPABILITIES)
+    + FLUSH,
     "two spaces": pkt(GOOD_LINE.replace(b" refs", b"  \0refs")) + FLUSH,
     "another object format": pkt(GOOD_LINE + b"\0report-status object-format=sha256") + FLUSH,
     "a capability nobody offered": pkt(GOOD_LINE + b"\0report-status delete-refs") + FLUSH,
-    "push certificates": pkt(b"push-cert\0" + PLAIN_CAPABILITIES) + pkt(b"certificate version 0.1") + FLUSH,
+    "push certificates": pkt(b"push-cert\0" + PLAIN_CAPABILITIES)
+    + pkt(b"certificate version 0.1")
+    + FLUSH,
     "capabilities twice": pkt(GOOD_LINE + b"\0atomic") + pkt(GOOD_LINE + b"\0atomic") + FLUSH,
     "shallow behind a command": pkt(GOOD_LINE + b"\0atomic") + pkt(b"shallow " + b"1" * 40) + FLUSH,
     "NUL in the name": pkt(GOOD_LINE + b"\0atomic\0x") + FLUSH,
@@ -225,12 +259,22 @@ def test_a_client_that_says_nothing_is_let_go(forge: Forge) -> None:
 
 
 def test_a_stalled_upload_stops_nobody(forge: Forge, world: World, unharmed: Unharmed) -> None:
-    """Half a pack, then silence: others write meanwhile, and when the client is gone, so is what it had sent."""
+    """Half a pack, then silence: others write meanwhile, and when the client is gone, so is what it
+    had sent.
+    """
     forged = forge.transaction()
     line = [*ssh_line(world, forge.person), "git-receive-pack '/gate.git'"]
-    with subprocess.Popen(line, env=forge.person.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as stalled:
+    with subprocess.Popen(
+        line,
+        env=forge.person.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as stalled:
         assert stalled.stdin is not None
-        stalled.stdin.write(commands(forged.updates, PLAIN_CAPABILITIES) + pack_of(forged.objects.values())[:-30])
+        stalled.stdin.write(
+            commands(forged.updates, PLAIN_CAPABILITIES) + pack_of(forged.objects.values())[:-30]
+        )
         stalled.stdin.flush()
         wait_until(lambda: any((world.gate / "kv" / "quarantine").glob("*/pack/tmp_pack_*")), 10)
         started = time.monotonic()
@@ -270,7 +314,9 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_ssh_serves_two_commands_of_one_repository(world: World, forge: Forge, command: str) -> None:
+def test_ssh_serves_two_commands_of_one_repository(
+    world: World, forge: Forge, command: str
+) -> None:
     done = talk(world, forge.person, command, b"")
 
     assert done.returncode != 0
@@ -282,19 +328,37 @@ def test_the_real_path_of_the_repository_is_no_name(world: World, forge: Forge) 
     assert talk(world, forge.person, f"git-upload-pack '{world.mirror}'", b"").returncode != 0
 
 
-@pytest.mark.parametrize("options", [["-s", "sftp"], ["-tt"], ["-s", "git-receive-pack"], ["-N", "-W", "127.0.0.1:22"]], ids=str)
-def test_subsystems_terminals_and_forwarding_are_refused(world: World, forge: Forge, options: list[str]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [["-s", "sftp"], ["-tt"], ["-s", "git-receive-pack"], ["-N", "-W", "127.0.0.1:22"]],
+    ids=str,
+)
+def test_subsystems_terminals_and_forwarding_are_refused(
+    world: World, forge: Forge, options: list[str]
+) -> None:
     line = ssh_line(world, forge.person)
-    command = [*line[:-1], *options[:-1], line[-1], options[-1]] if options[0] == "-s" else [*line[:-1], *options, line[-1]]
+    command = (
+        [*line[:-1], *options[:-1], line[-1], options[-1]]
+        if options[0] == "-s"
+        else [*line[:-1], *options, line[-1]]
+    )
 
-    done = subprocess.run(command, env=forge.person.env, input=b"", capture_output=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, env=forge.person.env, input=b"", capture_output=True, timeout=30, check=False
+    )
 
     assert done.returncode != 0 and done.stdout == b""
 
 
-def test_the_clients_environment_reaches_no_child(world: World, forge: Forge, tmp_path: Path) -> None:
+def test_the_clients_environment_reaches_no_child(
+    world: World, forge: Forge, tmp_path: Path
+) -> None:
     trace = tmp_path / "trace"
-    options = ["-o", f"SetEnv=GIT_TRACE={trace} GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=uploadpack.packObjectsHook GIT_CONFIG_VALUE_0=id"]
+    options = [
+        "-o",
+        f"SetEnv=GIT_TRACE={trace} GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=uploadpack.packObjectsHook "
+        "GIT_CONFIG_VALUE_0=id",
+    ]
     done = talk(world, forge.person, "git-upload-pack '/gate.git'", FLUSH, *options)
     assert b"refs/kv/main" in done.stdout
 
@@ -306,7 +370,9 @@ def test_the_clients_environment_reaches_no_child(world: World, forge: Forge, tm
 
 
 def test_a_stranger_does_not_get_in(world: World) -> None:
-    stranger = Person(world, "stranger") if "stranger" not in world.people else world.people["stranger"]
+    stranger = (
+        Person(world, "stranger") if "stranger" not in world.people else world.people["stranger"]
+    )
 
     done = talk(world, stranger, "git-upload-pack '/gate.git'", FLUSH)
 
@@ -315,7 +381,14 @@ def test_a_stranger_does_not_get_in(world: World) -> None:
 
 @pytest.mark.parametrize("method", ["password", "keyboard-interactive", "hostbased", "none"])
 def test_only_public_keys_open_the_door(world: World, forge: Forge, method: str) -> None:
-    done = talk(world, forge.person, "git-upload-pack '/gate.git'", FLUSH, "-o", f"PreferredAuthentications={method}")
+    done = talk(
+        world,
+        forge.person,
+        "git-upload-pack '/gate.git'",
+        FLUSH,
+        "-o",
+        f"PreferredAuthentications={method}",
+    )
 
     assert done.returncode == 255 and done.stdout == b""
 
@@ -334,13 +407,22 @@ def test_the_log_shows_hostile_words_escaped(world: World, forge: Forge) -> None
 
 
 def test_a_fetch_of_garbage_ends(world: World, forge: Forge) -> None:
-    done = talk(world, forge.person, "git-upload-pack '/gate.git'", b"0032want " + b"0" * 40 + b"\n" + b"zzzz" * 1000)
+    done = talk(
+        world,
+        forge.person,
+        "git-upload-pack '/gate.git'",
+        b"0032want " + b"0" * 40 + b"\n" + b"zzzz" * 1000,
+    )
 
     assert done.returncode != 0
 
 
-def test_a_repository_that_was_attacked_all_day_is_sound(forge: Forge, world: World, unharmed: Unharmed) -> None:
-    """Last in the module. The honest list is spelt by hand here, as git would, to show what the attacks above deviate from."""
+def test_a_repository_that_was_attacked_all_day_is_sound(
+    forge: Forge, world: World, unharmed: Unharmed
+) -> None:
+    """Last in the module. The honest list is spelt by hand here, as git would, to show what the
+    attacks above deviate from.
+    """
     forged = forge.transaction()
     first, second = [command_line(update) for update in forged.updates]
     data = pkt(first + b"\0" + PLAIN_CAPABILITIES + b"\n") + pkt(second + b"\n") + FLUSH

@@ -1,4 +1,6 @@
-"""The parser: options anywhere, values that begin with a dash, and forms that are checked before anything is done."""
+"""The parser: options anywhere, values that begin with a dash, and forms that are checked before
+anything is done.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,13 @@ def _parser() -> Parser:
 @pytest.mark.parametrize(
     "words",
     [
-        ["k", "v", "--ctype", "t"], ["k", "--ctype", "t", "v"], ["--ctype=t", "k", "v"], ["--ctype", "t", "--", "k", "v"],
+        ["k", "v", "--ctype", "t"],
+        ["k", "--ctype", "t", "v"],
+        ["--ctype=t", "k", "v"],
+        ["--ctype", "t", "--", "k", "v"],
         ["k", "--ctype", "t", "--", "v"],
     ],
-)  # fmt: skip
+)
 def test_an_option_may_stand_before_between_and_behind_the_operands(words: list[str]) -> None:
     args = _parser().parse_args(words)
     assert (args.key, args.value, args.ctype) == ("k", "v", "t")
@@ -71,12 +76,18 @@ def test_options_of_a_verb_below_a_verb_may_stand_behind_its_operands() -> None:
     assert (args.verb, args.listen, args.folder) == ("serve", "-x", "here")
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("45m", 2700), ("12h", 43200), ("30d", 2592000), ("2w", 1209600), ("0s", 0)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("45m", 2700), ("12h", 43200), ("30d", 2592000), ("2w", 1209600), ("0s", 0)],
+)
 def test_durations_are_numbers_with_a_unit(text: str, seconds: int) -> None:
     assert duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "5", "s", "-1s", "1.5h", "1 h", "1h\n", "1_0s", "٣s", "99999999999s", "1y", "1h30m"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "5", "s", "-1s", "1.5h", "1 h", "1h\n", "1_0s", "٣s", "99999999999s", "1y", "1h30m"],
+)
 def test_anything_else_is_no_duration(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         duration(text)

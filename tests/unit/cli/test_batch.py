@@ -122,7 +122,11 @@ def test_the_exit_code_is_that_of_the_gravest_problem(lines: list[bytes], code: 
 
 
 def test_hostile_text_in_a_line_cannot_steer_the_terminal_it_is_reported_on() -> None:
-    for line in (b'{"op":"\\u001b[2J","key":"k"}', b"\x1b[2J", b'{"op":"set","key":"k","file":"\\u001b]0;x\\u0007"}'):
+    for line in (
+        b'{"op":"\\u001b[2J","key":"k"}',
+        b"\x1b[2J",
+        b'{"op":"set","key":"k","file":"\\u001b]0;x\\u0007"}',
+    ):
         assert all(text.isprintable() for text in _problems(line))
 
 
@@ -134,7 +138,13 @@ def test_no_bytes_make_the_reader_fail_in_another_way(lines: list[bytes]) -> Non
         assert 1 <= len(error.reasons) <= 20
 
 
-@given(st.dictionaries(st.text("abc:/é ", min_size=1, max_size=8), st.none() | st.binary(max_size=20) | st.text(max_size=20), max_size=8))
+@given(
+    st.dictionaries(
+        st.text("abc:/é ", min_size=1, max_size=8),
+        st.none() | st.binary(max_size=20) | st.text(max_size=20),
+        max_size=8,
+    )
+)
 def test_what_is_written_as_json_is_read_back(batch: dict[str, bytes | str | None]) -> None:
     lines, expected = [], {}
     for key, value in batch.items():
@@ -144,5 +154,7 @@ def test_what_is_written_as_json_is_read_back(batch: dict[str, bytes | str | Non
         elif value is not None:
             operation["value_b64"] = b64encode(value).decode()
         lines.append(json.dumps(operation).encode() + b"\n")
-        expected[key] = None if value is None else Put(value.encode() if isinstance(value, str) else value)
+        expected[key] = (
+            None if value is None else Put(value.encode() if isinstance(value, str) else value)
+        )
     assert read_batch(lines, "b", NOW_S, str) == expected

@@ -10,7 +10,9 @@ from gitkv.cli.context import Context, make_context
 from gitkv.errors import UsageError
 
 
-def test_directories_add_up_and_file_names_count_from_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directories_add_up_and_file_names_count_from_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("GIT_DIR", raising=False)
     (tmp_path / "a" / "b").mkdir(parents=True)
     context = make_context(None, set(), [str(tmp_path / "a"), "b"])
@@ -20,9 +22,12 @@ def test_directories_add_up_and_file_names_count_from_them(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("directory", "git_dir", "repository"), [("", None, "."), ("", "x.git", "x.git"), ("d", "x.git", "d/x.git"), ("d", "/x.git", "/x.git")]
+    ("directory", "git_dir", "repository"),
+    [("", None, "."), ("", "x.git", "x.git"), ("d", "x.git", "d/x.git"), ("d", "/x.git", "/x.git")],
 )
-def test_the_repository_that_git_was_told_to_use_is_used(directory: str, git_dir: str | None, repository: str) -> None:
+def test_the_repository_that_git_was_told_to_use_is_used(
+    directory: str, git_dir: str | None, repository: str
+) -> None:
     env = {} if git_dir is None else {"GIT_DIR": git_dir}
     assert Context("main", set(), directory, env).repository == repository
 

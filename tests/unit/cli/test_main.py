@@ -21,12 +21,22 @@ from gitkv.model.verdict import INTEGRITY, POLICY, reason, refuse
 
 def test_global_options_are_found_before_and_behind_the_command() -> None:
     expected = (["get", "k"], {"--json", "--debug"}, "other", ["d", "e"])
-    assert split_globals(["--json", "--ns", "other", "-C", "d", "-Ce", "--debug", "get", "k"]) == expected
-    assert split_globals(["get", "--ns=other", "-Cd", "k", "-C", "e", "--json", "--debug"]) == expected
+    assert (
+        split_globals(["--json", "--ns", "other", "-C", "d", "-Ce", "--debug", "get", "k"])
+        == expected
+    )
+    assert (
+        split_globals(["get", "--ns=other", "-Cd", "k", "-C", "e", "--json", "--debug"]) == expected
+    )
 
 
 def test_words_behind_two_dashes_are_never_global_options() -> None:
-    assert split_globals(["set", "k", "--", "--json", "--version"]) == (["set", "k", "--", "--json", "--version"], set(), None, [])
+    assert split_globals(["set", "k", "--", "--json", "--version"]) == (
+        ["set", "k", "--", "--json", "--version"],
+        set(),
+        None,
+        [],
+    )
 
 
 @given(st.lists(st.sampled_from(["get", "k", "--json", "-o", "x", "--debug", "--at"]), max_size=8))
@@ -37,13 +47,17 @@ def test_taking_out_global_options_keeps_the_order_of_all_other_words(words: lis
 
 
 @pytest.mark.parametrize("words", [["--version"], ["get", "--version"], ["--version", "--json"]])
-def test_the_version_is_printed_wherever_it_is_asked_for(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed_wherever_it_is_asked_for(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == 0
     assert capsys.readouterr().out.startswith("git-kv ")
 
 
 @pytest.mark.parametrize("words", [["help"], ["-h"], ["--help"]])
-def test_help_names_every_command_on_stdout(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_every_command_on_stdout(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == 0
     out = capsys.readouterr().out
     assert all(f"\n  {name} " in out for name in COMMANDS)
@@ -61,22 +75,52 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     "line",
     [
-        "", "bogus", "--bogus", "get", "get a b", "get k --read-from moon", "set k", "set k v --file f", "set k v --ttl soon",
-        f"set k v --if-absent --if-match {'a' * 40}", "cas set k f", "cas get k", "mset", "mset x", "mset - --file f", "del", "diff",
-        "wait", "wait --oid HEAD", "remote", "remote add", "list --limit -1", "--ns", "--ns UPPER list", "--ns a..b list",
-        "-C /nonexistent list", "help bogus",
+        "",
+        "bogus",
+        "--bogus",
+        "get",
+        "get a b",
+        "get k --read-from moon",
+        "set k",
+        "set k v --file f",
+        "set k v --ttl soon",
+        f"set k v --if-absent --if-match {'a' * 40}",
+        "cas set k f",
+        "cas get k",
+        "mset",
+        "mset x",
+        "mset - --file f",
+        "del",
+        "diff",
+        "wait",
+        "wait --oid HEAD",
+        "remote",
+        "remote add",
+        "list --limit -1",
+        "--ns",
+        "--ns UPPER list",
+        "--ns a..b list",
+        "-C /nonexistent list",
+        "help bogus",
     ],
-)  # fmt: skip
-def test_a_wrong_command_line_is_exit_129_with_nothing_on_stdout(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+)
+def test_a_wrong_command_line_is_exit_129_with_nothing_on_stdout(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(line.split()) == 129
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(("error: ", "usage: "))
 
 
-def test_an_unknown_command_is_answered_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_answered_with_the_nearest_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     main(["lst"])
-    assert capsys.readouterr().err == "error: 'lst' is not a git kv command\nhint: did you mean 'git kv list'?\n"
+    assert (
+        capsys.readouterr().err
+        == "error: 'lst' is not a git kv command\nhint: did you mean 'git kv list'?\n"
+    )
 
 
 def test_errors_in_json_are_one_object_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,19 +130,30 @@ def test_errors_in_json_are_one_object_on_stderr(capsys: pytest.CaptureFixture[s
     assert (out, fields["code"], fields["kind"], fields["reasons"]) == ("", 129, "UsageError", [])
 
 
-def test_every_reason_of_a_refusal_has_its_own_line_and_the_gravest_gives_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_reason_of_a_refusal_has_its_own_line_and_the_gravest_gives_the_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     verdict = refuse(
-        [reason(POLICY, "prefix", "key a", "x:", "a", "ask an admin"), reason(INTEGRITY, "index", "key b", "1", "2", "ask an admin")]
+        [
+            reason(POLICY, "prefix", "key a", "x:", "a", "ask an admin"),
+            reason(INTEGRITY, "index", "key b", "1", "2", "ask an admin"),
+        ]
     )
     assert report(RejectedError(verdict), as_json=False, debug=False) == 8
     assert capsys.readouterr().err == (
-        "error: [3 prefix] key a: expected x:, got a\nerror: [8 index] key b: expected 1, got 2\nhint: ask an admin\n"
+        "error: [3 prefix] key a: expected x:, got a\nerror: [8 index] key b: expected 1, got 2\n"
+        "hint: ask an admin\n"
     )
     report(RejectedError(verdict), as_json=True, debug=False)
-    assert [entry["rule"] for entry in json.loads(capsys.readouterr().err)["reasons"]] == ["prefix", "index"]
+    assert [entry["rule"] for entry in json.loads(capsys.readouterr().err)["reasons"]] == [
+        "prefix",
+        "index",
+    ]
 
 
-def test_a_conflict_in_json_says_what_was_expected_and_what_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_conflict_in_json_says_what_was_expected_and_what_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert report(ConflictError("moved", expected="a", actual="b"), as_json=True, debug=False) == 2
     fields = json.loads(capsys.readouterr().err)
     assert (fields["expected"], fields["actual"], fields["retry"]) == ("a", "b", "reload")
@@ -109,7 +164,9 @@ def test_what_a_tool_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "error: git: \\x1b[2Jline\nerror: next\\x9b\nhint: a\\x07\n"
 
 
-def test_a_file_that_cannot_be_read_is_named_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_read_is_named_without_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["mset", "--file", "/nonexistent/batch"]) == 5
     assert capsys.readouterr().err == "error: /nonexistent/batch: No such file or directory\n"
 
@@ -121,7 +178,9 @@ def test_a_defect_is_one_line_and_debug_shows_where(capsys: pytest.CaptureFixtur
     assert "ZeroDivisionError: oh\nerror: " in capsys.readouterr().err
 
 
-def test_control_c_is_exit_130_and_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_c_is_exit_130_and_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Keyboard:
         def __iter__(self) -> Keyboard:
             return self
@@ -146,7 +205,11 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     done = subprocess.run(
-        [sys.executable, "-m", "gitkv", "help"], stdout=write_end, stderr=subprocess.PIPE, env=_environment(), check=False
+        [sys.executable, "-m", "gitkv", "help"],
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        env=_environment(),
+        check=False,
     )
     os.close(write_end)
     assert (done.returncode, done.stderr) == (141, b"")
@@ -154,7 +217,13 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 
 def test_a_full_disk_behind_stdout_is_an_error() -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([sys.executable, "-m", "gitkv", "help"], stdout=full, stderr=subprocess.PIPE, env=_environment(), check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "gitkv", "help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=_environment(),
+            check=False,
+        )
     assert done.returncode == 5
     assert done.stderr.startswith(b"error: No space left on device")
 
@@ -168,7 +237,11 @@ print(*sorted(name for name in sys.modules if name.startswith("gitkv")))
 print(*sys.modules)
 """
     out = subprocess.run(
-        [sys.executable, "-S", "-c", code], capture_output=True, env=_environment(), check=True, text=True
+        [sys.executable, "-S", "-c", code],
+        capture_output=True,
+        env=_environment(),
+        check=True,
+        text=True,
     ).stdout.splitlines()
     assert out[1].split() == ["gitkv", "gitkv.cli", "gitkv.cli.main", "gitkv.version"]
     assert not {"argparse", "re", "json", "typing", "subprocess"}.intersection(out[2].split())

@@ -18,7 +18,11 @@ from gitkv.cli.output import safe, subject, value_field, write_file
 def test_a_value_in_json_can_always_be_turned_back_into_its_bytes(value: bytes) -> None:
     field = value_field(value)
     assert list(field) in (["value"], ["value_b64"])
-    assert (field["value"].encode() if "value" in field else b64decode(field["value_b64"], validate=True)) == value
+    assert (
+        field["value"].encode()
+        if "value" in field
+        else b64decode(field["value_b64"], validate=True)
+    ) == value
 
 
 def test_a_value_with_a_nul_or_without_utf8_is_base64_and_other_text_is_not() -> None:
@@ -77,7 +81,10 @@ def test_a_failed_write_leaves_no_draft_behind(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "folder") == []
 
 
-@pytest.mark.parametrize(("left_s", "shown"), [(0, "0s"), (59, "59s"), (60, "1m"), (86399, "23h"), (86400 * 30 - 1, "29d"), (-5, "0s")])
+@pytest.mark.parametrize(
+    ("left_s", "shown"),
+    [(0, "0s"), (59, "59s"), (60, "1m"), (86399, "23h"), (86400 * 30 - 1, "29d"), (-5, "0s")],
+)
 def test_what_is_left_of_a_life_is_rounded_down(left_s: int, shown: str) -> None:
     assert remaining(1_700_000_000 + left_s, 1_700_000_000) == shown
 

@@ -35,7 +35,11 @@ def test_the_reference_explains_every_option_of_a_command(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_completion_offers_exactly_the_options_a_command_has(verb: str) -> None:
-    offered = re.search(rf"^\t(?:\w+,-\*\|)*{verb},-\*(?:\|\w+,-\*)*\) __gitcomp \"(.*)\" ;;", COMPLETION, re.MULTILINE)
+    offered = re.search(
+        rf"^\t(?:\w+,-\*\|)*{verb},-\*(?:\|\w+,-\*)*\) __gitcomp \"(.*)\" ;;",
+        COMPLETION,
+        re.MULTILINE,
+    )
     words = set() if offered is None else {word.rstrip("=") for word in offered[1].split()}
     assert words - {"--json"} == _long_options(verb) - {"--json", "--ns"}
 

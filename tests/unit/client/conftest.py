@@ -1,4 +1,6 @@
-"""A server that takes pushes, a mirror that shows them, and clones between them: plain git repositories, and an ssh that stays at home."""
+"""A server that takes pushes, a mirror that shows them, and clones between them: plain git
+repositories, and an ssh that stays at home.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,10 @@ from gitkv.client.init import init_store
 
 _FAKE_SSH = """\
 #!{python}
-# Runs the remote command here. While the file "lose" exists, each push uses up one letter of it and gets no answer after the greeting:
-# "a" loses the answer of a push that happened, "p" loses the push itself.
-# Pushes take turns: stock git moves one ref after the other, and a greeting between the two is one that no Stargate gives.
+# Runs the remote command here. While the file "lose" exists, each push uses up one letter of it and
+# gets no answer after the greeting: "a" loses the answer of a push that happened, "p" loses the
+# push itself. Pushes take turns: stock git moves one ref after the other, and a greeting between
+# the two is one that no Stargate gives.
 import fcntl, os, subprocess, sys
 
 command = sys.argv[-1]
@@ -57,14 +60,25 @@ class Team:
         self.server, self.mirror = root / "server.git", root / "mirror.git"
         self.lose_marker, self.ssh_log = root / "lose", root / "ssh.log"
         self.ssh = root / "fake-ssh"
-        self.ssh.write_text(_FAKE_SSH.format(python=sys.executable, marker=str(self.lose_marker), log=str(self.ssh_log)))
+        self.ssh.write_text(
+            _FAKE_SSH.format(
+                python=sys.executable, marker=str(self.lose_marker), log=str(self.ssh_log)
+            )
+        )
         self.ssh.chmod(0o755)
         self.opened: list[Store] = []
         git("init", "--quiet", "--bare", self.server)
         git("init", "--quiet", "--bare", self.mirror)
         git("init", "--quiet", root / "first")
         init_store(root / "first")
-        git("push", "--quiet", self.server, "refs/kv/*:refs/kv/*", "refs/kv-index/*:refs/kv-index/*", cwd=root / "first")
+        git(
+            "push",
+            "--quiet",
+            self.server,
+            "refs/kv/*:refs/kv/*",
+            "refs/kv-index/*:refs/kv-index/*",
+            cwd=root / "first",
+        )
         self.publish()
 
     def publish(self) -> None:

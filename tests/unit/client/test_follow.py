@@ -1,4 +1,6 @@
-"""Mirrors that lag, disappear, rewind or fork. A mirror is any host: what it shows is believed only if it leads on from what we trust."""
+"""Mirrors that lag, disappear, rewind or fork. A mirror is any host: what it shows is believed only
+if it leads on from what we trust.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,27 @@ def _forked_copy(team):
     """A mirror of somebody who has the ledger and writes another history on it."""
     fork = team.root / "fork"
     team.git("init", "--quiet", fork)
-    team.git("fetch", "--quiet", team.mirror, "refs/kv/*:refs/kv/*", "refs/kv-index/*:refs/kv-index/*", cwd=fork)
+    team.git(
+        "fetch",
+        "--quiet",
+        team.mirror,
+        "refs/kv/*:refs/kv/*",
+        "refs/kv-index/*:refs/kv-index/*",
+        cwd=fork,
+    )
     team.set_back(fork)
     with Store.open(fork) as store:
         store.set("a", b"forged")
         store.set("a", b"forged twice")
-    team.git("push", "--quiet", "--force", team.mirror, "refs/kv/*:refs/kv/*", "refs/kv-index/*:refs/kv-index/*", cwd=fork)
+    team.git(
+        "push",
+        "--quiet",
+        "--force",
+        team.mirror,
+        "refs/kv/*:refs/kv/*",
+        "refs/kv-index/*:refs/kv-index/*",
+        cwd=fork,
+    )
 
 
 def test_a_reader_follows_the_mirror(team):
@@ -64,7 +81,14 @@ def test_a_history_that_a_shallow_fetch_has_cut_is_told_with_the_way_to_get_the_
         alice.set("b", b"%d" % number)
     team.publish()
     refspecs = [f"+refs/{kind}/main:refs/remotes/origin/{kind}/main" for kind in ("kv", "kv-index")]
-    team.git("fetch", "--quiet", "--depth=1", f"file://{team.mirror}", *refspecs, cwd=team.root / "reader")
+    team.git(
+        "fetch",
+        "--quiet",
+        "--depth=1",
+        f"file://{team.mirror}",
+        *refspecs,
+        cwd=team.root / "reader",
+    )
     with pytest.raises(IntegrityError) as caught:
         reader["a"]
     assert "git fetch --unshallow" in caught.value.hint
@@ -75,7 +99,9 @@ def test_a_history_that_a_shallow_fetch_has_cut_is_told_with_the_way_to_get_the_
 def test_a_fork_from_before_the_first_look_is_seen_against_the_trusted_tip(team):
     alice, _ = _alice_and_reader(team)
     _forked_copy(team)
-    with pytest.raises(IntegrityError, match="another history"):  # alice has written, and never read the mirror
+    with pytest.raises(
+        IntegrityError, match="another history"
+    ):  # alice has written, and never read the mirror
         alice["a"]
     assert alice.get("a", read_from="local").value == b"2"
 
@@ -108,7 +134,9 @@ def test_without_a_mirror_the_answer_is_local_and_says_how_old_it_is(team):
     shutil.rmtree(team.mirror)
     warnings: list[str] = []
     reader = team.open("reader", warnings.append)
-    reader._replica.edge = reader._replica.edge._replace(now_s=lambda edge=reader._replica.edge: edge.now_s() + 7200)
+    reader._replica.edge = reader._replica.edge._replace(
+        now_s=lambda edge=reader._replica.edge: edge.now_s() + 7200
+    )
     assert reader["a"] == b"2"
     assert len(warnings) == 1 and "2 h old" in warnings[0]
 

@@ -14,7 +14,8 @@ from gitkv.wire.receive_pack import FLUSH_PKT, advertisement, progress, refusal,
 
 _REFS = (b"refs/kv/main", b"refs/kv-index/main")
 _RECEIPT = Receipt(1, Oid(b"\1" * 20), Oid(b"\2" * 20))
-# Answers with the bytes in a file, once the pack has begun to arrive; an eager one does not wait for it.
+# Answers with the bytes in a file, once the pack has begun to arrive; an eager one does not wait
+# for it.
 _SERVER = """\
 #!{python}
 import os, sys
@@ -47,7 +48,13 @@ def served(team):
         (team.root / "greeting").write_bytes(greeting or advertisement(heads))
         for number, answer in enumerate(answers):
             (team.root / f"answer{number}").write_bytes(answer)
-        team.ssh.write_text(_SERVER.format(python=sys.executable, greeting=str(team.root / "greeting"), answers=str(team.root / "answer")))
+        team.ssh.write_text(
+            _SERVER.format(
+                python=sys.executable,
+                greeting=str(team.root / "greeting"),
+                answers=str(team.root / "answer"),
+            )
+        )
         store._replica.edge = store._replica.edge._replace(sleep=lambda seconds: None)
         return store
 
@@ -55,15 +62,21 @@ def served(team):
 
 
 def _refusal(*reasons: Reason) -> bytes:
-    return progress(refused(Verdict(reasons), True)) + report(b"ok", [(ref, b"refused") for ref in _REFS], True)
+    return progress(refused(Verdict(reasons), True)) + report(
+        b"ok", [(ref, b"refused") for ref in _REFS], True
+    )
 
 
 def _acceptance() -> bytes:
-    return progress(b"a line for people\n" + accepted("main", _RECEIPT, True)) + report(b"ok", [(ref, None) for ref in _REFS], True)
+    return progress(b"a line for people\n" + accepted("main", _RECEIPT, True)) + report(
+        b"ok", [(ref, None) for ref in _REFS], True
+    )
 
 
 _STALE = Reason(CONFLICT, "base.stale", "refs/kv/main", "0" * 40, "1" * 40)
-_PREFIX = Reason(POLICY, "prefix.not-owned", "a b%c", "a key that starts with x", "a b%c", "ask an admin")
+_PREFIX = Reason(
+    POLICY, "prefix.not-owned", "a b%c", "a key that starts with x", "a b%c", "ask an admin"
+)
 
 
 def test_the_receipt_of_an_accepted_transaction_reaches_the_caller(served):
@@ -90,7 +103,17 @@ def test_races_lost_for_ever_end_as_a_conflict_with_both_tips(served):
 
 def test_a_standby_is_told_apart_from_a_refusal(served):
     with pytest.raises(NotLeaderError, match=r"gate-2\.example") as caught:
-        served(_refusal(Reason(NOT_LEADER, "role.standby", "stargate", "the leader, gate-2.example", "a standby"))).set("a", b"1")
+        served(
+            _refusal(
+                Reason(
+                    NOT_LEADER,
+                    "role.standby",
+                    "stargate",
+                    "the leader, gate-2.example",
+                    "a standby",
+                )
+            )
+        ).set("a", b"1")
     assert caught.value.exit_code == 9
 
 

@@ -1,4 +1,6 @@
-"""Setting up a clone: what is found, what is left alone, and what is said when something is missing."""
+"""Setting up a clone: what is found, what is left alone, and what is said when something is
+missing.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import pytest
 
 from gitkv import PolicyError, Store, UsageError
 from gitkv.client.setup import setup_remote
-from gitkv.ledger.policy_template import format_policy
+from gitkv.policy.template import format_policy
 
 
 def _publish_policy(team, git, text: bytes) -> None:
@@ -76,7 +78,9 @@ def test_a_configured_key_that_the_policy_knows_is_kept(team, git, person, ssh_k
     clone = _clone(team, git)
     git("config", "gpg.format", "ssh", cwd=clone)
     git("config", "user.signingkey", ssh_key.private, cwd=clone)
-    assert not [step for step in setup_remote(clone, env=_env(team, person)).steps if "signingkey" in step]
+    assert not [
+        step for step in setup_remote(clone, env=_env(team, person)).steps if "signingkey" in step
+    ]
 
 
 def test_no_usable_key_names_what_was_tried_and_changes_nothing(team, git, person, other_ssh_key):

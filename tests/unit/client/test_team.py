@@ -1,4 +1,6 @@
-"""Writing through a server that answers, refuses, races, or hangs up. Stock git's receive-pack stands in for Stargate."""
+"""Writing through a server that answers, refuses, races, or hangs up. Stock git's receive-pack
+stands in for Stargate.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,17 @@ import threading
 
 import pytest
 
-from gitkv import ConflictError, Expect, IntegrityError, KeyNotFoundError, Put, RejectedError, Store, UnavailableError, UsageError
+from gitkv import (
+    ConflictError,
+    Expect,
+    IntegrityError,
+    KeyNotFoundError,
+    Put,
+    RejectedError,
+    Store,
+    UnavailableError,
+    UsageError,
+)
 
 
 def _count(team, repository) -> int:
@@ -16,7 +28,9 @@ def _count(team, repository) -> int:
 def test_a_write_is_on_the_server_and_readable_here_at_once(team):
     store = team.clone("alice")
     written = store.set("a", b"1")
-    assert written.changed and team.tip(team.server) == written.commit == team.tip(team.root / "alice")
+    assert written.changed and team.tip(team.server) == written.commit == team.tip(
+        team.root / "alice"
+    )
     assert store.get("a", read_from="local").value == b"1"
 
 
@@ -152,7 +166,9 @@ def test_a_server_that_went_back_is_reported_and_not_written_to(team):
 
 def test_a_push_address_that_is_not_ssh_is_named(team):
     alice = team.clone("alice")
-    team.git("config", "remote.origin.pushurl", "https://stargate.invalid/x", cwd=team.root / "alice")
+    team.git(
+        "config", "remote.origin.pushurl", "https://stargate.invalid/x", cwd=team.root / "alice"
+    )
     with pytest.raises(Exception, match="ssh://"):
         team.open("alice").set("a", b"1")
     alice.close()
@@ -160,7 +176,10 @@ def test_a_push_address_that_is_not_ssh_is_named(team):
 
 def test_a_batch_larger_than_a_pipe_arrives_whole(team):
     alice = team.clone("alice")
-    alice.write({f"k{number}": Put(bytes([number % 251]) * 2000) for number in range(300)} | {"big": Put(bytes(range(256)) * 4000)})
+    alice.write(
+        {f"k{number}": Put(bytes([number % 251]) * 2000) for number in range(300)}
+        | {"big": Put(bytes(range(256)) * 4000)}
+    )
     team.publish()
     assert len(list(team.clone("bob"))) == 301
 
@@ -190,7 +209,9 @@ def test_waiting_ends_with_a_timeout_when_the_mirror_never_shows_it(team):
     alice = team.clone("alice")
     oid = alice.set("a", b"1").commit
     clock = iter(range(0, 10_000, 7))
-    alice._replica.edge = alice._replica.edge._replace(monotonic_s=lambda: float(next(clock)), sleep=lambda seconds: None)
+    alice._replica.edge = alice._replica.edge._replace(
+        monotonic_s=lambda: float(next(clock)), sleep=lambda seconds: None
+    )
     with pytest.raises(Exception, match="did not show") as caught:
         alice.wait(oid, timeout_s=30)
     assert caught.value.exit_code == 10
@@ -204,7 +225,9 @@ def test_waiting_believes_the_watermark_not_the_ledger_ref(team):
     team.publish()
     team.git("update-ref", "refs/kv-mirror/main", first, cwd=team.mirror)
     clock = iter(range(0, 10_000, 7))
-    alice._replica.edge = alice._replica.edge._replace(monotonic_s=lambda: float(next(clock)), sleep=lambda seconds: None)
+    alice._replica.edge = alice._replica.edge._replace(
+        monotonic_s=lambda: float(next(clock)), sleep=lambda seconds: None
+    )
     alice.wait(first, timeout_s=30)
     with pytest.raises(Exception, match=f"it is at {first}"):
         alice.wait(second, timeout_s=30)
@@ -236,7 +259,13 @@ def test_a_clone_killed_between_its_two_refs_writes_on(team):
 def test_a_first_fetch_killed_between_its_two_refs_is_done_again(team):
     team.clone("alice").set("a", b"1")
     reader = team.clone("reader")
-    team.git("fetch", "--quiet", team.server, "refs/kv/main:refs/remotes/origin-stargate/kv/main", cwd=team.root / "reader")
+    team.git(
+        "fetch",
+        "--quiet",
+        team.server,
+        "refs/kv/main:refs/remotes/origin-stargate/kv/main",
+        cwd=team.root / "reader",
+    )
     assert reader.get("a", read_from="stargate").value == b"1"
 
 

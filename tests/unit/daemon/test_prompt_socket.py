@@ -1,4 +1,6 @@
-"""Sockets that acknowledge at once: they listen where they are told, and a client's small packets are not kept waiting."""
+"""Sockets that acknowledge at once: they listen where they are told, and a client's small packets
+are not kept waiting.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +31,25 @@ def test_what_is_accepted_is_as_prompt_as_the_listener(listening: PromptSocket) 
             assert address == client.getsockname()
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="only Linux lets a program ask for it")
-def test_a_client_that_collects_small_packets_never_waits_for_a_delayed_acknowledgement(listening: PromptSocket) -> None:
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_QUICKACK"), reason="only Linux lets a program ask for it"
+)
+def test_a_client_that_collects_small_packets_never_waits_for_a_delayed_acknowledgement(
+    listening: PromptSocket,
+) -> None:
     with socket.create_connection(listening.getsockname()) as client:
         connection, _ = listening.accept()
         with connection:
             waits = [_seconds_of_two_small_packets(client, connection) for _ in range(EXCHANGES)]
-    assert min(waits[1:]) < DELAYED_S / 2  # the first is prompt anywhere; of the others, some may have met a busy machine
+    assert (
+        min(waits[1:]) < DELAYED_S / 2
+    )  # the first is prompt anywhere; of the others, some may have met a busy machine
 
 
 def _seconds_of_two_small_packets(client: socket.socket, server: socket.socket) -> float:
-    """A question in two packets, then its answer: the second waits in the client until the first is acknowledged."""
+    """A question in two packets, then its answer: the second waits in the client until the first is
+    acknowledged.
+    """
     started = time.perf_counter()
     client.send(b"a")
     client.send(b"b")
@@ -51,7 +61,9 @@ def _seconds_of_two_small_packets(client: socket.socket, server: socket.socket) 
     return time.perf_counter() - started
 
 
-def test_a_port_that_is_taken_is_an_os_error_and_leaves_nothing_open(listening: PromptSocket) -> None:
+def test_a_port_that_is_taken_is_an_os_error_and_leaves_nothing_open(
+    listening: PromptSocket,
+) -> None:
     with pytest.raises(OSError, match="in use"):
         listen_promptly("127.0.0.1", listening.getsockname()[1])
 

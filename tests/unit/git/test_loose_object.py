@@ -13,7 +13,9 @@ from gitkv.git.loose_object import loose_path, remove_loose, write_loose
 from gitkv.model.oid import BLOB, hash_object
 
 
-def test_git_reads_what_was_written_and_writing_again_changes_nothing(bare_repo: Path, git: GitRunner) -> None:
+def test_git_reads_what_was_written_and_writing_again_changes_nothing(
+    bare_repo: Path, git: GitRunner
+) -> None:
     oid = write_loose(str(bare_repo), BLOB, b"value")
     assert write_loose(str(bare_repo), BLOB, b"value") == oid == hash_object(BLOB, b"value")
     assert git("cat-file", "blob", oid.hex(), cwd=bare_repo) == b"value"
@@ -23,7 +25,9 @@ def test_git_reads_what_was_written_and_writing_again_changes_nothing(bare_repo:
     assert not os.path.exists(loose_path(str(bare_repo), oid))
 
 
-def test_a_repack_that_removes_empty_folders_meanwhile_does_no_harm(bare_repo: Path, git: GitRunner) -> None:
+def test_a_repack_that_removes_empty_folders_meanwhile_does_no_harm(
+    bare_repo: Path, git: GitRunner
+) -> None:
     done = threading.Event()
 
     def tidy() -> None:
@@ -46,7 +50,9 @@ def test_a_repack_that_removes_empty_folders_meanwhile_does_no_harm(bare_repo: P
     assert not list((bare_repo / "objects").rglob("tmp_obj_*"))
 
 
-def test_a_folder_that_is_always_removed_ends_with_an_error_and_no_litter(bare_repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_always_removed_ends_with_an_error_and_no_litter(
+    bare_repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "mkdir", lambda path: None)  # as if somebody else were always faster
     with pytest.raises(FileNotFoundError, match="was removed"):
         write_loose(str(bare_repo), BLOB, b"value")

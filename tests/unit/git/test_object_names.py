@@ -30,7 +30,11 @@ def _pack(git: Git, count: int):
 def test_a_stored_pack_can_be_read_and_only_a_large_one_stays_a_pack(git: Git, count: int) -> None:
     oids, pack = _pack(git, count)
     store_pack(git, pack)
-    packs = [name for name in os.listdir(os.path.join(git.git_dir, "objects", "pack")) if name.endswith(".pack")]
+    packs = [
+        name
+        for name in os.listdir(os.path.join(git.git_dir, "objects", "pack"))
+        if name.endswith(".pack")
+    ]
     assert len(packs) == (count > UNPACK_OBJECTS_MAX)
     with GitObjectStore(git) as store:
         assert [store.read(oid, BLOB) for oid in oids[:3]] == [b"0", b"1", b"2"][:count]
@@ -39,17 +43,28 @@ def test_a_stored_pack_can_be_read_and_only_a_large_one_stays_a_pack(git: Git, c
 def test_a_pack_that_git_refuses_is_an_error_with_gits_words(git: Git) -> None:
     _, pack = _pack(git, 3)
     pack.trailer = bytes(20)
-    with PackStoring(git, pack, durable=False) as storing, pytest.raises(ToolError, match="could not store"):
+    with (
+        PackStoring(git, pack, durable=False) as storing,
+        pytest.raises(ToolError, match="could not store"),
+    ):
         storing.finish()
 
 
 def test_names_are_resolved_in_order_and_what_is_missing_is_none(git: Git) -> None:
     git.run("hash-object", "-t", "tree", "-w", "--stdin")
-    commit = git.run("-c", "user.name=a", "-c", "user.email=b@c", "commit-tree", "-m", "x", EMPTY_TREE.hex()).stdout.decode().strip()
+    commit = (
+        git.run(
+            "-c", "user.name=a", "-c", "user.email=b@c", "commit-tree", "-m", "x", EMPTY_TREE.hex()
+        )
+        .stdout.decode()
+        .strip()
+    )
     git.run("update-ref", "refs/kv/main", commit)
     oid = Oid(bytes.fromhex(commit))
     with GitObjectStore(git) as store:
-        assert store.resolve(["refs/kv/main", "refs/kv/none", commit[:9], "refs/kv/main:file", "refs/kv/main:"]) == [
+        assert store.resolve(
+            ["refs/kv/main", "refs/kv/none", commit[:9], "refs/kv/main:file", "refs/kv/main:"]
+        ) == [
             oid,
             None,
             oid,
@@ -62,7 +77,9 @@ def test_names_are_resolved_in_order_and_what_is_missing_is_none(git: Git) -> No
             store.resolve(["refs/kv/main\nrefs/kv/main"])
 
 
-def test_an_ambiguous_abbreviation_is_no_object_and_does_not_disturb_the_next_answer(git: Git) -> None:
+def test_an_ambiguous_abbreviation_is_no_object_and_does_not_disturb_the_next_answer(
+    git: Git,
+) -> None:
     seen: dict[str, bytes] = {}
     bodies: list[bytes] = []
     for number in range(100_000):

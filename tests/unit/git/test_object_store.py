@@ -1,4 +1,6 @@
-"""The cat-file child: bulk without deadlock, limits, and what happens when it or its objects break."""
+"""The cat-file child: bulk without deadlock, limits, and what happens when it or its objects
+break.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ def test_a_forked_process_does_not_read_its_parents_answers(git: Git) -> None:
     with GitObjectStore(git) as store:
 
         def all_right() -> bool:
-            return all(store.read(oid, BLOB) == b"value %d" % number for number, oid in enumerate(oids))
+            return all(
+                store.read(oid, BLOB) == b"value %d" % number for number, oid in enumerate(oids)
+            )
 
         assert store.read(oids[0], BLOB) == b"value 0"
         pid = os.fork()

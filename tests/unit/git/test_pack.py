@@ -14,7 +14,8 @@ from gitkv.errors import IntegrityError
 from gitkv.git.pack import PackWriter, parse_pack_header, read_index
 from gitkv.model.oid import BLOB, COMMIT, TREE, Oid, hash_object
 
-# Around every border of the two encodings: sizes of the entry header, of a stored block, of the sample.
+# Around every border of the two encodings: sizes of the entry header, of a stored block, of the
+# sample.
 BORDERS = [0, 1, 15, 16, 127, 128, 2047, 2048, 4095, 4096, 65535, 65536, 131070, 131071]
 
 
@@ -23,7 +24,9 @@ def _unpacked(repo: Path, writer: PackWriter) -> set[Oid]:
     pack = writer.finish()
     path = repo / "made.pack"
     path.write_bytes(b"".join(pack.chunks()))
-    done = subprocess.run(["git", "index-pack", "--strict", "-v", path], cwd=repo, capture_output=True)
+    done = subprocess.run(
+        ["git", "index-pack", "--strict", "-v", path], cwd=repo, capture_output=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().strip() == pack.trailer.hex()
     index = (repo / "made.idx").read_bytes()
@@ -38,7 +41,9 @@ def _unpacked(repo: Path, writer: PackWriter) -> set[Oid]:
 def test_git_reads_bodies_of_every_border_size(bare_repo: Path, size: int) -> None:
     writer = PackWriter(str(bare_repo))
     bodies = {os.urandom(size), b"a" * size, os.urandom(size // 2) + b"a" * (size - size // 2)}
-    assert {writer.add(BLOB, body) for body in bodies} == {hash_object(BLOB, body) for body in bodies}
+    assert {writer.add(BLOB, body) for body in bodies} == {
+        hash_object(BLOB, body) for body in bodies
+    }
     assert _unpacked(bare_repo, writer) == {hash_object(BLOB, body) for body in bodies}
 
 
@@ -47,7 +52,10 @@ def test_git_reads_trees_and_commits_that_link_to_each_other(bare_repo: Path) ->
     blob = writer.add(BLOB, b"value")
     tree = writer.add(TREE, b"100644 key\x00" + blob)
     person = b"A <a@example.invalid> 1700000000 +0000"
-    commit = writer.add(COMMIT, b"tree %b\nauthor %b\ncommitter %b\n\nmessage\n" % (tree.hex().encode(), person, person))
+    commit = writer.add(
+        COMMIT,
+        b"tree %b\nauthor %b\ncommitter %b\n\nmessage\n" % (tree.hex().encode(), person, person),
+    )
     assert _unpacked(bare_repo, writer) == {blob, tree, commit}
 
 
@@ -81,7 +89,14 @@ def test_an_unknown_kind_is_no_object(tmp_path: Path) -> None:
             PackWriter(str(tmp_path)).add(b"tag", body)
 
 
-_NO_HEADERS = [b"", b"PACK", b"PACK\0\0\0\1\0\0\0\1", b"PACK\0\0\0\3\0\0\0\1", b"JUNK\0\0\0\2\0\0\0\1", b"PACK\0\0\0\2\0\0\0\1\0"]
+_NO_HEADERS = [
+    b"",
+    b"PACK",
+    b"PACK\0\0\0\1\0\0\0\1",
+    b"PACK\0\0\0\3\0\0\0\1",
+    b"JUNK\0\0\0\2\0\0\0\1",
+    b"PACK\0\0\0\2\0\0\0\1\0",
+]
 
 
 @pytest.mark.parametrize("header", _NO_HEADERS)

@@ -1,4 +1,6 @@
-"""Sizes told by headers agree with what is inside, for every kind and length, also where git itself made the deltas."""
+"""Sizes told by headers agree with what is inside, for every kind and length, also where git itself
+made the deltas.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def _store(git: Callable[..., bytes], bare_repo: Path, bodies: list[bytes]) -> N
     git("update-ref", "refs/heads/main", commit, cwd=bare_repo)
 
 
-def test_the_largest_object_is_found_and_nothing_at_its_own_size(git: Callable[..., bytes], bare_repo: Path) -> None:
+def test_the_largest_object_is_found_and_nothing_at_its_own_size(
+    git: Callable[..., bytes], bare_repo: Path
+) -> None:
     _store(git, bare_repo, [b"", b"x", os.urandom(2047), os.urandom(2048), os.urandom(300 * KIB)])
     pack, offsets = _packed(git, bare_repo)
 
@@ -38,7 +42,9 @@ def test_the_largest_object_is_found_and_nothing_at_its_own_size(git: Callable[.
     assert found is not None and found[1] == 300 * KIB
 
 
-def test_what_a_delta_makes_counts_and_not_how_short_it_is(git: Callable[..., bytes], bare_repo: Path) -> None:
+def test_what_a_delta_makes_counts_and_not_how_short_it_is(
+    git: Callable[..., bytes], bare_repo: Path
+) -> None:
     noise = random.Random(7).randbytes(400 * KIB)
     steps = [noise + random.Random(step).randbytes(step * 40) for step in range(40)]
     _store(git, bare_repo, steps)

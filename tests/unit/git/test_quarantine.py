@@ -1,4 +1,6 @@
-"""Hostile packs: each is refused in bounded memory and leaves nothing behind; honest ones become visible only by adoption."""
+"""Hostile packs: each is refused in bounded memory and leaves nothing behind; honest ones become
+visible only by adoption.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def _varint(number: int) -> bytes:
 
 
 def _repeated(size: int, times: int) -> bytes:
-    """A delta that copies a base of `size` bytes (below 16 MiB) `times` times: some bytes that mean very many."""
+    """A delta that copies a base of `size` bytes (below 16 MiB) `times` times: some bytes that mean
+    very many.
+    """
     copy = b"\xf0" + size.to_bytes(3, "little")  # copy from offset 0
     return _varint(size) + _varint(size * times) + copy * times
 
@@ -63,7 +67,12 @@ def _git(bare: Path) -> Git:
 
 
 def _files(bare: Path) -> list[Path]:
-    return [path for folder in ("objects", "kv") for path in (bare / folder).rglob("*") if path.is_file()]
+    return [
+        path
+        for folder in ("objects", "kv")
+        for path in (bare / folder).rglob("*")
+        if path.is_file()
+    ]
 
 
 def _refusal(bare: Path, data: bytes, limits: Limits | None = None) -> str:
@@ -81,7 +90,10 @@ def test_an_honest_pack_is_invisible_until_adopted_and_nothing_else_stays(bare_r
     pack = _received(quarantine, _written(bare_repo, (TREE, tree), (BLOB, value)), step=1)
     blob = hash_object(BLOB, value)
     assert pack.oids == tuple(sorted([hash_object(TREE, tree), blob]))
-    with GitObjectStore(_git(bare_repo)) as outside, GitObjectStore(_git(bare_repo), quarantine_dir=quarantine.objects_dir) as inside:
+    with (
+        GitObjectStore(_git(bare_repo)) as outside,
+        GitObjectStore(_git(bare_repo), quarantine_dir=quarantine.objects_dir) as inside,
+    ):
         assert inside.read(blob, BLOB) == value
         assert not outside.has(blob)
         quarantine.adopt(pack)
@@ -130,7 +142,9 @@ def test_a_thin_pack_is_completed_and_says_which_objects_were_sent(bare_repo: Pa
 
 
 def test_a_thin_pack_without_its_base_is_refused(bare_repo: Path) -> None:
-    assert "unresolved delta" in _refusal(bare_repo, _pack([_entry(_REF_DELTA, _repeated(500, 2), b"\x01" * 20)], 1))
+    assert "unresolved delta" in _refusal(
+        bare_repo, _pack([_entry(_REF_DELTA, _repeated(500, 2), b"\x01" * 20)], 1)
+    )
 
 
 def test_two_deltas_on_each_other_are_refused(bare_repo: Path) -> None:
@@ -139,13 +153,17 @@ def test_two_deltas_on_each_other_are_refused(bare_repo: Path) -> None:
 
 
 def test_a_link_to_an_object_that_is_nowhere_is_refused(bare_repo: Path) -> None:
-    assert "pack:" in _refusal(bare_repo, _written(bare_repo, (TREE, b"100644 key\x00" + b"\x01" * 20)))
+    assert "pack:" in _refusal(
+        bare_repo, _written(bare_repo, (TREE, b"100644 key\x00" + b"\x01" * 20))
+    )
 
 
 @pytest.mark.parametrize("name", [b".git", b"..", b".GIT", b"a/b"])
 def test_a_tree_with_a_name_git_fears_is_refused(bare_repo: Path, name: bytes) -> None:
     blob = hash_object(BLOB, b"")
-    assert _refusal(bare_repo, _written(bare_repo, (BLOB, b""), (TREE, b"100644 %b\x00%b" % (name, blob))))
+    assert _refusal(
+        bare_repo, _written(bare_repo, (BLOB, b""), (TREE, b"100644 %b\x00%b" % (name, blob)))
+    )
 
 
 @pytest.mark.parametrize("trailing", [b"\0", b"PACK", b"x" * 5000, b"x" * MIB])
@@ -190,31 +208,47 @@ def test_too_many_objects_are_refused_by_the_header_alone(bare_repo: Path) -> No
 
 
 def test_too_many_bytes_are_refused_while_they_come(bare_repo: Path) -> None:
-    assert "at most 1000 bytes" in _refusal(bare_repo, _written(bare_repo, (BLOB, os.urandom(2000))), Limits(pack_bytes_max=1000))
+    assert "at most 1000 bytes" in _refusal(
+        bare_repo, _written(bare_repo, (BLOB, os.urandom(2000))), Limits(pack_bytes_max=1000)
+    )
 
 
 def test_a_blob_bomb_streams_through_little_memory(bare_repo: Path) -> None:
     bomb = _pack([_entry(_BLOB, bytes(256 * MIB))], 1)
     assert len(bomb) < MIB
-    quarantine = Quarantine(_git(bare_repo), Limits(memory_bytes_max=160 * MIB, blob_bytes_max=256 * MIB))
+    quarantine = Quarantine(
+        _git(bare_repo), Limits(memory_bytes_max=160 * MIB, blob_bytes_max=256 * MIB)
+    )
     pack = _received(quarantine, bomb)
     with GitObjectStore(_git(bare_repo), quarantine_dir=quarantine.objects_dir) as store:
-        assert list(store.sizes(pack.oids)) == [256 * MIB]  # so the rules can refuse it without reading it
+        assert list(store.sizes(pack.oids)) == [
+            256 * MIB
+        ]  # so the rules can refuse it without reading it
     quarantine.discard()
 
 
 def test_objects_are_as_large_as_their_headers_say_at_most(bare_repo: Path) -> None:
-    assert "inflates to 2097152 bytes" in _refusal(bare_repo, _pack([_entry(_BLOB, bytes(2 * MIB))], 1), Limits(blob_bytes_max=2 * MIB - 1))
+    assert "inflates to 2097152 bytes" in _refusal(
+        bare_repo, _pack([_entry(_BLOB, bytes(2 * MIB))], 1), Limits(blob_bytes_max=2 * MIB - 1)
+    )
     assert _files(bare_repo) == []
 
 
 def test_a_tree_bomb_meets_the_memory_limit(bare_repo: Path) -> None:
-    assert "memory" in _refusal(bare_repo, _pack([_entry(_TREE, bytes(256 * MIB))], 1), Limits(memory_bytes_max=160 * MIB))
+    assert "memory" in _refusal(
+        bare_repo, _pack([_entry(_TREE, bytes(256 * MIB))], 1), Limits(memory_bytes_max=160 * MIB)
+    )
 
 
 def test_a_delta_bomb_meets_the_memory_limit(bare_repo: Path) -> None:
     base = bytes(MIB // 2)
-    bomb = _pack([_entry(_BLOB, base), _entry(_REF_DELTA, _repeated(len(base), 1000), hash_object(BLOB, base))], 2)
+    bomb = _pack(
+        [
+            _entry(_BLOB, base),
+            _entry(_REF_DELTA, _repeated(len(base), 1000), hash_object(BLOB, base)),
+        ],
+        2,
+    )
     assert len(bomb) < MIB
     assert "memory" in _refusal(bare_repo, bomb, Limits(memory_bytes_max=160 * MIB))
 
@@ -233,7 +267,9 @@ def test_a_pack_that_takes_too_long_is_refused(bare_repo: Path) -> None:
 
 def test_what_a_killed_daemon_left_is_swept(bare_repo: Path) -> None:
     quarantine = Quarantine(_git(bare_repo))
-    quarantine.feed(_written(bare_repo, (BLOB, b"value"))[:20])  # git runs and makes files while the sweep goes on
+    quarantine.feed(
+        _written(bare_repo, (BLOB, b"value"))[:20]
+    )  # git runs and makes files while the sweep goes on
     (Path(quarantine.objects_dir) / "link").symlink_to(bare_repo / "refs")
     assert sweep(str(bare_repo)) == [os.path.basename(quarantine.objects_dir)]
     assert sweep(str(bare_repo)) == []
@@ -244,7 +280,13 @@ def test_what_a_killed_daemon_left_is_swept(bare_repo: Path) -> None:
 def test_a_repository_path_with_a_colon_still_finds_its_own_objects(tmp_path: Path) -> None:
     bare = tmp_path / 'odd:na"me.git'
     subprocess.run(["git", "init", "--quiet", "--bare", bare], check=True)
-    blob = subprocess.run(["git", "hash-object", "-w", "--stdin"], cwd=bare, input=b"here", capture_output=True, check=True).stdout
+    blob = subprocess.run(
+        ["git", "hash-object", "-w", "--stdin"],
+        cwd=bare,
+        input=b"here",
+        capture_output=True,
+        check=True,
+    ).stdout
     tree = b"100644 key\x00" + bytes.fromhex(blob.decode())
     quarantine = Quarantine(_git(bare))
     pack = _received(quarantine, _written(tmp_path, (TREE, tree)))

@@ -14,7 +14,14 @@ from gitkv.model.oid import BLOB, Oid
 
 def test_a_row_of_large_objects_is_never_held_at_once(bare_repo: Path, git: GitRunner) -> None:
     bodies = [b"%d" % number + bytes(8 << 20) for number in range(12)]
-    oids = [Oid(bytes.fromhex(git("hash-object", "-w", "--stdin", cwd=bare_repo, input=body).decode().strip())) for body in bodies]
+    oids = [
+        Oid(
+            bytes.fromhex(
+                git("hash-object", "-w", "--stdin", cwd=bare_repo, input=body).decode().strip()
+            )
+        )
+        for body in bodies
+    ]
     sizes = [len(body) for body in bodies]
     del bodies
     with GitObjectStore(Git(str(bare_repo), env={})) as store:

@@ -1,4 +1,6 @@
-"""Stargate's packed-refs: what a kill between two steps, a torn file or a stock git beside us may do."""
+"""Stargate's packed-refs: what a kill between two steps, a torn file or a stock git beside us may
+do.
+"""
 
 from __future__ import annotations
 
@@ -29,20 +31,48 @@ _LETTERS = st.text(st.characters(codec="utf-8"), max_size=12).map(str.encode)
 def test_our_ref_grammar_is_gits(name: bytes) -> None:
     ref = b"refs/" + name
     if b"\0" not in ref:
-        told = subprocess.run([b"git", b"check-ref-format", ref], capture_output=True).returncode == 0
+        told = (
+            subprocess.run([b"git", b"check-ref-format", ref], capture_output=True).returncode == 0
+        )
         assert is_ref(ref) == told
 
 
-_CORNERS = [b"a.lock", b"a.lock/b", b".a", b"a/.b", b"a..b", b"a.", b"a/", b"/a", b"a//b", b"@", b"a@{b", b"a\x7f", b"-a", b"\xff", b"a.b"]
+_CORNERS = [
+    b"a.lock",
+    b"a.lock/b",
+    b".a",
+    b"a/.b",
+    b"a..b",
+    b"a.",
+    b"a/",
+    b"/a",
+    b"a//b",
+    b"@",
+    b"a@{b",
+    b"a\x7f",
+    b"-a",
+    b"\xff",
+    b"a.b",
+]
 
 
 @pytest.mark.parametrize("name", _CORNERS)
 def test_our_ref_grammar_is_gits_in_the_known_corners(name: bytes) -> None:
-    told = subprocess.run([b"git", b"check-ref-format", b"refs/" + name], capture_output=True).returncode == 0
+    told = (
+        subprocess.run(
+            [b"git", b"check-ref-format", b"refs/" + name], capture_output=True
+        ).returncode
+        == 0
+    )
     assert is_ref(b"refs/" + name) == told
 
 
-@given(st.dictionaries(_LETTERS.map(lambda name: b"refs/" + name).filter(is_ref), st.binary(min_size=20, max_size=20)))
+@given(
+    st.dictionaries(
+        _LETTERS.map(lambda name: b"refs/" + name).filter(is_ref),
+        st.binary(min_size=20, max_size=20),
+    )
+)
 def test_what_is_written_reads_back(refs: dict[Ref, Oid]) -> None:
     assert parse_packed_refs(format_packed_refs(refs)) == refs
 
@@ -85,7 +115,11 @@ def test_stock_git_reads_our_file_and_we_read_its(repo: Path) -> None:
     store = PackedRefStore(str(repo / ".git"))
     assert store.read(Ref(b"refs/heads/main")) == tip
     store.move([RefUpdate(LEDGER, ZERO_OID, tip)])
-    assert _git(repo, "for-each-ref", "--format=%(refname)").split() == [b"refs/heads/main", LEDGER, b"refs/tags/v1"]
+    assert _git(repo, "for-each-ref", "--format=%(refname)").split() == [
+        b"refs/heads/main",
+        LEDGER,
+        b"refs/tags/v1",
+    ]
     _git(repo, "pack-refs", "--all")
     store.check()
 
@@ -123,14 +157,19 @@ def test_another_process_move_is_seen_at_the_next_read(bare_repo: Path) -> None:
 
 @pytest.mark.parametrize("step", ["_write_lock_file", "_commit", "_sync_directory"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_any_step_both_refs_moved_or_none_and_recovery_needs_no_hand(bare_repo: Path, step: str, when: str) -> None:
+def test_killed_at_any_step_both_refs_moved_or_none_and_recovery_needs_no_hand(
+    bare_repo: Path, step: str, when: str
+) -> None:
     store = PackedRefStore(str(bare_repo))
     store.move(BIRTH)
     _move_and_die(store, step, when)
     after = PackedRefStore(str(bare_repo))
     seen = after.read_all()
     assert seen in ({LEDGER: OLD, INDEX: OLD}, {LEDGER: NEW, INDEX: NEW})
-    assert (seen[LEDGER] == NEW) == ((step, when) in {("_commit", "after"), ("_sync_directory", "before"), ("_sync_directory", "after")})
+    assert (seen[LEDGER] == NEW) == (
+        (step, when)
+        in {("_commit", "after"), ("_sync_directory", "before"), ("_sync_directory", "after")}
+    )
     if seen[LEDGER] == OLD:
         with pytest.raises(UnavailableError, match=r"packed-refs\.lock"):
             after.move(MOVE)
@@ -163,7 +202,9 @@ def test_a_clones_move_runs_no_hook(repo: Path) -> None:
 
 def test_a_clones_failure_that_is_no_conflict_is_gits_own(repo: Path) -> None:
     with pytest.raises(ToolError, match=NEW.hex()):
-        GitRefStore(Git(str(repo / ".git"), env=os.environ)).move([RefUpdate(LEDGER, ZERO_OID, NEW)])
+        GitRefStore(Git(str(repo / ".git"), env=os.environ)).move(
+            [RefUpdate(LEDGER, ZERO_OID, NEW)]
+        )
 
 
 def _move_and_die(store: PackedRefStore, step: str, when: str) -> None:

@@ -17,10 +17,16 @@ def test_a_work_tree_is_found_from_a_folder_inside(repo: Path) -> None:
     inner = repo / "a" / "b"
     inner.mkdir(parents=True)
     found = discover(str(inner), os.environ)
-    assert (found.git_dir, found.common_dir, found.work_tree) == (str(repo / ".git"), str(repo / ".git"), str(repo))
+    assert (found.git_dir, found.common_dir, found.work_tree) == (
+        str(repo / ".git"),
+        str(repo / ".git"),
+        str(repo),
+    )
 
 
-def test_a_folder_reached_through_a_link_gives_the_real_work_tree(repo: Path, tmp_path: Path) -> None:
+def test_a_folder_reached_through_a_link_gives_the_real_work_tree(
+    repo: Path, tmp_path: Path
+) -> None:
     (repo / "a").mkdir()
     (tmp_path / "elsewhere").symlink_to(repo / "a")
     assert discover(str(tmp_path / "elsewhere"), os.environ).work_tree == str(repo)
@@ -33,7 +39,12 @@ def test_a_bare_repository_has_no_work_tree(bare_repo: Path) -> None:
 
 def test_a_linked_work_tree_shares_the_common_directory(repo: Path, tmp_path: Path) -> None:
     subprocess.run(["git", "commit", "--quiet", "--allow-empty", "-m", "x"], cwd=repo, check=True)
-    subprocess.run(["git", "worktree", "add", "--quiet", tmp_path / "linked"], cwd=repo, check=True, capture_output=True)
+    subprocess.run(
+        ["git", "worktree", "add", "--quiet", tmp_path / "linked"],
+        cwd=repo,
+        check=True,
+        capture_output=True,
+    )
     found = discover(str(tmp_path / "linked"), os.environ)
     assert found.common_dir == str(repo / ".git")
     assert found.git_dir == str(repo / ".git" / "worktrees" / "linked")

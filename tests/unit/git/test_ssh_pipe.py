@@ -1,4 +1,6 @@
-"""The pipe through ssh: the command line it makes, two-way traffic without deadlock, and ssh's own words when it fails."""
+"""The pipe through ssh: the command line it makes, two-way traffic without deadlock, and ssh's own
+words when it fails.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def _environment(command: str) -> dict[str, str]:
 
 @pytest.fixture
 def loopback(tmp_path: Path) -> str:
-    """A stand-in for ssh and the far machine: it runs the remote command here, in a shell as sshd does."""
+    """A stand-in for ssh and the far machine: it runs the remote command here, in a shell as sshd
+    does.
+    """
     script = tmp_path / "loop back.sh"
     script.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
     script.chmod(0o755)
@@ -29,7 +33,9 @@ def loopback(tmp_path: Path) -> str:
 
 
 def test_the_parts_of_an_address() -> None:
-    assert parse_ssh_url("ssh://git@host:2222/a/b.git") == SshTarget("git", "host", "2222", "/a/b.git")
+    assert parse_ssh_url("ssh://git@host:2222/a/b.git") == SshTarget(
+        "git", "host", "2222", "/a/b.git"
+    )
     assert parse_ssh_url("ssh://[::1]/~me/b.git") == SshTarget("", "::1", "", "~me/b.git")
 
 
@@ -59,7 +65,12 @@ def test_the_client_is_chosen_in_gits_order_and_never_goes_through_a_shell() -> 
     target = parse_ssh_url("ssh://git@host:22/a.git")
     tail = ["-p", "22", "--", "git@host", "git-receive-pack '/a.git'"]
     config = {"core.sshcommand": "ssh -i 'my key'"}
-    assert ssh_command(target, {"GIT_SSH_COMMAND": "ssh -v; $(id)", "GIT_SSH": "x"}, config) == ["ssh", "-v;", "$(id)", *tail]
+    assert ssh_command(target, {"GIT_SSH_COMMAND": "ssh -v; $(id)", "GIT_SSH": "x"}, config) == [
+        "ssh",
+        "-v;",
+        "$(id)",
+        *tail,
+    ]
     assert ssh_command(target, {"GIT_SSH": "/my ssh"}, config) == ["ssh", "-i", "my key", *tail]
     assert ssh_command(target, {"GIT_SSH": "/my ssh"}, {}) == ["/my ssh", *tail]
     assert ssh_command(target, {}, {}) == ["ssh", *tail]
@@ -95,13 +106,18 @@ def test_a_refused_connection_is_told_in_sshs_words(ssh_tool: str) -> None:
         taken.bind(("127.0.0.1", 0))  # bound but not listening
         with SshPipe(idle_s_max=30) as pipe:
             pipe.start(f"ssh://127.0.0.1:{taken.getsockname()[1]}/kv.git", os.environ, {})
-            with pytest.raises(UnavailableError, match=r"could not reach the server: .*Connection refused"):
+            with pytest.raises(
+                UnavailableError, match=r"could not reach the server: .*Connection refused"
+            ):
                 pipe.read_exactly(4)
 
 
 def test_sshs_warnings_do_not_hide_its_reason() -> None:
     with SshPipe() as pipe:
-        script = 'echo Warning: added >&2; printf "Permission denied\\033 (publickey).\\r\\n" >&2; exit 255'
+        script = (
+            "echo Warning: added >&2; "
+            'printf "Permission denied\\033 (publickey).\\r\\n" >&2; exit 255'
+        )
         pipe.start(URL, _environment(f"sh -c '{script}'"), {})
         with pytest.raises(UnavailableError, match=r"Permission denied\\x1b \(publickey\)"):
             pipe.read_exactly(4)
@@ -109,7 +125,11 @@ def test_sshs_warnings_do_not_hide_its_reason() -> None:
 
 def test_a_server_that_hangs_up_is_not_taken_for_one_that_cannot_be_reached() -> None:
     with SshPipe() as pipe:
-        pipe.start(URL, _environment("sh -c 'echo 00; echo \"fatal: no such repository\" >&2; exit 128'"), {})
+        pipe.start(
+            URL,
+            _environment("sh -c 'echo 00; echo \"fatal: no such repository\" >&2; exit 128'"),
+            {},
+        )
         with pytest.raises(UnavailableError, match="the server hung up: fatal: no such repository"):
             pipe.read_exactly(4)
     with SshPipe() as pipe:

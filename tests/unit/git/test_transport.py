@@ -1,4 +1,6 @@
-"""Fetch and push against real repositories: what moves, what is refused, and how a refusal reads."""
+"""Fetch and push against real repositories: what moves, what is refused, and how a refusal
+reads.
+"""
 
 from __future__ import annotations
 
@@ -45,10 +47,15 @@ def test_a_push_moves_refs_and_a_second_one_is_up_to_date(clone: Git, bare_repo:
     moves = [Push(first, LEDGER), Push(first, INDEX)]
     assert push(clone, str(bare_repo), moves) == {LEDGER: PushStatus(OK), INDEX: PushStatus(OK)}
     assert ls_remote(clone, str(bare_repo)) == {LEDGER: first, INDEX: first}
-    assert push(clone, str(bare_repo), moves) == {LEDGER: PushStatus(UP_TO_DATE), INDEX: PushStatus(UP_TO_DATE)}
+    assert push(clone, str(bare_repo), moves) == {
+        LEDGER: PushStatus(UP_TO_DATE),
+        INDEX: PushStatus(UP_TO_DATE),
+    }
 
 
-def test_a_move_that_is_no_fast_forward_is_rejected_and_its_atomic_partner_stays(clone: Git, bare_repo: Path) -> None:
+def test_a_move_that_is_no_fast_forward_is_rejected_and_its_atomic_partner_stays(
+    clone: Git, bare_repo: Path
+) -> None:
     first = _commit(clone, "1")
     other, third = _commit(clone, "2"), _commit(clone, "3", first)
     push(clone, str(bare_repo), [Push(first, LEDGER), Push(first, INDEX)])
@@ -67,13 +74,17 @@ def test_a_refusal_by_the_remote_is_an_answer(clone: Git, bare_repo: Path) -> No
     assert report == {LEDGER: PushStatus(REMOTE_REJECTED, "hook declined")}
 
 
-def test_a_remote_that_is_not_there_is_unavailable_and_its_secret_stays_hidden(clone: Git, tmp_path: Path) -> None:
+def test_a_remote_that_is_not_there_is_unavailable_and_its_secret_stays_hidden(
+    clone: Git, tmp_path: Path
+) -> None:
     for attempt in (
         lambda: push(clone, str(tmp_path / "gone"), [Push(_commit(clone, "1"), LEDGER)]),
         lambda: ls_remote(clone, str(tmp_path / "gone")),
         lambda: fetch(clone, str(tmp_path / "gone"), ["refs/kv/main:refs/x/main"]),
         lambda: ls_remote(clone, "https://me:s3cret@127.0.0.1:1/r.git"),
-        lambda: push(clone, "https://me:s3cret@127.0.0.1:1/r.git", [Push(_commit(clone, "1"), LEDGER)]),
+        lambda: push(
+            clone, "https://me:s3cret@127.0.0.1:1/r.git", [Push(_commit(clone, "1"), LEDGER)]
+        ),
     ):
         with pytest.raises(UnavailableError) as caught:
             attempt()
@@ -92,10 +103,16 @@ def test_a_fetch_moves_only_the_refs_it_names(clone: Git, bare_repo: Path) -> No
     assert not (other / "FETCH_HEAD").exists()
 
 
-def test_a_fetch_of_malformed_objects_is_refused_and_no_ref_moves(bare_repo: Path, clone: Git) -> None:
+def test_a_fetch_of_malformed_objects_is_refused_and_no_ref_moves(
+    bare_repo: Path, clone: Git
+) -> None:
     blob = clone.run("hash-object", "-w", "--stdin").stdout.strip()
     raw = b"100644 .git\x00" + bytes.fromhex(blob.decode())
-    tree = clone.run("hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=raw).stdout.decode().strip()
+    tree = (
+        clone.run("hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=raw)
+        .stdout.decode()
+        .strip()
+    )
     bad = clone.run("commit-tree", "-m", "x", tree).stdout.decode().strip()
     clone.run("update-ref", "refs/kv/main", bad)
     git = Git(str(bare_repo), env=os.environ)
@@ -134,6 +151,8 @@ def test_every_kind_of_line_in_a_push_report_is_read() -> None:
     states = {ref[-1:]: status for ref, status in parse_push_report(report).items()}
     assert [states[letter].state for letter in (b"a", b"b", b"c", b"d")] == [OK, OK, OK, UP_TO_DATE]
     assert states[b"e"] == PushStatus(REJECTED, "fetch first")
-    assert states[b"f"] == PushStatus(REMOTE_REJECTED, "[8 trailer.digest] x: expected a, got b (hint: c)")
+    assert states[b"f"] == PushStatus(
+        REMOTE_REJECTED, "[8 trailer.digest] x: expected a, got b (hint: c)"
+    )
     assert states[b"g"] == PushStatus(ERROR, "remote failed to report status")
     assert states[b"h"] == PushStatus(ERROR, "no brackets")

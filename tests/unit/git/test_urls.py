@@ -91,9 +91,17 @@ def test_a_refused_address_keeps_its_secret(url: str) -> None:
 
 
 def test_secrets_go_and_the_rest_stays() -> None:
-    assert redact("fatal: unable to access 'https://me:s3cret@host/r/': 403") == "fatal: unable to access 'https://***@host/r/': 403"
-    assert redact("password s3cret was wrong", "https://me:s3cret@host/r") == "password *** was wrong"
-    assert redact("https://token@host and https://other@host") == "https://***@host and https://***@host"
+    assert (
+        redact("fatal: unable to access 'https://me:s3cret@host/r/': 403")
+        == "fatal: unable to access 'https://***@host/r/': 403"
+    )
+    assert (
+        redact("password s3cret was wrong", "https://me:s3cret@host/r") == "password *** was wrong"
+    )
+    assert (
+        redact("https://token@host and https://other@host")
+        == "https://***@host and https://***@host"
+    )
     assert redact("ssh://git@host/r") == "ssh://git@host/r"
     assert redact("git@host:r") == "git@host:r"
     assert redact("nothing here") == "nothing here"

@@ -1,4 +1,6 @@
-"""Composed commits say of themselves what the specification asks, and a tip is read only with its own index commit."""
+"""Composed commits say of themselves what the specification asks, and a tip is read only with its
+own index commit.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,14 @@ def ledger() -> LedgerInMemory:
 def test_the_first_commit_is_empty_and_has_no_past() -> None:
     first = LedgerInMemory().first.ledger
     said = first.attestation
-    assert (said.seq, said.base, said.base_tree, said.jump, said.keys_set, said.keys_del) == (0, None, None, None, 0, 0)
+    assert (said.seq, said.base, said.base_tree, said.jump, said.keys_set, said.keys_del) == (
+        0,
+        None,
+        None,
+        None,
+        0,
+        0,
+    )
     assert first.commit.parents == () and first.commit.tree == said.index_tree == EMPTY_TREE
 
 
@@ -35,9 +44,19 @@ def test_a_transaction_names_its_base_its_jump_and_its_counts(ledger: LedgerInMe
         step = ledger.write({b"k%d" % n: Put(b"v"), b"a": Put(b"%d" % n)})
         assert step is not None
         said = step.after.ledger.attestation
-        assert (said.base, said.base_tree, said.seq) == (before.ledger.oid, before.ledger.commit.tree, before.seq + 1)
-        assert (said.keys_set, said.keys_del, said.index_tree) == (step.plan.keys_set, 0, step.plan.index_tree)
-        assert parse_commit(ledger.store.read(step.after.index_oid, COMMIT)).parents == (before.index_oid,)
+        assert (said.base, said.base_tree, said.seq) == (
+            before.ledger.oid,
+            before.ledger.commit.tree,
+            before.seq + 1,
+        )
+        assert (said.keys_set, said.keys_del, said.index_tree) == (
+            step.plan.keys_set,
+            0,
+            step.plan.index_tree,
+        )
+        assert parse_commit(ledger.store.read(step.after.index_oid, COMMIT)).parents == (
+            before.index_oid,
+        )
 
 
 def test_what_is_signed_is_the_commit_without_its_signature(ledger: LedgerInMemory) -> None:
@@ -57,13 +76,27 @@ def test_what_is_signed_is_the_commit_without_its_signature(ledger: LedgerInMemo
 def test_a_clock_behind_the_base_does_not_lead_backwards(ledger: LedgerInMemory) -> None:
     stamp = ledger.stamp()
     late = stamp._replace(identity=stamp.identity._replace(seconds=START_S - 10_000))
-    tip = compose(ledger.tip, ledger.plan({b"k": Put(b"v")}), late, unsigned, ledger.store.read, ledger.store.add).tip
+    tip = compose(
+        ledger.tip,
+        ledger.plan({b"k": Put(b"v")}),
+        late,
+        unsigned,
+        ledger.store.read,
+        ledger.store.add,
+    ).tip
     assert tip.ledger.commit.identity().seconds == ledger.tip.ledger.commit.identity().seconds
 
 
 def test_both_refs_move_from_the_base_to_the_new_tip(ledger: LedgerInMemory) -> None:
     base = ledger.tip
-    made = compose(base, ledger.plan({b"k": Put(b"v")}), ledger.stamp(), unsigned, ledger.store.read, ledger.store.add)
+    made = compose(
+        base,
+        ledger.plan({b"k": Put(b"v")}),
+        ledger.stamp(),
+        unsigned,
+        ledger.store.read,
+        ledger.store.add,
+    )
     assert [tuple(update) for update in made.updates] == [
         (b"refs/kv/main", base.ledger.oid, made.tip.ledger.oid),
         (b"refs/kv-index/main", base.index_oid, made.tip.index_oid),
@@ -71,8 +104,12 @@ def test_both_refs_move_from_the_base_to_the_new_tip(ledger: LedgerInMemory) -> 
     assert ZERO_OID not in (made.updates[0].old, made.updates[1].old)
 
 
-@pytest.mark.parametrize("text", ["KV-Seq: 9", "fine\n\nkv-txn: x", "fine\n\n---\n", "", "\n", "esc \x1b[2J", "a\rb"])
-def test_a_message_that_could_pose_as_trailers_or_move_the_cursor_is_not_composed(ledger: LedgerInMemory, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["KV-Seq: 9", "fine\n\nkv-txn: x", "fine\n\n---\n", "", "\n", "esc \x1b[2J", "a\rb"]
+)
+def test_a_message_that_could_pose_as_trailers_or_move_the_cursor_is_not_composed(
+    ledger: LedgerInMemory, text: str
+) -> None:
     plan = ledger.plan({b"k": Put(b"v")})
     with pytest.raises(FormError):
         compose(ledger.tip, plan, ledger.stamp(text), unsigned, ledger.store.read, ledger.store.add)
@@ -85,6 +122,8 @@ def test_a_tip_is_read_with_its_own_index_commit_only(ledger: LedgerInMemory) ->
 
 
 def test_a_commit_that_is_none_of_a_ledger_is_not_read(ledger: LedgerInMemory) -> None:
-    oid = ledger.store.add(COMMIT, commit_payload(EMPTY_TREE, (), ledger.stamp().identity.line(), b"just a commit\n"))
+    oid = ledger.store.add(
+        COMMIT, commit_payload(EMPTY_TREE, (), ledger.stamp().identity.line(), b"just a commit\n")
+    )
     with pytest.raises(FormError):
         read_ledger_commit(oid, ledger.store.read)

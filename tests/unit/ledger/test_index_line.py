@@ -1,4 +1,6 @@
-"""Index lines and metadata have one spelling: what is read back is what was written, and nothing else is read."""
+"""Index lines and metadata have one spelling: what is read back is what was written, and nothing
+else is read.
+"""
 
 from __future__ import annotations
 
@@ -43,17 +45,27 @@ _lines = st.builds(
 def test_a_line_is_canonical_json_and_reads_back(line: LiveLine) -> None:
     text = format_live(line)
     assert parse_live(text) == line
-    assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":")).encode() + b"\n"
-    assert LIVE_LEAVES.decode(text + format_live(line._replace(name=line.name + b"x")))[0] == (line.name, text)
+    assert (
+        text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    )
+    assert LIVE_LEAVES.decode(text + format_live(line._replace(name=line.name + b"x")))[0] == (
+        line.name,
+        text,
+    )
 
 
-@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=127), st.integers(0, EXPIRES_MAX))
+@given(
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=127),
+    st.integers(0, EXPIRES_MAX),
+)
 def test_metadata_reads_back(ctype: str, expires: int) -> None:
     body = format_meta(ctype, expires)
     assert (body is None) == (not ctype and not expires)
     if body is not None:
         assert parse_meta(body) == (ctype, expires)
-        assert json.loads(body) == ({"ctype": ctype} if ctype else {}) | ({"expires": expires} if expires else {})
+        assert json.loads(body) == ({"ctype": ctype} if ctype else {}) | (
+            {"expires": expires} if expires else {}
+        )
 
 
 GOOD = format_live(LiveLine(b"k", 1, 2, OID, 3, 4, "text/plain", 5))
@@ -62,13 +74,26 @@ GOOD = format_live(LiveLine(b"k", 1, 2, OID, 3, 4, "text/plain", 5))
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b"\n", b""), (b"\n", b"\r\n"), (b"\n", b"\n\n"), (b'"created":1', b'"created":01'), (b'"created":1', b'"created":+1'),
-        (b'"created":1', b'"created":1.0'), (b'"created":1', b'"created":-1'), (b'"created":1,', b""), (b'"mod":2,', b'"mod": 2,'),
-        (b'"mod":2', '"mod":٢'.encode()), (b'"key":"k"', b'"key":""'), (b'"key":"k"', b'"key":"a b"'), (b'"key":"k"', b'"key":"\\u006b"'),
-        (b"text/plain", b"text\\/plain"), (b"text/plain", b"text\x00plain"), (b"text/plain", b""), (b"}", b',"x":1}'),
+        (b"\n", b""),
+        (b"\n", b"\r\n"),
+        (b"\n", b"\n\n"),
+        (b'"created":1', b'"created":01'),
+        (b'"created":1', b'"created":+1'),
+        (b'"created":1', b'"created":1.0'),
+        (b'"created":1', b'"created":-1'),
+        (b'"created":1,', b""),
+        (b'"mod":2,', b'"mod": 2,'),
+        (b'"mod":2', '"mod":٢'.encode()),
+        (b'"key":"k"', b'"key":""'),
+        (b'"key":"k"', b'"key":"a b"'),
+        (b'"key":"k"', b'"key":"\\u006b"'),
+        (b"text/plain", b"text\\/plain"),
+        (b"text/plain", b"text\x00plain"),
+        (b"text/plain", b""),
+        (b"}", b',"x":1}'),
         (b'"size":3', b'"size":3,"size":3'),
     ],
-)  # fmt: skip
+)
 def test_any_other_spelling_of_a_line_is_refused(old: bytes, new: bytes) -> None:
     assert old in GOOD
     bent = GOOD.replace(old, new, 1)
@@ -79,11 +104,26 @@ def test_any_other_spelling_of_a_line_is_refused(old: bytes, new: bytes) -> None
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{}", b"null", b'{"ctype":""}', b'{"expires":0}', b'{"expires":253402300800}', b'{"expires":01}', b'{"expires":1e3}',
-        b'{"expires":1,"ctype":"a"}', b'{"ctype":"a","expires":1 }', b'{"ctype":"a"}\n', b'{"ctype":"\\u0061"}', b'{"ctype":"\\/"}',
-        b'{"ctype":"a","ctype":"a"}', b'{"ctype":"' + b"a" * 128 + b'"}', '{"ctype":"é"}'.encode(), b'{"ctype":"a",}', b'{"x":1}',
+        b"",
+        b"{}",
+        b"null",
+        b'{"ctype":""}',
+        b'{"expires":0}',
+        b'{"expires":253402300800}',
+        b'{"expires":01}',
+        b'{"expires":1e3}',
+        b'{"expires":1,"ctype":"a"}',
+        b'{"ctype":"a","expires":1 }',
+        b'{"ctype":"a"}\n',
+        b'{"ctype":"\\u0061"}',
+        b'{"ctype":"\\/"}',
+        b'{"ctype":"a","ctype":"a"}',
+        b'{"ctype":"' + b"a" * 128 + b'"}',
+        '{"ctype":"é"}'.encode(),
+        b'{"ctype":"a",}',
+        b'{"x":1}',
     ],
-)  # fmt: skip
+)
 def test_any_other_metadata_is_refused(body: bytes) -> None:
     with pytest.raises(FormError):
         parse_meta(body)

@@ -1,4 +1,6 @@
-"""The ordered tree: where it cuts, what a change costs, and what it refuses to read. Random histories are in `properties/`."""
+"""The ordered tree: where it cuts, what a change costs, and what it refuses to read. Random
+histories are in `properties/`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,15 @@ from support import naive_store
 from support.names import flat_names, low_names
 
 from gitkv.ledger.index_line import GONE_LEAVES, format_gone
-from gitkv.ledger.node import ENTRIES, ITEMS_MAX, ITEMS_MIN, LEVELS_MAX, decode_entries, encode_inner, starts_node
+from gitkv.ledger.node import (
+    ENTRIES,
+    ITEMS_MAX,
+    ITEMS_MIN,
+    LEVELS_MAX,
+    decode_entries,
+    encode_inner,
+    starts_node,
+)
 from gitkv.ledger.ordered_tree import OrderedTree
 from gitkv.model.oid import BLOB, TREE, Oid, hash_object
 from gitkv.model.verdict import FormError
@@ -47,8 +57,17 @@ def numbered(count: int) -> list[bytes]:
 
 def test_a_node_starts_behind_eight_items_at_a_low_hash_and_behind_512_in_any_case() -> None:
     low, flat = low_names()[0], flat_names()[0]
-    assert [starts_node(0, low, count) for count in (0, ITEMS_MIN - 1, ITEMS_MIN, ITEMS_MAX)] == [False, False, True, True]
-    assert [starts_node(0, flat, count) for count in (ITEMS_MIN, ITEMS_MAX - 1, ITEMS_MAX)] == [False, False, True]
+    assert [starts_node(0, low, count) for count in (0, ITEMS_MIN - 1, ITEMS_MIN, ITEMS_MAX)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert [starts_node(0, flat, count) for count in (ITEMS_MIN, ITEMS_MAX - 1, ITEMS_MAX)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_the_level_is_part_of_the_hash() -> None:
@@ -60,7 +79,9 @@ def test_the_level_is_part_of_the_hash() -> None:
 @pytest.mark.parametrize("count", [1, 8, 9, 64, 513, 3000])
 def test_the_shape_is_that_of_the_specification(count: int) -> None:
     for names in (numbered(count), list(low_names())[:count], list(flat_names())[:count]):
-        obvious = naive_store.build_map(naive_store.ObjectsInMemory(), {name: bytes(OID) for name in sorted(names)}, lines=False)
+        obvious = naive_store.build_map(
+            naive_store.ObjectsInMemory(), {name: bytes(OID) for name in sorted(names)}, lines=False
+        )
         assert Grown(names).root == obvious
 
 
@@ -69,12 +90,16 @@ def test_the_last_key_leaves_no_tree_and_a_map_of_lines_has_at_least_one_level()
     grown.apply(dict.fromkeys(numbered(100)))
     assert grown.root is None and grown.written == 0
     store = MemoryObjectStore()
-    root = OrderedTree(None, GONE_LEAVES, store.read).apply([(b"a", format_gone(b"a", 3))], store.add)
+    root = OrderedTree(None, GONE_LEAVES, store.read).apply(
+        [(b"a", format_gone(b"a", 3))], store.add
+    )
     assert root is not None and OrderedTree(root, GONE_LEAVES, store.read).height == 1
 
 
 def test_new_nodes_beside_an_old_root_keep_it() -> None:
-    """A tree of one leaf that gets a second one behind it: the old root stands on, unchanged, as the first of two."""
+    """A tree of one leaf that gets a second one behind it: the old root stands on, unchanged, as
+    the first of two.
+    """
     names = sorted(low_names())
     for end in (9, 16):
         grown = Grown(names[:8])

@@ -1,4 +1,6 @@
-"""A plan says which trees follow from the wanted values: what changes nothing drops out, and versions are counted (spec/format 5.4)."""
+"""A plan says which trees follow from the wanted values: what changes nothing drops out, and
+versions are counted (spec/format 5.4).
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,16 @@ def test_a_key_is_created_changed_deleted_and_created_again() -> None:
     ledger.write({b"k": Put(b"1")})
     assert _live(ledger, b"k") == LiveLine(b"k", 1, 1, hash_object(BLOB, b"1"), 1, 1)
     ledger.write({b"k": Put(b"22", "text/plain", 9)})
-    assert _live(ledger, b"k") == LiveLine(b"k", 1, 2, hash_object(BLOB, b"22"), 2, 2, "text/plain", 9)
+    assert _live(ledger, b"k") == LiveLine(
+        b"k", 1, 2, hash_object(BLOB, b"22"), 2, 2, "text/plain", 9
+    )
     ledger.write({b"k": None})
     assert (_live(ledger, b"k"), _gone(ledger, b"k")) == (None, 3)
     ledger.write({b"k": Put(b"1")})
-    assert (_live(ledger, b"k"), _gone(ledger, b"k")) == (LiveLine(b"k", 4, 4, hash_object(BLOB, b"1"), 1, 1), None)
+    assert (_live(ledger, b"k"), _gone(ledger, b"k")) == (
+        LiveLine(b"k", 4, 4, hash_object(BLOB, b"1"), 1, 1),
+        None,
+    )
 
 
 def test_sets_of_the_same_value_and_deletions_of_absent_keys_drop_out() -> None:

@@ -1,4 +1,6 @@
-"""Jumps lead to any ancestor in few reads, by the rule of the specification (spec/attestation 3)."""
+"""Jumps lead to any ancestor in few reads, by the rule of the specification (spec/attestation
+3).
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_every_ancestor_is_found_in_few_reads(ledger: LedgerInMemory) -> None:
 
 
 @pytest.mark.parametrize("seq", [-1, COUNT + 1, 10**12])
-def test_a_sequence_number_that_is_not_there_is_an_error_without_a_read(ledger: LedgerInMemory, seq: int) -> None:
+def test_a_sequence_number_that_is_not_there_is_an_error_without_a_read(
+    ledger: LedgerInMemory, seq: int
+) -> None:
     def load(oid: Oid, kind: bytes) -> bytes:
         raise AssertionError("read")
 

@@ -39,7 +39,9 @@ def trees() -> Trees:
 
 @pytest.fixture(scope="module")
 def base(trees: Trees) -> Oid | None:
-    return trees.grow(None, {b"%s:%04d" % (area, n): ONE for area in (b"a", b"m", b"z") for n in range(3000)})
+    return trees.grow(
+        None, {b"%s:%04d" % (area, n): ONE for area in (b"a", b"m", b"z") for n in range(3000)}
+    )
 
 
 def test_equal_trees_are_not_opened(trees: Trees, base: Oid) -> None:
@@ -50,13 +52,19 @@ def test_equal_trees_are_not_opened(trees: Trees, base: Oid) -> None:
 
 def test_one_difference_among_nine_thousand_keys_costs_a_path(trees: Trees, base: Oid) -> None:
     changed = trees.grow(base, {b"m:1500": TWO})
-    assert list(differences(trees.open(base), trees.open(changed))) == [Difference(b"m:1500", ONE, TWO)]
+    assert list(differences(trees.open(base), trees.open(changed))) == [
+        Difference(b"m:1500", ONE, TWO)
+    ]
     assert trees.read <= 16
 
 
 def test_set_deleted_and_changed_are_told_in_order_of_names(trees: Trees, base: Oid) -> None:
     changed = trees.grow(base, {b"a:0000": None, b"m:1500": TWO, b"z:9999": TWO})
-    expected = [Difference(b"a:0000", ONE, None), Difference(b"m:1500", ONE, TWO), Difference(b"z:9999", None, TWO)]
+    expected = [
+        Difference(b"a:0000", ONE, None),
+        Difference(b"m:1500", ONE, TWO),
+        Difference(b"z:9999", None, TWO),
+    ]
     assert list(differences(trees.open(base), trees.open(changed))) == expected
 
 
@@ -75,12 +83,16 @@ def test_what_is_left_out_is_neither_told_nor_opened(trees: Trees, base: Oid) ->
 
 
 def test_more_work_than_allowed_is_given_up(trees: Trees, base: Oid) -> None:
-    other = trees.grow(None, {b"%s:%04d" % (area, n): TWO for area in (b"a", b"m", b"z") for n in range(3000)})
+    other = trees.grow(
+        None, {b"%s:%04d" % (area, n): TWO for area in (b"a", b"m", b"z") for n in range(3000)}
+    )
     with pytest.raises(WorkLimitError):
         list(differences(trees.open(base), trees.open(other), nodes_max=20))
 
 
 def test_a_malformed_node_on_the_way_is_refused(trees: Trees, base: Oid) -> None:
-    broken = trees.store.add(TREE, b"40000 a:0000!\0" + trees.store.add(TREE, b"100644 b\0" + ONE + b"100644 a\0" + ONE))
+    broken = trees.store.add(
+        TREE, b"40000 a:0000!\0" + trees.store.add(TREE, b"100644 b\0" + ONE + b"100644 a\0" + ONE)
+    )
     with pytest.raises(FormError):
         list(differences(trees.open(base), trees.open(broken)))

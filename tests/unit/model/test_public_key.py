@@ -30,16 +30,33 @@ def ed25519_line() -> bytes:
 
 
 @pytest.mark.parametrize("name", SSH_LINES)
-def test_fingerprint_of_an_ssh_key_is_what_ssh_keygen_shows(name: str, ssh_keygen_tool: str) -> None:
-    shown = subprocess.run([ssh_keygen_tool, "-l", "-f", str(VECTORS / f"{name}.pub")], check=True, capture_output=True).stdout
+def test_fingerprint_of_an_ssh_key_is_what_ssh_keygen_shows(
+    name: str, ssh_keygen_tool: str
+) -> None:
+    shown = subprocess.run(
+        [ssh_keygen_tool, "-l", "-f", str(VECTORS / f"{name}.pub")], check=True, capture_output=True
+    ).stdout
     assert parse_ssh_key(SSH_LINES[name]).fingerprint.encode() == shown.split(b" ")[1]
 
 
 @pytest.mark.parametrize("name", OPENPGP_BLOCKS)
-def test_fingerprint_of_an_openpgp_key_is_what_gpg_shows(name: str, gpg_tool: str, tmp_path: Path) -> None:
-    argv = [gpg_tool, "--homedir", str(tmp_path), "--batch", "--no-autostart", "--with-colons", "--show-keys", str(VECTORS / f"{name}.asc")]
+def test_fingerprint_of_an_openpgp_key_is_what_gpg_shows(
+    name: str, gpg_tool: str, tmp_path: Path
+) -> None:
+    argv = [
+        gpg_tool,
+        "--homedir",
+        str(tmp_path),
+        "--batch",
+        "--no-autostart",
+        "--with-colons",
+        "--show-keys",
+        str(VECTORS / f"{name}.asc"),
+    ]
     shown = subprocess.run(argv, check=True, capture_output=True).stdout
-    fingerprints = [line.split(b":")[9].decode() for line in shown.split(b"\n") if line.startswith(b"fpr:")]
+    fingerprints = [
+        line.split(b":")[9].decode() for line in shown.split(b"\n") if line.startswith(b"fpr:")
+    ]
     assert [key.fingerprint for key in openpgp_keys(OPENPGP_BLOCKS[name])] == fingerprints
     assert parse_openpgp_key(OPENPGP_BLOCKS[name]).fingerprint == fingerprints[0]
 
@@ -47,7 +64,9 @@ def test_fingerprint_of_an_openpgp_key_is_what_gpg_shows(name: str, gpg_tool: st
 def test_comment_and_line_end_do_not_make_another_key() -> None:
     kind, text, _ = ed25519_line().split(b" ")
     expected = parse_ssh_key(ed25519_line())
-    assert {parse_ssh_key(kind + b" " + text + rest) for rest in (b"", b"\n", b" ", b" a b \xc3\xa9\n")} == {expected}
+    assert {
+        parse_ssh_key(kind + b" " + text + rest) for rest in (b"", b"\n", b" ", b" a b \xc3\xa9\n")
+    } == {expected}
 
 
 @pytest.mark.parametrize(
@@ -152,7 +171,9 @@ def test_a_number_has_one_mpint(value: int) -> None:
     assert positive_mpint(field) == value
     with pytest.raises(ValueError, match="shortest"):
         positive_mpint(b"\0" + field)
-    number = value.bit_length().to_bytes(2, "big") + value.to_bytes((value.bit_length() + 7) // 8, "big")
+    number = value.bit_length().to_bytes(2, "big") + value.to_bytes(
+        (value.bit_length() + 7) // 8, "big"
+    )
     assert take_mpi(number, 0) == (value, len(number))
     with pytest.raises(ValueError, match="length is wrong"):
         take_mpi((value.bit_length() + 8).to_bytes(2, "big") + b"\0" + number[2:], 0)

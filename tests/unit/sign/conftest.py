@@ -30,7 +30,9 @@ def vector() -> Callable[[str], Vector]:
     def read(name: str) -> Vector:
         payload, armour = (VECTORS / "payload").read_bytes(), (VECTORS / f"{name}.sig").read_bytes()
         if name.startswith("openpgp-"):
-            return Vector(payload, armour, parse_openpgp_key((VECTORS / f"{name}.asc").read_bytes()))
+            return Vector(
+                payload, armour, parse_openpgp_key((VECTORS / f"{name}.asc").read_bytes())
+            )
         return Vector(payload, armour, parse_ssh_key((VECTORS / f"{name}.pub").read_bytes()))
 
     return read

@@ -36,9 +36,19 @@ def test_generated_keys_differ_and_their_line_is_a_policy_key() -> None:
     assert len({parse_ssh_key(line).fingerprint for line in lines}) == 2
 
 
-@pytest.mark.parametrize("options", [["-t", "ed25519", "-N", "secret"], ["-t", "ecdsa", "-N", ""]], ids=["encrypted", "not ed25519"])
-def test_key_the_gateway_cannot_use_says_how_to_make_one(options, ssh_keygen_tool: str, tmp_path: Path) -> None:
-    subprocess.run([ssh_keygen_tool, "-q", *options, "-f", str(tmp_path / "key")], check=True, capture_output=True)
+@pytest.mark.parametrize(
+    "options",
+    [["-t", "ed25519", "-N", "secret"], ["-t", "ecdsa", "-N", ""]],
+    ids=["encrypted", "not ed25519"],
+)
+def test_key_the_gateway_cannot_use_says_how_to_make_one(
+    options, ssh_keygen_tool: str, tmp_path: Path
+) -> None:
+    subprocess.run(
+        [ssh_keygen_tool, "-q", *options, "-f", str(tmp_path / "key")],
+        check=True,
+        capture_output=True,
+    )
     with pytest.raises(ToolError) as caught:
         Ed25519Signer((tmp_path / "key").read_bytes())
     assert "ssh-keygen -t ed25519" in caught.value.hint

@@ -1,4 +1,6 @@
-"""Only the spelling that follows from the signed part of an OpenPGP signature is accepted; GnuPG alone would take many."""
+"""Only the spelling that follows from the signed part of an OpenPGP signature is accepted; GnuPG
+alone would take many.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def with_unhashed(body: bytes, area: bytes) -> bytes:
 
 
 def number(value: int) -> bytes:
-    return value.bit_length().to_bytes(2, "big") + value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return value.bit_length().to_bytes(2, "big") + value.to_bytes(
+        (value.bit_length() + 7) // 8, "big"
+    )
 
 
 def numbers_at(body: bytes) -> int:
@@ -47,14 +51,24 @@ def grown_s(armour: bytes) -> bytes:
     body = body_of(armour)
     r, behind = take_mpi(body, numbers_at(body))
     s = int.from_bytes(take_mpi(body, behind)[0].to_bytes(32, "big"), "little") + ED25519_ORDER
-    return packed(body[: numbers_at(body)] + number(r) + number(int.from_bytes(s.to_bytes(32, "little"), "big")))
+    return packed(
+        body[: numbers_at(body)]
+        + number(r)
+        + number(int.from_bytes(s.to_bytes(32, "little"), "big"))
+    )
 
 
 def rewrapped(armour: bytes, width: int) -> bytes:
     head, _, rest = armour.partition(b"\n\n")
     lines, _, tail = rest.partition(b"\n=")
     text = lines.replace(b"\n", b"")
-    return head + b"\n\n" + b"\n".join(text[at : at + width] for at in range(0, len(text), width)) + b"\n=" + tail
+    return (
+        head
+        + b"\n\n"
+        + b"\n".join(text[at : at + width] for at in range(0, len(text), width))
+        + b"\n="
+        + tail
+    )
 
 
 def without_checksum(armour: bytes) -> bytes:
@@ -67,13 +81,17 @@ def data_of(armour: bytes) -> bytes:
 
 
 SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
-    "Version header": lambda armour: armour.replace(b"-----\n\n", b"-----\nVersion: GnuPG v2\n\n", 1),
+    "Version header": lambda armour: armour.replace(
+        b"-----\n\n", b"-----\nVersion: GnuPG v2\n\n", 1
+    ),
     "Comment header": lambda armour: armour.replace(b"-----\n\n", b"-----\nComment: x\n\n", 1),
     "no empty line": lambda armour: armour.replace(b"-----\n\n", b"-----\n", 1),
     "spaces for an empty line": lambda armour: armour.replace(b"-----\n\n", b"-----\n \n", 1),
     "lines of 76": lambda armour: rewrapped(armour, 76),
     "no checksum": without_checksum,
-    "wrong checksum": lambda armour: armour[: armour.index(b"\n=") + 2] + b"AAAA" + armour[armour.index(b"\n=") + 6 :],
+    "wrong checksum": lambda armour: (
+        armour[: armour.index(b"\n=") + 2] + b"AAAA" + armour[armour.index(b"\n=") + 6 :]
+    ),
     "CRLF": lambda armour: armour.replace(b"\n", b"\r\n"),
     "text before": lambda armour: b"hello\n" + armour,
     "text behind": lambda armour: armour + b"hello\n",
@@ -83,11 +101,17 @@ SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
     "two packets": lambda armour: enarmour(TITLE, data_of(armour) * 2),
     "marker packet behind": lambda armour: enarmour(TITLE, data_of(armour) + b"\xa8\x03PGP"),
     "byte behind": lambda armour: enarmour(TITLE, data_of(armour) + b"\0"),
-    "new packet header": lambda armour: enarmour(TITLE, bytes([0xC0 | TAG_SIGNATURE, len(body_of(armour))]) + body_of(armour)),
-    "long packet header": lambda armour: enarmour(TITLE, b"\x8a" + len(body_of(armour)).to_bytes(4, "big") + body_of(armour)),
+    "new packet header": lambda armour: enarmour(
+        TITLE, bytes([0xC0 | TAG_SIGNATURE, len(body_of(armour))]) + body_of(armour)
+    ),
+    "long packet header": lambda armour: enarmour(
+        TITLE, b"\x8a" + len(body_of(armour)).to_bytes(4, "big") + body_of(armour)
+    ),
     "indeterminate length": lambda armour: enarmour(TITLE, b"\x8b" + body_of(armour)),
     "empty unhashed area": lambda armour: with_unhashed(body_of(armour), b""),
-    "note in the unhashed area": lambda armour: with_unhashed(body_of(armour), b"\x09\x10" + bytes(8) + b"\x02\x65x"),
+    "note in the unhashed area": lambda armour: with_unhashed(
+        body_of(armour), b"\x09\x10" + bytes(8) + b"\x02\x65x"
+    ),
     "another key id": lambda armour: with_unhashed(body_of(armour), b"\x09\x10" + bytes(8)),
     "long subpacket length": lambda armour: with_unhashed(
         body_of(armour), b"\xff\0\0\0\x09\x10" + bytes.fromhex(openpgp.signing_key(armour))[-8:]
@@ -108,10 +132,21 @@ def test_other_spellings_of_a_good_signature_are_malformed(spelling, vector, jud
 
 
 def test_gnupg_alone_accepts_other_spellings(gpg_tool, vector, tmp_path: Path) -> None:
-    """Why the form is checked here: with GnuPG's word only, one signature would make several good commits."""
+    """Why the form is checked here: with GnuPG's word only, one signature would make several good
+    commits.
+    """
     case = vector("openpgp-ed25519")
     tmp_path.chmod(0o700)
-    gpg = [gpg_tool, "--homedir", str(tmp_path), "--batch", "--quiet", "--no-autostart", "--trust-model", "always"]
+    gpg = [
+        gpg_tool,
+        "--homedir",
+        str(tmp_path),
+        "--batch",
+        "--quiet",
+        "--no-autostart",
+        "--trust-model",
+        "always",
+    ]
     subprocess.run([*gpg, "--import"], input=case.key.material, check=True, capture_output=True)
     accepted = set()
     for spelling, change in SPELLINGS.items():
@@ -119,14 +154,25 @@ def test_gnupg_alone_accepts_other_spellings(gpg_tool, vector, tmp_path: Path) -
         argv = [*gpg, "--faked-system-time", "1700000600!", "--verify", str(tmp_path / "sig"), "-"]
         if subprocess.run(argv, input=case.payload, capture_output=True).returncode == 0:
             accepted.add(spelling)
-    assert {"Version header", "no checksum", "new packet header", "text behind", "note in the unhashed area"} <= accepted
+    assert {
+        "Version header",
+        "no checksum",
+        "new packet header",
+        "text behind",
+        "note in the unhashed area",
+    } <= accepted
 
 
 def test_digest_start_is_checked_though_gnupg_ignores_it(vector, judge) -> None:
     case = vector("openpgp-ed25519")
     body = body_of(case.armour)
     at = numbers_at(body) - 1
-    assert judge(case._replace(armour=packed(body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]))).status == "bad"
+    assert (
+        judge(
+            case._replace(armour=packed(body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]))
+        ).status
+        == "bad"
+    )
 
 
 def test_rsa_signature_grown_by_the_modulus_is_bad(vector, judge) -> None:
@@ -134,7 +180,10 @@ def test_rsa_signature_grown_by_the_modulus_is_bad(vector, judge) -> None:
     body = body_of(case.armour)
     modulus = take_mpi(openpgp_keys(case.key.material)[0].numbers, 0)[0]
     grown = take_mpi(body, numbers_at(body))[0] + modulus
-    assert judge(case._replace(armour=packed(body[: numbers_at(body)] + number(grown)))).status == "bad"
+    assert (
+        judge(case._replace(armour=packed(body[: numbers_at(body)] + number(grown)))).status
+        == "bad"
+    )
 
 
 FINGERPRINT = bytes(range(20))
@@ -146,7 +195,9 @@ def eddsa(hashed: bytes, unhashed: bytes) -> bytes:
     return packed(b"\4\0\x16\x08" + areas + b"\0\0" + number(1) * 2)
 
 
-@pytest.mark.parametrize(("hashed", "unhashed"), [(NAMED, KEY_ID), (NAMED + KEY_ID, b""), (KEY_ID + NAMED, b"")])
+@pytest.mark.parametrize(
+    ("hashed", "unhashed"), [(NAMED, KEY_ID), (NAMED + KEY_ID, b""), (KEY_ID + NAMED, b"")]
+)
 def test_signed_part_decides_where_the_key_id_stands(hashed: bytes, unhashed: bytes) -> None:
     assert openpgp.signing_key(eddsa(hashed, unhashed)) == FINGERPRINT.hex().upper()
     for other in {b"", KEY_ID, NAMED, KEY_ID + KEY_ID} - {unhashed}:
@@ -154,7 +205,17 @@ def test_signed_part_decides_where_the_key_id_stands(hashed: bytes, unhashed: by
             openpgp.parse(eddsa(hashed, other))
 
 
-@pytest.mark.parametrize("hashed", [b"", KEY_ID, NAMED + NAMED, NAMED + b"\x09\x10" + bytes(8), NAMED[:-1], b"\x16\x21\5" + FINGERPRINT])
+@pytest.mark.parametrize(
+    "hashed",
+    [
+        b"",
+        KEY_ID,
+        NAMED + NAMED,
+        NAMED + b"\x09\x10" + bytes(8),
+        NAMED[:-1],
+        b"\x16\x21\5" + FINGERPRINT,
+    ],
+)
 def test_signature_whose_signed_part_does_not_name_one_key_is_refused(hashed: bytes) -> None:
     with pytest.raises(ValueError, match=r"issuer|cut short"):
         openpgp.parse(eddsa(hashed, KEY_ID))
@@ -166,7 +227,10 @@ def test_canonical_leaves_what_gnupg_writes_alone(kind, vector) -> None:
     assert openpgp.canonical(armour) == armour
 
 
-@pytest.mark.parametrize("spelling", ["Version header", "lines of 76", "no checksum", "new packet header", "empty unhashed area"])
+@pytest.mark.parametrize(
+    "spelling",
+    ["Version header", "lines of 76", "no checksum", "new packet header", "empty unhashed area"],
+)
 def test_canonical_turns_other_programs_spelling_into_ours(spelling, vector) -> None:
     armour = vector("openpgp-ed25519").armour
     assert openpgp.canonical(SPELLINGS[spelling](armour)) == armour
@@ -182,7 +246,10 @@ def test_one_changed_byte_is_never_good(data, vector, judge) -> None:
     case = vector(data.draw(st.sampled_from(KINDS)))
     at = data.draw(st.integers(0, len(case.armour) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != case.armour[at]))
-    assert judge(case._replace(armour=case.armour[:at] + bytes([byte]) + case.armour[at + 1 :])).status != "good"
+    assert (
+        judge(case._replace(armour=case.armour[:at] + bytes([byte]) + case.armour[at + 1 :])).status
+        != "good"
+    )
 
 
 @settings(max_examples=60)

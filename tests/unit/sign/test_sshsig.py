@@ -99,14 +99,18 @@ ARMOUR_SPELLINGS = {
 @pytest.mark.parametrize("spelling", ARMOUR_SPELLINGS)
 def test_other_armour_around_a_good_signature_is_malformed(spelling, vector, judge) -> None:
     case = vector("ssh-ed25519")
-    assert judge(case._replace(armour=ARMOUR_SPELLINGS[spelling](case.armour))).status == "malformed"
+    assert (
+        judge(case._replace(armour=ARMOUR_SPELLINGS[spelling](case.armour))).status == "malformed"
+    )
 
 
 def test_unused_bits_of_the_last_base64_character_must_be_zero(vector, judge) -> None:
     case = next(case for case in map(vector, SSH_KINDS) if b"=\n-----END" in case.armour)
     at = case.armour.index(b"=") - 1
     altered = case.armour[:at] + bytes([case.armour[at] + 1]) + case.armour[at + 1 :]
-    assert blob_of(altered) == blob_of(case.armour), "the lenient reading must not see the difference, else this tests nothing"
+    assert blob_of(altered) == blob_of(case.armour), (
+        "the lenient reading must not see the difference, else this tests nothing"
+    )
     assert judge(case._replace(armour=altered)).status == "malformed"
 
 
@@ -126,13 +130,23 @@ FIELD_SPELLINGS = {
 @pytest.mark.parametrize("kind", SSH_KINDS)
 def test_fields_ssh_keygen_would_not_write_are_malformed(kind, spelling, vector, judge) -> None:
     case = vector(kind)
-    assert judge(case._replace(armour=with_fields(case.armour, FIELD_SPELLINGS[spelling]))).status == "malformed"
+    assert (
+        judge(case._replace(armour=with_fields(case.armour, FIELD_SPELLINGS[spelling]))).status
+        == "malformed"
+    )
 
 
 def test_other_versions_and_bytes_behind_the_fields_are_malformed(vector, judge) -> None:
     case = vector("ssh-ed25519")
     blob = blob_of(case.armour)
-    for other in (blob.replace(HEAD, b"SSHSIG\0\0\0\2"), blob + b"\0", blob + b"\0\0\0\1", blob[:-1], b"", b"SSHSIG"):
+    for other in (
+        blob.replace(HEAD, b"SSHSIG\0\0\0\2"),
+        blob + b"\0",
+        blob + b"\0\0\0\1",
+        blob[:-1],
+        b"",
+        b"SSHSIG",
+    ):
         assert judge(case._replace(armour=armoured(other))).status == "malformed"
 
 
@@ -141,11 +155,20 @@ RAW_SPELLINGS = {
     "security key's s grown by the group's order": ("sk-ssh-ed25519", grown_s),
     "byte behind R and S": ("ssh-ed25519", lambda raw: raw + b"\0"),
     "leading zero of RSA": ("ssh-rsa", lambda raw: b"\0" + raw),
-    "leading zero of r": ("ecdsa-sha2-nistp256", lambda raw: put_string(b"\0" + read_strings(raw)[0]) + put_string(read_strings(raw)[1])),
+    "leading zero of r": (
+        "ecdsa-sha2-nistp256",
+        lambda raw: put_string(b"\0" + read_strings(raw)[0]) + put_string(read_strings(raw)[1]),
+    ),
     "third number": ("ecdsa-sha2-nistp256", lambda raw: raw + put_string(b"\1")),
     "byte behind s": ("sk-ecdsa-sha2-nistp256", lambda raw: raw + b"\0"),
-    "zero s": ("ecdsa-sha2-nistp384", lambda raw: put_string(read_strings(raw)[0]) + put_string(b"")),
-    "negative s": ("ecdsa-sha2-nistp521", lambda raw: put_string(read_strings(raw)[0]) + put_string(b"\xff")),
+    "zero s": (
+        "ecdsa-sha2-nistp384",
+        lambda raw: put_string(read_strings(raw)[0]) + put_string(b""),
+    ),
+    "negative s": (
+        "ecdsa-sha2-nistp521",
+        lambda raw: put_string(read_strings(raw)[0]) + put_string(b"\xff"),
+    ),
 }
 
 
@@ -163,13 +186,22 @@ def test_rsa_signature_grown_by_the_modulus_is_malformed(vector, judge) -> None:
     def grown(raw: bytes) -> bytes:
         return (int.from_bytes(raw, "big") + modulus).to_bytes(257, "big").removeprefix(b"\0")
 
-    for change in (grown, lambda raw: modulus.to_bytes(256, "big")):  # the second is as long as an honest one
+    for change in (
+        grown,
+        lambda raw: modulus.to_bytes(256, "big"),
+    ):  # the second is as long as an honest one
         assert judge(case._replace(armour=with_raw(case.armour, change))).status == "malformed"
 
 
 def test_rsa_with_sha1_is_malformed(vector, judge) -> None:
     case = vector("ssh-rsa")
-    armour = with_fields(case.armour, lambda fields: [*fields[:4], fields[4].replace(put_string(b"rsa-sha2-512"), put_string(b"ssh-rsa"))])
+    armour = with_fields(
+        case.armour,
+        lambda fields: [
+            *fields[:4],
+            fields[4].replace(put_string(b"rsa-sha2-512"), put_string(b"ssh-rsa")),
+        ],
+    )
     assert judge(case._replace(armour=armour)).status == "malformed"
 
 
@@ -178,13 +210,19 @@ def test_both_halves_of_an_ecdsa_pair_are_good_because_openssh_writes_either(vec
     assert judge(case._replace(armour=with_raw(case.armour, negated_s))).status == "good"
 
 
-@pytest.mark.parametrize(("flags", "good"), [(b"\1", True), (b"\5", True), (b"\0", False), (b"\4", False)])
+@pytest.mark.parametrize(
+    ("flags", "good"), [(b"\1", True), (b"\5", True), (b"\0", False), (b"\4", False)]
+)
 def test_security_key_counts_only_when_it_was_touched(flags: bytes, good: bool) -> None:
     private = Ed25519PrivateKey.generate()
     kind, payload, application = b"sk-ssh-ed25519@openssh.com", b"tree x\n", b"ssh:"
     blob = b"".join(map(put_string, (kind, private.public_key().public_bytes_raw(), application)))
     behind = flags + (9).to_bytes(4, "big")
-    message = hashlib.sha256(application).digest() + behind + hashlib.sha256(sshsig.signed_data(payload)).digest()
+    message = (
+        hashlib.sha256(application).digest()
+        + behind
+        + hashlib.sha256(sshsig.signed_data(payload)).digest()
+    )
     signature = put_string(kind) + put_string(private.sign(message)) + behind
     armour = armoured(HEAD + b"".join(map(put_string, (blob, b"git", b"", b"sha512", signature))))
     assert sshsig.holds(sshsig.parse(armour), payload) is good
@@ -195,7 +233,10 @@ def test_one_changed_byte_is_never_good(data, vector, judge) -> None:
     case = vector(data.draw(st.sampled_from(SSH_KINDS)))
     at = data.draw(st.integers(0, len(case.armour) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != case.armour[at]))
-    assert judge(case._replace(armour=case.armour[:at] + bytes([byte]) + case.armour[at + 1 :])).status != "good"
+    assert (
+        judge(case._replace(armour=case.armour[:at] + bytes([byte]) + case.armour[at + 1 :])).status
+        != "good"
+    )
 
 
 @given(data=st.data())
@@ -204,7 +245,10 @@ def test_one_changed_byte_under_intact_armour_is_never_good(data, vector, judge)
     blob = blob_of(case.armour)
     at = data.draw(st.integers(0, len(blob) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != blob[at]))
-    assert judge(case._replace(armour=armoured(blob[:at] + bytes([byte]) + blob[at + 1 :]))).status != "good"
+    assert (
+        judge(case._replace(armour=armoured(blob[:at] + bytes([byte]) + blob[at + 1 :]))).status
+        != "good"
+    )
 
 
 @given(st.binary(max_size=400))

@@ -19,7 +19,15 @@ NO_PROGRAMS = {"PATH": "/nonexistent"}
 
 
 @pytest.mark.parametrize(
-    "kind", ["openpgp-ed25519", "openpgp-rsa", "openpgp-nistp256", "openpgp-subkey", "openpgp-expiring", "openpgp-brief"]
+    "kind",
+    [
+        "openpgp-ed25519",
+        "openpgp-rsa",
+        "openpgp-nistp256",
+        "openpgp-subkey",
+        "openpgp-expiring",
+        "openpgp-brief",
+    ],
 )
 def test_golden_openpgp_signatures_are_good_and_name_the_primary_key(kind, vector, judge) -> None:
     outcome = judge(vector(kind))
@@ -35,12 +43,22 @@ def test_no_signature_is_unsigned(vector, verifier) -> None:
     assert verifier.verify(b"x", b"", [vector("ssh-ed25519").key], NOW_S).status == "unsigned"
 
 
-@pytest.mark.parametrize("armour", [b"x", b"-----BEGIN SIGNED MESSAGE-----\n", b"-----BEGIN PGP MESSAGE-----\n", b"\0", b"\n"])
+@pytest.mark.parametrize(
+    "armour",
+    [b"x", b"-----BEGIN SIGNED MESSAGE-----\n", b"-----BEGIN PGP MESSAGE-----\n", b"\0", b"\n"],
+)
 def test_what_is_no_signature_is_malformed(armour: bytes, vector, verifier) -> None:
-    assert verifier.verify(b"x", armour, [vector("ssh-ed25519").key, vector("openpgp-ed25519").key], NOW_S).status == "malformed"
+    assert (
+        verifier.verify(
+            b"x", armour, [vector("ssh-ed25519").key, vector("openpgp-ed25519").key], NOW_S
+        ).status
+        == "malformed"
+    )
 
 
-@pytest.mark.parametrize(("kind", "other"), [("ssh-ed25519", "ssh-rsa"), ("openpgp-ed25519", "openpgp-rsa")])
+@pytest.mark.parametrize(
+    ("kind", "other"), [("ssh-ed25519", "ssh-rsa"), ("openpgp-ed25519", "openpgp-rsa")]
+)
 def test_key_outside_the_policy_is_unknown_and_named(kind, other, vector, verifier) -> None:
     case = vector(kind)
     outcome = verifier.verify(case.payload, case.armour, [vector(other).key], NOW_S)
@@ -54,7 +72,10 @@ def test_revoked_key_is_refused_whatever_the_date(kind, vector, judge) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("not_after_s", "status"), [(0, "good"), (NOW_S + 1, "good"), (NOW_S, "expired-key"), (1, "expired-key")])
+@pytest.mark.parametrize(
+    ("not_after_s", "status"),
+    [(0, "good"), (NOW_S + 1, "good"), (NOW_S, "expired-key"), (1, "expired-key")],
+)
 def test_key_expires_by_the_judges_clock(kind, not_after_s, status, vector, judge) -> None:
     case = vector(kind)
     assert judge(case._replace(key=case.key._replace(not_after_s=not_after_s))).status == status
@@ -63,7 +84,9 @@ def test_key_expires_by_the_judges_clock(kind, not_after_s, status, vector, judg
 @pytest.mark.parametrize("kind", KINDS)
 def test_key_listed_twice_is_as_valid_as_its_strictest_entry(kind, vector, verifier) -> None:
     case = vector(kind)
-    outcome = verifier.verify(case.payload, case.armour, [case.key, case.key._replace(revoked=True)], NOW_S)
+    outcome = verifier.verify(
+        case.payload, case.armour, [case.key, case.key._replace(revoked=True)], NOW_S
+    )
     assert outcome.status == "revoked-key"
 
 
@@ -91,12 +114,16 @@ def test_signature_of_one_key_does_not_pass_as_another_kind(vector, verifier) ->
 def test_missing_gpg_says_what_to_install(vector, tmp_path: Path) -> None:
     case = vector("openpgp-ed25519")
     with pytest.raises(ToolError) as caught:
-        SignatureVerifier(str(tmp_path / "g"), NO_PROGRAMS).verify(case.payload, case.armour, [case.key], NOW_S)
+        SignatureVerifier(str(tmp_path / "g"), NO_PROGRAMS).verify(
+            case.payload, case.armour, [case.key], NOW_S
+        )
     assert "apt-get install gnupg" in caught.value.hint
     assert list((tmp_path / "g").iterdir()) == [], "a home that could not be filled must not stay"
 
 
-def test_gpg_is_not_started_for_ssh_for_malformed_or_for_unknown_signers(vector, tmp_path: Path) -> None:
+def test_gpg_is_not_started_for_ssh_for_malformed_or_for_unknown_signers(
+    vector, tmp_path: Path
+) -> None:
     verifier = SignatureVerifier(str(tmp_path / "g"), NO_PROGRAMS)
     ssh, pgp, other = vector("ssh-ed25519"), vector("openpgp-ed25519"), vector("openpgp-rsa")
     keys = [ssh.key, pgp.key]
@@ -124,7 +151,9 @@ def test_directory_open_to_others_is_refused(vector, tmp_path: Path) -> None:
     case = vector("openpgp-ed25519")
     tmp_path.chmod(0o755)
     with pytest.raises(ToolError, match="open to other users"):
-        SignatureVerifier(str(tmp_path), os.environ).verify(case.payload, case.armour, [case.key], NOW_S)
+        SignatureVerifier(str(tmp_path), os.environ).verify(
+            case.payload, case.armour, [case.key], NOW_S
+        )
 
 
 def test_gpg_that_dies_is_a_tool_error_and_not_a_verdict(vector, tmp_path: Path) -> None:
@@ -133,7 +162,9 @@ def test_gpg_that_dies_is_a_tool_error_and_not_a_verdict(vector, tmp_path: Path)
     program.parent.mkdir()
     program.write_text("#!/bin/sh\nprintf 'disk \\033[31mfull\\n' >&2; exit 2\n")
     program.chmod(0o755)
-    verifier = SignatureVerifier(str(tmp_path / "g"), {"PATH": f"{program.parent}:{os.environ['PATH']}"})
+    verifier = SignatureVerifier(
+        str(tmp_path / "g"), {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    )
     with pytest.raises(ToolError) as caught:
         verifier.verify(case.payload, case.armour, [case.key], NOW_S)
     assert "disk" in str(caught.value) and "\x1b" not in str(caught.value)
@@ -144,7 +175,8 @@ def test_gpg_that_dies_is_a_tool_error_and_not_a_verdict(vector, tmp_path: Path)
     [
         "GOODSIG 0 x",
         "GOODSIG 0 x\n[GNUPG:] VALIDSIG {other} 2023-11-14 1700000000 0 4 0 22 8 00 {other}",
-        "GOODSIG 0 x\n[GNUPG:] BADSIG 0 x\n[GNUPG:] VALIDSIG {own} 2023-11-14 1700000000 0 4 0 22 8 00 {own}",
+        "GOODSIG 0 x\n[GNUPG:] BADSIG 0 x\n[GNUPG:] VALIDSIG {own} 2023-11-14 1700000000 0 4 0 22 "
+        "8 00 {own}",
         "NODATA 4",
     ],
 )
@@ -152,7 +184,11 @@ def test_gpg_must_name_the_expected_key_in_one_verdict(answer: str, vector, tmp_
     case, program = vector("openpgp-ed25519"), tmp_path / "bin" / "gpg"
     program.parent.mkdir()
     said = answer.format(own=case.key.fingerprint, other="0" * 40)
-    program.write_text(f"#!/bin/sh\ncat >/dev/null\ncat <<END\n[GNUPG:] IMPORT_RES 1\n[GNUPG:] {said}\nEND\n")
+    program.write_text(
+        f"#!/bin/sh\ncat >/dev/null\ncat <<END\n[GNUPG:] IMPORT_RES 1\n[GNUPG:] {said}\nEND\n"
+    )
     program.chmod(0o755)
-    verifier = SignatureVerifier(str(tmp_path / "g"), {"PATH": f"{program.parent}:{os.environ['PATH']}"})
+    verifier = SignatureVerifier(
+        str(tmp_path / "g"), {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    )
     assert verifier.verify(case.payload, case.armour, [case.key], NOW_S).status == "bad"

@@ -15,7 +15,9 @@ class Reader(Protocol[Value]):
 
 
 def every_way(make: Callable[[], Reader[Value]], data: bytes) -> Iterator[Value]:
-    """The values of a reader fed whole, and fed byte by byte; that nothing comes too early is checked on the way."""
+    """The values of a reader fed whole, and fed byte by byte; that nothing comes too early is
+    checked on the way.
+    """
     whole = make().feed(data)
     assert not isinstance(whole, Mark)
     yield whole

@@ -5,7 +5,14 @@ import pytest
 from gitkv.model.oid import Oid
 from gitkv.model.refs import Namespace
 from gitkv.model.verdict import CONFLICT, POLICY, Reason, Verdict, reason
-from gitkv.wire.answer_lines import Receipt, accepted, parse_line, reason_line, receipt_line, refused
+from gitkv.wire.answer_lines import (
+    Receipt,
+    accepted,
+    parse_line,
+    reason_line,
+    receipt_line,
+    refused,
+)
 from gitkv.wire.pkt_line import WireError
 
 LEDGER, WATCHLOG = Oid(b"\xaa" * 20), Oid(b"\x01\x23\x45\x67\x89\xab" + bytes(14))
@@ -30,7 +37,13 @@ def test_a_receipt_has_one_spelling() -> None:
 
 
 def test_lines_for_people_are_not_ours() -> None:
-    for line in (b"", b"accepted main@12 (receipt 0123456789ab)", b"kv-reasonable", b" kv-receipt 1", b"KV-REASON 3"):
+    for line in (
+        b"",
+        b"accepted main@12 (receipt 0123456789ab)",
+        b"kv-reasonable",
+        b" kv-receipt 1",
+        b"KV-REASON 3",
+    ):
         assert parse_line(line) is None
 
 
@@ -77,7 +90,14 @@ def test_what_is_no_reason_is_not_worded(code: int, rule: str) -> None:
         reason_line(Reason(code, rule, "", "", ""))
 
 
-@pytest.mark.parametrize("receipt", [Receipt(-1, LEDGER, WATCHLOG), Receipt(10**18, LEDGER, WATCHLOG), Receipt(1, Oid(b""), WATCHLOG)])
+@pytest.mark.parametrize(
+    "receipt",
+    [
+        Receipt(-1, LEDGER, WATCHLOG),
+        Receipt(10**18, LEDGER, WATCHLOG),
+        Receipt(1, Oid(b""), WATCHLOG),
+    ],
+)
 def test_what_is_no_receipt_is_not_worded(receipt: Receipt) -> None:
     with pytest.raises(ValueError, match="not a receipt"):
         receipt_line(receipt)
@@ -86,7 +106,8 @@ def test_what_is_no_receipt_is_not_worded(receipt: Receipt) -> None:
 def test_people_read_a_line_for_each_reason() -> None:
     verdict = Verdict((STALE, Reason(3, "x", "a\nb", "\x1b", "é")))
     assert refused(verdict, machine=False) == (
-        b"[2 ledger.tip] refs/kv/main: expected tip 1234, got 50% of it (hint: -)\n[3 x] a?b: expected ?, got ?\n"
+        b"[2 ledger.tip] refs/kv/main: expected tip 1234, got 50% of it (hint: -)\n[3 x] a?b: "
+        b"expected ?, got ?\n"
     )
 
 
@@ -95,5 +116,8 @@ def test_machines_read_a_line_for_each_reason() -> None:
 
 
 def test_an_acceptance_names_the_place_and_the_receipt() -> None:
-    assert accepted(Namespace("main"), RECEIPT, machine=False) == b"accepted main@12 (receipt 0123456789ab)\n"
+    assert (
+        accepted(Namespace("main"), RECEIPT, machine=False)
+        == b"accepted main@12 (receipt 0123456789ab)\n"
+    )
     assert accepted(Namespace("main"), RECEIPT, machine=True) == receipt_line(RECEIPT) + b"\n"

@@ -8,7 +8,12 @@ from gitkv.wire.pkt_line import FLUSH, NEED_DATA, PAYLOAD_BYTES_MAX, PktReader, 
 
 
 def test_lines_have_the_bytes_of_the_protocol_documentation() -> None:
-    assert [pkt(b"a\n"), pkt(b"a"), pkt(b"foobar\n"), pkt(b"")] == [b"0006a\n", b"0005a", b"000bfoobar\n", b"0004"]
+    assert [pkt(b"a\n"), pkt(b"a"), pkt(b"foobar\n"), pkt(b"")] == [
+        b"0006a\n",
+        b"0005a",
+        b"000bfoobar\n",
+        b"0004",
+    ]
 
 
 def test_the_longest_line_is_65520_bytes() -> None:
@@ -45,7 +50,22 @@ def test_upper_case_digits_are_a_length_too() -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [b"0001", b"0002", b"0003", b"fff1", b"ffff", b"00g0", b"0x10", b"+010", b" 010", b"-001", b"1_00", b"010\n", b"\xd9\xa300", b"PACK"],
+    [
+        b"0001",
+        b"0002",
+        b"0003",
+        b"fff1",
+        b"ffff",
+        b"00g0",
+        b"0x10",
+        b"+010",
+        b" 010",
+        b"-001",
+        b"1_00",
+        b"010\n",
+        b"\xd9\xa300",
+        b"PACK",
+    ],
 )
 def test_a_bad_length_is_refused_and_stays_refused(header: bytes) -> None:
     reader = PktReader()

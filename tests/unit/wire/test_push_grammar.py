@@ -9,10 +9,14 @@ from gitkv.wire.push_grammar import PolicyPush, TransactionPush, classify
 from gitkv.wire.receive_pack import Command, ProposedCommands
 
 A, B = Oid(b"a" * 20), Oid(b"b" * 20)
-LEDGER, INDEX, POLICY = (Command(A, B, ref) for ref in (b"refs/kv/main", b"refs/kv-index/main", b"refs/heads/main"))
+LEDGER, INDEX, POLICY = (
+    Command(A, B, ref) for ref in (b"refs/kv/main", b"refs/kv-index/main", b"refs/heads/main")
+)
 
 
-def push(*commands: Command, atomic: bool = True, shallow: bool = False, count: int = 0) -> ProposedCommands:
+def push(
+    *commands: Command, atomic: bool = True, shallow: bool = False, count: int = 0
+) -> ProposedCommands:
     words = frozenset({b"atomic"} if atomic else ())
     return ProposedCommands(commands, words, shallow, count or len(commands), True, b"")
 
@@ -28,12 +32,18 @@ def rules(*commands: Command, atomic: bool = True) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("commands", [(LEDGER, INDEX), (INDEX, LEDGER)])
-def test_a_ledger_with_its_index_is_a_transaction_in_any_order(commands: tuple[Command, ...]) -> None:
-    assert classify(push(*commands)) == TransactionPush(Namespace("main"), moved(LEDGER), moved(INDEX))
+def test_a_ledger_with_its_index_is_a_transaction_in_any_order(
+    commands: tuple[Command, ...],
+) -> None:
+    assert classify(push(*commands)) == TransactionPush(
+        Namespace("main"), moved(LEDGER), moved(INDEX)
+    )
 
 
 def test_a_new_namespace_is_left_to_the_gateway() -> None:
-    found = classify(push(Command(ZERO_OID, B, b"refs/kv/new"), Command(ZERO_OID, B, b"refs/kv-index/new")))
+    found = classify(
+        push(Command(ZERO_OID, B, b"refs/kv/new"), Command(ZERO_OID, B, b"refs/kv-index/new"))
+    )
     assert isinstance(found, TransactionPush)
     assert (found.ns, found.ledger_move.old) == ("new", ZERO_OID)
 
@@ -110,7 +120,11 @@ def test_a_ref_of_the_gateways_own_is_refused_as_such(kind: bytes) -> None:
     verdict = classify(push(Command(A, B, b"refs/kv-%b/main" % kind)))
     assert isinstance(verdict, Verdict)
     (found,) = verdict.reasons
-    assert (found.code, found.rule, found.got) == (3, "push.gateway-ref", "one written by the gateway only")
+    assert (found.code, found.rule, found.got) == (
+        3,
+        "push.gateway-ref",
+        "one written by the gateway only",
+    )
 
 
 def test_a_deletion_is_refused_whatever_else_moves() -> None:
@@ -154,7 +168,9 @@ def test_a_push_of_nothing_is_refused() -> None:
 def test_nine_commands_are_refused_with_their_true_number() -> None:
     verdict = classify(push(*[LEDGER] * 9, count=5000))
     assert isinstance(verdict, Verdict)
-    assert [(entry.code, entry.rule, entry.got) for entry in verdict.reasons] == [(3, "push.too-many-refs", "5000")]
+    assert [(entry.code, entry.rule, entry.got) for entry in verdict.reasons] == [
+        (3, "push.too-many-refs", "5000")
+    ]
 
 
 def test_a_push_from_a_shallow_clone_is_broken_input() -> None:

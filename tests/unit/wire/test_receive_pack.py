@@ -15,9 +15,11 @@ ZERO_HEX, ONE_HEX, TWO_HEX = (oid.hex().encode() for oid in (ZERO_OID, ONE, TWO)
 
 # What stock git 2.39.5 sent for `git push --atomic`, asked for nothing but what it was offered.
 FROM_STOCK_GIT = (
-    b"00b00000000000000000000000000000000000000000 6623605142a878f2de7d19db3572a548e8039ccf refs/kv/main\x00"
+    b"00b00000000000000000000000000000000000000000 6623605142a878f2de7d19db3572a548e8039ccf "
+    b"refs/kv/main\x00"
     b" report-status side-band-64k quiet atomic object-format=sha1 agent=git/2.39.5"
-    b"00680000000000000000000000000000000000000000 6623605142a878f2de7d19db3572a548e8039ccf refs/kv-index/main0000"
+    b"00680000000000000000000000000000000000000000 6623605142a878f2de7d19db3572a548e8039ccf "
+    b"refs/kv-index/main0000"
 )
 
 
@@ -34,25 +36,56 @@ def read(data: bytes) -> ProposedCommands:
 
 
 def test_an_empty_repository_is_advertised_as_capabilities_alone() -> None:
-    assert server.advertisement({}, b"atomic quiet") == b"004a" + ZERO_HEX + b" capabilities^{}\x00atomic quiet\n0000"
+    assert (
+        server.advertisement({}, b"atomic quiet")
+        == b"004a" + ZERO_HEX + b" capabilities^{}\x00atomic quiet\n0000"
+    )
 
 
 def test_refs_are_advertised_sorted_with_capabilities_on_the_first() -> None:
-    shown = server.advertisement({Ref(b"refs/kv/main"): TWO, Ref(b"refs/kv-index/main"): ONE}, b"atomic")
-    assert shown == pkt(ONE_HEX + b" refs/kv-index/main\0atomic\n") + pkt(TWO_HEX + b" refs/kv/main\n") + b"0000"
+    shown = server.advertisement(
+        {Ref(b"refs/kv/main"): TWO, Ref(b"refs/kv-index/main"): ONE}, b"atomic"
+    )
+    assert (
+        shown
+        == pkt(ONE_HEX + b" refs/kv-index/main\0atomic\n")
+        + pkt(TWO_HEX + b" refs/kv/main\n")
+        + b"0000"
+    )
 
 
 def test_deletions_and_push_options_are_not_offered() -> None:
     offered = set(server.CAPABILITIES.split(b" "))
-    assert {b"report-status", b"side-band-64k", b"atomic", b"ofs-delta", b"quiet", b"object-format=sha1", b"kv-report"} < offered
+    assert {
+        b"report-status",
+        b"side-band-64k",
+        b"atomic",
+        b"ofs-delta",
+        b"quiet",
+        b"object-format=sha1",
+        b"kv-report",
+    } < offered
     assert not {b"delete-refs", b"push-options", b"push-cert", b"report-status-v2"} & offered
 
 
 def test_the_commands_of_stock_git_are_read_whole_and_byte_by_byte() -> None:
     for proposed in every_way(CommandReader, FROM_STOCK_GIT):
-        assert proposed.commands == (Command(ZERO_OID, ONE, b"refs/kv/main"), Command(ZERO_OID, ONE, b"refs/kv-index/main"))
-        assert proposed.capabilities >= {b"atomic", b"report-status", b"side-band-64k", b"agent=git/2.39.5"}
-        assert (proposed.shallow, proposed.command_count, proposed.pack_follows, proposed.rest) == (False, 2, True, b"")
+        assert proposed.commands == (
+            Command(ZERO_OID, ONE, b"refs/kv/main"),
+            Command(ZERO_OID, ONE, b"refs/kv-index/main"),
+        )
+        assert proposed.capabilities >= {
+            b"atomic",
+            b"report-status",
+            b"side-band-64k",
+            b"agent=git/2.39.5",
+        }
+        assert (proposed.shallow, proposed.command_count, proposed.pack_follows, proposed.rest) == (
+            False,
+            2,
+            True,
+            b"",
+        )
 
 
 def test_what_follows_the_flush_is_the_start_of_the_pack() -> None:
@@ -79,12 +112,22 @@ def test_a_pack_follows_even_when_the_command_that_brings_it_is_not_kept() -> No
 def test_one_line_feed_at_the_end_is_framing_and_any_other_is_the_name() -> None:
     assert read(command_list(update(b"refs/kv/main\n"))).commands[0].ref == b"refs/kv/main"
     assert read(command_list(update(b"refs/kv/main\n\n"))).commands[0].ref == b"refs/kv/main\n"
-    assert read(command_list(update(b"refs/kv/main\n", b"atomic"))).commands[0].ref == b"refs/kv/main\n"
+    assert (
+        read(command_list(update(b"refs/kv/main\n", b"atomic"))).commands[0].ref
+        == b"refs/kv/main\n"
+    )
     assert read(command_list(update(b"a\nb"))).commands[0].ref == b"a\nb"
 
 
 def test_names_are_raw_bytes_that_nothing_was_done_to() -> None:
-    for name in (b"\xff\xfe", b"refs/kv/%2f", b"--upload-pack=x", b"$(id)", b" x ", "refs/kv/é".encode()):
+    for name in (
+        b"\xff\xfe",
+        b"refs/kv/%2f",
+        b"--upload-pack=x",
+        b"$(id)",
+        b" x ",
+        "refs/kv/é".encode(),
+    ):
         assert read(command_list(update(name))).commands[0].ref == name
 
 
@@ -171,15 +214,23 @@ def test_a_report_has_the_bytes_of_stock_git() -> None:
 
 def test_a_hostile_name_cannot_forge_a_line_or_a_field_of_the_report() -> None:
     hostile = b"refs/kv/a\nok refs/kv/main\x1b[2J\xc2\x9b"
-    shown = server.report(b"bad\npack", [(hostile, b"no\nok x\x00"), (b"\xff a", b"")], sideband=False)
+    shown = server.report(
+        b"bad\npack", [(hostile, b"no\nok x\x00"), (b"\xff a", b"")], sideband=False
+    )
     assert shown == (
-        pkt(b"unpack bad?pack\n") + pkt(b"ng refs/kv/a?ok?refs/kv/main?[2J? no?ok x?\n") + pkt(b"ng ??a rejected\n") + FLUSH_PKT
+        pkt(b"unpack bad?pack\n")
+        + pkt(b"ng refs/kv/a?ok?refs/kv/main?[2J? no?ok x?\n")
+        + pkt(b"ng ??a rejected\n")
+        + FLUSH_PKT
     )
 
 
 def test_a_name_in_another_script_is_echoed_so_that_git_finds_its_line() -> None:
     ref = "refs/heads/né".encode()
-    assert server.report(b"ok", [(ref, b"no")], sideband=False) == pkt(b"unpack ok\n") + pkt(b"ng " + ref + b" no\n") + FLUSH_PKT
+    assert (
+        server.report(b"ok", [(ref, b"no")], sideband=False)
+        == pkt(b"unpack ok\n") + pkt(b"ng " + ref + b" no\n") + FLUSH_PKT
+    )
 
 
 def test_a_reason_without_end_is_cut() -> None:

@@ -7,27 +7,44 @@ from gitkv.model.oid import ZERO_OID, Oid, parse_oid
 from gitkv.model.refs import Ref, RefUpdate
 from gitkv.wire import send_pack as client
 from gitkv.wire.pkt_line import FLUSH_PKT, NEED_DATA, WireError, pkt
-from gitkv.wire.send_pack import Advertisement, AdvertisementReader, Answer, AnswerReader, RemoteRefusal, TruncatedAnswer
+from gitkv.wire.send_pack import (
+    Advertisement,
+    AdvertisementReader,
+    Answer,
+    AnswerReader,
+    RemoteRefusal,
+    TruncatedAnswer,
+)
 
 ONE = parse_oid(b"6623605142a878f2de7d19db3572a548e8039ccf")
 TWO = parse_oid(b"1bdf57b53019e0d94da971f2958ba2c59dd6939d")
 ONE_HEX = ONE.hex().encode()
 
-# What the receive-pack of stock git 2.39.5 sent: its refs; then, in another push with a hook, its answer.
+# What the receive-pack of stock git 2.39.5 sent: its refs; then, in another push with a hook, its
+# answer.
 STOCK_REFS = (
-    b"00b46623605142a878f2de7d19db3572a548e8039ccf refs/kv-index/main\x00report-status report-status-v2 delete-refs side-band-64k quiet"
-    b" atomic ofs-delta object-format=sha1 agent=git/2.39.5\n003a1bdf57b53019e0d94da971f2958ba2c59dd6939d refs/kv/main\n0000"
+    b"00b46623605142a878f2de7d19db3572a548e8039ccf refs/kv-index/main\x00report-status "
+    b"report-status-v2 delete-refs side-band-64k quiet"
+    b" atomic ofs-delta object-format=sha1 agent=git/2.39.5\n"
+    b"003a1bdf57b53019e0d94da971f2958ba2c59dd6939d refs/kv/main\n0000"
 )
 STOCK_EMPTY = (
-    b"00b10000000000000000000000000000000000000000 capabilities^{}\x00report-status report-status-v2 delete-refs side-band-64k quiet"
+    b"00b10000000000000000000000000000000000000000 capabilities^{}\x00report-status "
+    b"report-status-v2 delete-refs side-band-64k quiet"
     b" atomic ofs-delta object-format=sha1 agent=git/2.39.5\n0000"
 )
 STOCK_ANSWER = (
-    b"0019\x02hello from the hook\n005b\x02error: cannot lock ref 'refs/kv/a/b': 'refs/kv/a' exists; cannot create 'refs/kv/a/b'\n"
+    b"0019\x02hello from the hook\n005b\x02error: cannot lock ref 'refs/kv/a/b': 'refs/kv/a' "
+    b"exists; cannot create 'refs/kv/a/b'\n"
     b"0050\x01000eunpack ok\n0011ok refs/kv/a\n0028ng refs/kv/a/b failed to update ref\n00000000"
 )
-STOCK_LINES = [b"hello from the hook", b"error: cannot lock ref 'refs/kv/a/b': 'refs/kv/a' exists; cannot create 'refs/kv/a/b'"]
-STOCK_RESULT = Answer(b"ok", {Ref(b"refs/kv/a"): None, Ref(b"refs/kv/a/b"): b"failed to update ref"})
+STOCK_LINES = [
+    b"hello from the hook",
+    b"error: cannot lock ref 'refs/kv/a/b': 'refs/kv/a' exists; cannot create 'refs/kv/a/b'",
+]
+STOCK_RESULT = Answer(
+    b"ok", {Ref(b"refs/kv/a"): None, Ref(b"refs/kv/a/b"): b"failed to update ref"}
+)
 REPORT = b"000eunpack ok\n0011ok refs/kv/a\n0000"
 
 
@@ -49,7 +66,12 @@ def test_what_follows_the_advertisement_is_handed_out() -> None:
 
 
 def test_alternates_and_head_are_not_refs() -> None:
-    data = pkt(ONE_HEX + b" HEAD\0atomic") + pkt(ONE_HEX + b" .have") + pkt(ONE_HEX + b" .have") + FLUSH_PKT
+    data = (
+        pkt(ONE_HEX + b" HEAD\0atomic")
+        + pkt(ONE_HEX + b" .have")
+        + pkt(ONE_HEX + b" .have")
+        + FLUSH_PKT
+    )
     seen = AdvertisementReader().feed(data)
     assert isinstance(seen, Advertisement)
     assert (seen.refs, seen.capabilities) == (dict[Ref, Oid](), frozenset({b"atomic"}))
@@ -97,7 +119,9 @@ def test_an_advertisement_no_honest_server_sends_is_refused_for_good(lines: list
 @pytest.mark.parametrize("first", [ONE_HEX + b" refs/kv/a\0atomic", ONE_HEX + b" HEAD\0atomic"])
 def test_a_hundred_thousand_refs_are_read_and_one_more_is_refused(first: bytes) -> None:
     reader = AdvertisementReader()
-    reader.feed(pkt(first) + b"".join(pkt(b"%b refs/kv/%d" % (ONE_HEX, number)) for number in range(99_999)))
+    reader.feed(
+        pkt(first) + b"".join(pkt(b"%b refs/kv/%d" % (ONE_HEX, number)) for number in range(99_999))
+    )
     with pytest.raises(WireError, match="100000"):
         reader.feed(pkt(ONE_HEX + b" refs/kv/b"))
 
@@ -108,12 +132,23 @@ def test_endless_alternates_are_refused() -> None:
 
 
 def test_commands_have_the_bytes_of_stock_git() -> None:
-    updates = [RefUpdate(Ref(ref), ZERO_OID, ONE) for ref in (b"refs/kv/main", b"refs/kv-index/main")]
-    words = [b"report-status", b"side-band-64k", b"quiet", b"atomic", b"object-format=sha1", b"agent=git/2.39.5"]
+    updates = [
+        RefUpdate(Ref(ref), ZERO_OID, ONE) for ref in (b"refs/kv/main", b"refs/kv-index/main")
+    ]
+    words = [
+        b"report-status",
+        b"side-band-64k",
+        b"quiet",
+        b"atomic",
+        b"object-format=sha1",
+        b"agent=git/2.39.5",
+    ]
     assert client.commands(updates, words) == (
-        b"00b00000000000000000000000000000000000000000 6623605142a878f2de7d19db3572a548e8039ccf refs/kv/main\x00"
+        b"00b00000000000000000000000000000000000000000 6623605142a878f2de7d19db3572a548e8039ccf "
+        b"refs/kv/main\x00"
         b" report-status side-band-64k quiet atomic object-format=sha1 agent=git/2.39.5"
-        b"00680000000000000000000000000000000000000000 6623605142a878f2de7d19db3572a548e8039ccf refs/kv-index/main0000"
+        b"00680000000000000000000000000000000000000000 6623605142a878f2de7d19db3572a548e8039ccf "
+        b"refs/kv-index/main0000"
     )
 
 
@@ -121,7 +156,9 @@ def test_no_updates_are_an_immediate_flush() -> None:
     assert client.commands([], [b"atomic"]) == FLUSH_PKT
 
 
-@pytest.mark.parametrize(("ref", "old"), [(b"refs/a\0b", ONE), (b"refs/a\n", ONE), (b"a", ONE), (b"refs/a", b"")])
+@pytest.mark.parametrize(
+    ("ref", "old"), [(b"refs/a\0b", ONE), (b"refs/a\n", ONE), (b"a", ONE), (b"refs/a", b"")]
+)
 def test_an_update_that_would_forge_a_line_is_not_sent(ref: bytes, old: bytes) -> None:
     with pytest.raises(ValueError, match="not a ref update"):
         client.commands([RefUpdate(Ref(ref), old, TWO)], [])
@@ -162,14 +199,22 @@ def test_an_answer_cut_after_its_report_is_an_answer() -> None:
 
 
 def test_a_report_split_over_packets_between_progress_is_put_together() -> None:
-    data = pkt(b"\x02a") + b"".join(pkt(b"\x01" + bytes([byte])) + pkt(b"\x02b") for byte in REPORT) + FLUSH_PKT
+    data = (
+        pkt(b"\x02a")
+        + b"".join(pkt(b"\x01" + bytes([byte])) + pkt(b"\x02b") for byte in REPORT)
+        + FLUSH_PKT
+    )
     reader = AnswerReader(sideband=True)
     assert reader.feed(data) == [b"a" + b"b" * len(REPORT)]
     assert reader.finish().results == {b"refs/kv/a": None}
 
 
 def test_progress_that_rewrites_its_line_comes_as_lines() -> None:
-    assert AnswerReader(sideband=True).feed(pkt(b"\x021%\r2%\r\n\x1b[K") + FLUSH_PKT) == [b"1%", b"2%", b"\x1b[K"]
+    assert AnswerReader(sideband=True).feed(pkt(b"\x021%\r2%\r\n\x1b[K") + FLUSH_PKT) == [
+        b"1%",
+        b"2%",
+        b"\x1b[K",
+    ]
 
 
 def test_the_servers_last_word_is_kept_with_the_unknown_outcome() -> None:
@@ -196,7 +241,10 @@ HOSTILE_ANSWERS = {
 @pytest.mark.parametrize("lines", HOSTILE_ANSWERS.values(), ids=HOSTILE_ANSWERS.keys())
 def test_a_malformed_report_never_becomes_an_answer(lines: list[bytes]) -> None:
     report = b"".join(map(pkt, lines)) + FLUSH_PKT
-    for reader, data in ((AnswerReader(False), report), (AnswerReader(True), pkt(b"\x01" + report) + FLUSH_PKT)):
+    for reader, data in (
+        (AnswerReader(False), report),
+        (AnswerReader(True), pkt(b"\x01" + report) + FLUSH_PKT),
+    ):
         with pytest.raises(WireError):
             reader.feed(data)
         with pytest.raises(WireError):

@@ -1,7 +1,9 @@
-"""Writes this folder anew, with fresh keys: `python tests/vectors/signatures/generate.py`. Needs ssh-keygen, gpg and cryptography.
+"""Writes this folder anew, with fresh keys: `python tests/vectors/signatures/generate.py`. Needs
+ssh-keygen, gpg and cryptography.
 
-`payload` is what every `NAME.sig` signs; `NAME.pub` or `NAME.asc` is the key. OpenPGP keys and signatures are made at 1700000000.
-Security keys are hardware: their two signatures are composed from OpenSSH's PROTOCOL.u2f, and `ssh-keygen -Y verify` must agree.
+`payload` is what every `NAME.sig` signs; `NAME.pub` or `NAME.asc` is the key. OpenPGP keys and
+signatures are made at 1700000000. Security keys are hardware: their two signatures are composed
+from OpenSSH's PROTOCOL.u2f, and `ssh-keygen -Y verify` must agree.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 HERE = Path(__file__).parent
-PAYLOAD = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor A <a@b.invalid> 1700000000 +0000\n\nsigned \xc3\xa9\n"
+PAYLOAD = (
+    b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor A <a@b.invalid> 1700000000 +0000\n\n"
+    b"signed \xc3\xa9\n"
+)
 MADE_AT = 1_700_000_000
 APPLICATION = b"ssh:"
 SSH_KEYS = {
@@ -47,34 +52,61 @@ def ssh_keygen_vectors(directory: Path) -> None:
         key = directory / name
         run("ssh-keygen", "-q", "-t", kind, "-b", bits, "-N", "", "-C", "vector", "-f", str(key))
         (HERE / f"{name}.pub").write_bytes(key.with_suffix(".pub").read_bytes())
-        (HERE / f"{name}.sig").write_bytes(run("ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", str(key), stdin=PAYLOAD))
+        (HERE / f"{name}.sig").write_bytes(
+            run("ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", str(key), stdin=PAYLOAD)
+        )
 
 
 def security_key_vector(kind: bytes, public: bytes, sign: Callable[[bytes], bytes]) -> None:
     blob = string(kind) + public + string(APPLICATION)
-    data = b"SSHSIG" + string(b"git") + string(b"") + string(b"sha512") + string(hashlib.sha512(PAYLOAD).digest())
+    data = (
+        b"SSHSIG"
+        + string(b"git")
+        + string(b"")
+        + string(b"sha512")
+        + string(hashlib.sha512(PAYLOAD).digest())
+    )
     flags_and_counter = b"\x01" + (7).to_bytes(4, "big")
-    raw = sign(hashlib.sha256(APPLICATION).digest() + flags_and_counter + hashlib.sha256(data).digest())
+    raw = sign(
+        hashlib.sha256(APPLICATION).digest() + flags_and_counter + hashlib.sha256(data).digest()
+    )
     signature = string(kind) + string(raw) + flags_and_counter
-    body = b"SSHSIG\0\0\0\1" + string(blob) + string(b"git") + string(b"") + string(b"sha512") + string(signature)
+    body = (
+        b"SSHSIG\0\0\0\1"
+        + string(blob)
+        + string(b"git")
+        + string(b"")
+        + string(b"sha512")
+        + string(signature)
+    )
     text = b64encode(body)
     lines = b"".join(text[at : at + 70] + b"\n" for at in range(0, len(text), 70))
     name = kind.decode().removesuffix("@openssh.com")
     (HERE / f"{name}.pub").write_bytes(kind + b" " + b64encode(blob) + b" vector\n")
-    (HERE / f"{name}.sig").write_bytes(b"-----BEGIN SSH SIGNATURE-----\n" + lines + b"-----END SSH SIGNATURE-----\n")
+    (HERE / f"{name}.sig").write_bytes(
+        b"-----BEGIN SSH SIGNATURE-----\n" + lines + b"-----END SSH SIGNATURE-----\n"
+    )
 
 
 def security_key_vectors() -> None:
     edwards = ed25519.Ed25519PrivateKey.generate()
     raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
-    security_key_vector(b"sk-ssh-ed25519@openssh.com", string(edwards.public_key().public_bytes(*raw)), edwards.sign)
+    security_key_vector(
+        b"sk-ssh-ed25519@openssh.com", string(edwards.public_key().public_bytes(*raw)), edwards.sign
+    )
     nist = ec.generate_private_key(ec.SECP256R1())
-    point = nist.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    point = nist.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    )
 
     def sign(message: bytes) -> bytes:
-        return b"".join(map(mpint, decode_dss_signature(nist.sign(message, ec.ECDSA(hashes.SHA256())))))
+        return b"".join(
+            map(mpint, decode_dss_signature(nist.sign(message, ec.ECDSA(hashes.SHA256()))))
+        )
 
-    security_key_vector(b"sk-ecdsa-sha2-nistp256@openssh.com", string(b"nistp256") + string(point), sign)
+    security_key_vector(
+        b"sk-ecdsa-sha2-nistp256@openssh.com", string(b"nistp256") + string(point), sign
+    )
 
 
 def check_with_ssh_keygen(directory: Path) -> None:
@@ -82,7 +114,20 @@ def check_with_ssh_keygen(directory: Path) -> None:
         allowed = directory / "allowed"
         allowed.write_bytes(b"vector " + key.read_bytes())
         signature = str(key.with_suffix(".sig"))
-        run("ssh-keygen", "-Y", "verify", "-f", str(allowed), "-I", "vector", "-n", "git", "-s", signature, stdin=PAYLOAD)
+        run(
+            "ssh-keygen",
+            "-Y",
+            "verify",
+            "-f",
+            str(allowed),
+            "-I",
+            "vector",
+            "-n",
+            "git",
+            "-s",
+            signature,
+            stdin=PAYLOAD,
+        )
 
 
 class Gpg:
@@ -91,7 +136,16 @@ class Gpg:
         self.home = str(home)
 
     def __call__(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        options = ["--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback", "--faked-system-time", f"{MADE_AT}!"]
+        options = [
+            "--batch",
+            "--quiet",
+            "--passphrase",
+            "",
+            "--pinentry-mode",
+            "loopback",
+            "--faked-system-time",
+            f"{MADE_AT}!",
+        ]
         return run("gpg", "--homedir", self.home, *options, *arguments, stdin=stdin)
 
     def make(self, name: str, algorithm: str, expires: str = "0") -> str:

@@ -9,11 +9,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.naive_store import Ledger, Value, build_root, cut, is_low, tree_body
 
-from gitkv.ledger.audit import AuditRules, Roots, StepFacts, audit_step
+from gitkv.audit.step import AuditRules, Roots, StepFacts, audit_step
 from gitkv.model.key import encode_key
 from gitkv.model.oid import EMPTY_TREE, TREE, Oid
 
-RULES = AuditRules(ranges=((b"", None),), value_bytes_max=1 << 20, total_bytes_max=64 << 20, keys_max=200_000, lfs_forbidden=True)
+RULES = AuditRules(
+    ranges=((b"", None),),
+    value_bytes_max=1 << 20,
+    total_bytes_max=64 << 20,
+    keys_max=200_000,
+    lfs_forbidden=True,
+)
 Entry = tuple[bytes, bytes, bytes]
 
 
@@ -65,7 +71,9 @@ def test_any_other_cut_is_refused(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), 300]
     nodes = [loaded.items[low:high] for low, high in pairwise(edges)]
     assume(nodes != cut(0, loaded.items))
-    assert loaded.rules_with(loaded.parent([loaded.leaf(node) for node in nodes])[1]) == {(8, "tree.shape")}
+    assert loaded.rules_with(loaded.parent([loaded.leaf(node) for node in nodes])[1]) == {
+        (8, "tree.shape")
+    }
 
 
 def test_cut_at_512_items_is_asked_for_and_none_after() -> None:
@@ -74,7 +82,10 @@ def test_cut_at_512_items_is_asked_for_and_none_after() -> None:
     items = loaded.items
     assert [len(node) for node in cut(0, items)] == [512, 88]
     for at, rules in ((512, set()), (511, {(8, "tree.shape")}), (513, {(8, "tree.shape")})):
-        assert loaded.rules_with(loaded.parent([loaded.leaf(items[:at]), loaded.leaf(items[at:])])[1]) == rules
+        assert (
+            loaded.rules_with(loaded.parent([loaded.leaf(items[:at]), loaded.leaf(items[at:])])[1])
+            == rules
+        )
 
 
 def test_root_with_one_child_is_refused(loaded: Loaded) -> None:
@@ -86,7 +97,9 @@ def test_interior_name_that_is_not_the_first_name_below_is_refused(loaded: Loade
     leaves = [loaded.leaf(node) for node in cut(0, loaded.items)]
     name, oid = leaves[1]
     before = named(int(name) - 1) + b"-"
-    assert loaded.rules_with(loaded.parent([leaves[0], (before, oid), *leaves[2:]])[1]) == {(8, "tree.shape")}
+    assert loaded.rules_with(loaded.parent([leaves[0], (before, oid), *leaves[2:]])[1]) == {
+        (8, "tree.shape")
+    }
 
 
 def test_empty_nodes_and_empty_maps_are_refused(loaded: Loaded) -> None:
@@ -97,17 +110,27 @@ def test_empty_nodes_and_empty_maps_are_refused(loaded: Loaded) -> None:
 
 def test_leaves_on_different_levels_are_refused(loaded: Loaded) -> None:
     leaves = [loaded.leaf(node) for node in cut(0, loaded.items)]
-    assert loaded.rules_with(loaded.parent([*leaves[:-1], loaded.parent(leaves[-1:])])[1]) == {(3, "tree.entry")}
-    assert loaded.rules_with(loaded.parent([loaded.parent(leaves[:1]), *leaves[1:]])[1]) == {(8, "tree.shape")}
+    assert loaded.rules_with(loaded.parent([*leaves[:-1], loaded.parent(leaves[-1:])])[1]) == {
+        (3, "tree.entry")
+    }
+    assert loaded.rules_with(loaded.parent([loaded.parent(leaves[:1]), *leaves[1:]])[1]) == {
+        (8, "tree.shape")
+    }
 
 
-@pytest.mark.parametrize("mode", [b"100755", b"120000", b"160000", b"40000", b"040000", b"100664", b"0100644"])
+@pytest.mark.parametrize(
+    "mode", [b"100755", b"120000", b"160000", b"40000", b"040000", b"100664", b"0100644"]
+)
 @pytest.mark.parametrize("at", [0, 5])
 def test_modes_other_than_100644_are_refused_in_a_leaf(mode: bytes, at: int) -> None:
     loaded = Loaded(7)
     entries = [(b"100644", name, oid) for name, oid in loaded.items]
     entries[at] = (mode, *entries[at][1:])
-    assert loaded.rules_with(loaded.tree(entries)) <= {(3, "tree.entry"), (8, "object.missing")} != set()
+    assert (
+        loaded.rules_with(loaded.tree(entries))
+        <= {(3, "tree.entry"), (8, "object.missing")}
+        != set()
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,14 +162,22 @@ def test_names_that_no_key_has_are_refused(name: bytes, rule: tuple[int, str]) -
 def test_unsorted_or_repeated_names_are_refused() -> None:
     loaded = Loaded(7)
     entries = [(b"100644", name, oid) for name, oid in loaded.items]
-    assert loaded.rules_with(loaded.tree([*entries[:2], entries[3], entries[2], *entries[4:]])) == {(3, "tree.entry")}
-    assert loaded.rules_with(loaded.tree([*entries[:2], entries[1], *entries[2:]])) == {(3, "tree.entry")}
+    assert loaded.rules_with(loaded.tree([*entries[:2], entries[3], entries[2], *entries[4:]])) == {
+        (3, "tree.entry")
+    }
+    assert loaded.rules_with(loaded.tree([*entries[:2], entries[1], *entries[2:]])) == {
+        (3, "tree.entry")
+    }
 
 
 def test_name_beyond_the_next_node_is_refused(loaded: Loaded) -> None:
     nodes = cut(0, loaded.items)
     nodes[0][-1] = (nodes[1][0][0] + b"-", nodes[0][-1][1])
-    assert loaded.rules_with(loaded.parent([loaded.leaf(node) for node in nodes])[1]) <= {(3, "tree.entry"), (8, "tree.shape")} != set()
+    assert (
+        loaded.rules_with(loaded.parent([loaded.leaf(node) for node in nodes])[1])
+        <= {(3, "tree.entry"), (8, "tree.shape")}
+        != set()
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +203,9 @@ def test_map_that_is_a_file_or_stands_twice_is_refused() -> None:
     loaded = Loaded(7)
     data = loaded.store.tree(loaded.ledger.roots.ledger_tree)
     for body in (data + data, data.replace(b"40000", b"100644"), data[:-1], b"\x00"):
-        assert loaded.rules_of(loaded.ledger.roots._replace(ledger_tree=loaded.store.put(TREE, body))) == {(3, "tree.entry")}
+        assert loaded.rules_of(
+            loaded.ledger.roots._replace(ledger_tree=loaded.store.put(TREE, body))
+        ) == {(3, "tree.entry")}
 
 
 def test_tree_bomb_is_answered_in_a_few_reads() -> None:
@@ -210,7 +243,8 @@ def test_more_nodes_than_the_counts_can_alter_are_not_read() -> None:
     leaves, level = [loaded.leaf(node) for node in cut(0, loaded.items)], 1
     while len(leaves) > 1:
         leaves = [
-            loaded.parent([(name, Oid(oid)) for name, oid in node]) for node in cut(level, [(name, bytes(oid)) for name, oid in leaves])
+            loaded.parent([(name, Oid(oid)) for name, oid in node])
+            for node in cut(level, [(name, bytes(oid)) for name, oid in leaves])
         ]
         level += 1
     loaded.store.reads = 0
@@ -219,7 +253,9 @@ def test_more_nodes_than_the_counts_can_alter_are_not_read() -> None:
 
 
 def test_moving_a_boundary_beside_an_unchanged_node_is_seen() -> None:
-    """The node before a removed first item stays as it is: only its length says that the next cut is wrong."""
+    """The node before a removed first item stays as it is: only its length says that the next cut
+    is wrong.
+    """
     loaded = Loaded(2000)
     before = loaded.ledger.roots
     nodes = cut(0, loaded.items)
@@ -232,7 +268,8 @@ def test_moving_a_boundary_beside_an_unchanged_node_is_seen() -> None:
     leaves, level = [loaded.leaf(node) for node in nodes], 1
     while len(leaves) > 1:
         leaves = [
-            loaded.parent([(name, Oid(oid)) for name, oid in node]) for node in cut(level, [(name, bytes(oid)) for name, oid in leaves])
+            loaded.parent([(name, Oid(oid)) for name, oid in node])
+            for node in cut(level, [(name, bytes(oid)) for name, oid in leaves])
         ]
         level += 1
     assert loaded.rules_with(leaves[0][1]) == {(8, "tree.shape")}

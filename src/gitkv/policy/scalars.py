@@ -1,7 +1,9 @@
-"""The single values of a policy: text, numbers, sizes, dates, URLs. Each reader takes a node and returns the proved value or None.
+"""The single values of a policy: text, numbers, sizes, dates, URLs. Each reader takes a node and
+returns the proved value or None.
 
-None means that a problem was added. YAML 1.1 gives `no`, `1:30`, `012` and `1_000` types nobody expects, and other versions other ones:
-a plain scalar that any of them may read as something other than text is refused where text is meant (spec/policy 2).
+None means that a problem was added. YAML 1.1 gives `no`, `1:30`, `012` and `1_000` types nobody
+expects, and other versions other ones: a plain scalar that any of them may read as something other
+than text is refused where text is meant (spec/policy 2).
 """
 
 from __future__ import annotations
@@ -9,14 +11,15 @@ from __future__ import annotations
 import re
 
 from gitkv.errors import KeyInvalidError
-from gitkv.ledger.policy_nodes import Listing, Mapping, Node, Problems, Scalar, quoted, unseen
 from gitkv.model.key import encode_prefix
+from gitkv.policy.nodes import Listing, Mapping, Node, Problems, Scalar, quoted, unseen
 
 _NOT_TEXT = re.compile(
     r"~|null|y|yes|n|no|on|off|true|false|=|<<"
     r"|[-+]?0(?:b[01_]+|x[0-9a-f_]+|o[0-7_]+)"  # integers in other bases
     r"|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"  # base 60
-    r"|[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:e[-+]?[0-9]+)?"  # decimal and octal integers, floats
+    # Decimal and octal integers, floats
+    r"|[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:e[-+]?[0-9]+)?"
     r"|[-+]?\.inf|\.nan"
     r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[t ].*)?",  # timestamps
     re.IGNORECASE | re.ASCII,
@@ -25,7 +28,9 @@ _COUNT = re.compile(r"[1-9][0-9]{0,11}")
 _SIZE = re.compile(r"([1-9][0-9]{0,11})(KiB|MiB|GiB)?")
 _UNIT = {None: 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:T([0-9]{2}):([0-9]{2}):([0-9]{2})Z)?")
-_EMAIL = re.compile(r"[!-;=?A-~]+@[!-;=?A-~]+")  # printable ASCII without space, `<`, `>` and a second `@`
+_EMAIL = re.compile(
+    r"[!-;=?A-~]+@[!-;=?A-~]+"
+)  # printable ASCII without space, `<`, `>` and a second `@`
 _EMAIL_CHARS_MAX = 254
 # No part may start with `-`: ssh would read it as an option (CVE-2017-1000117).
 _PUSH_URL = re.compile(
@@ -50,9 +55,15 @@ def read_text(node: Node, what: str, problems: Problems) -> str | None:
     if not isinstance(node, Scalar) or (node.plain and not node.text):
         problems.add(node, f"{what}: expected text, got {describe(node)}")
     elif node.plain and not reads_as_text(node.text):
-        problems.add(node, f"{what}: YAML does not read {quoted(node.text)} as text", f'put it in quotes: "{node.text[:60]}"')
+        problems.add(
+            node,
+            f"{what}: YAML does not read {quoted(node.text)} as text",
+            f'put it in quotes: "{node.text[:60]}"',
+        )
     elif unseen(node.text) is not None:
-        problems.add(node, f"{what}: expected one line of visible characters, got {quoted(node.text)}")
+        problems.add(
+            node, f"{what}: expected one line of visible characters, got {quoted(node.text)}"
+        )
     else:
         return node.text
     return None
@@ -70,7 +81,11 @@ def read_flag(node: Node, what: str, problems: Problems) -> bool | None:
     """`true` or `false`, plain; none of YAML 1.1's twenty other spellings (spec/policy 2.2)."""
     if isinstance(node, Scalar) and node.plain and node.text in ("true", "false"):
         return node.text == "true"
-    problems.add(node, f"{what}: expected true or false, got {describe(node)}", "write true or false, in lower case, without quotes")
+    problems.add(
+        node,
+        f"{what}: expected true or false, got {describe(node)}",
+        "write true or false, in lower case, without quotes",
+    )
     return None
 
 
@@ -79,27 +94,46 @@ def read_count(node: Node, what: str, count_max: int, problems: Problems) -> int
     match = _COUNT.fullmatch(node.text) if isinstance(node, Scalar) and node.plain else None
     if match is not None and int(match[0]) <= count_max:
         return int(match[0])
-    hint = "digits only: no quotes, sign, leading zero, point, colon or underscore" if match is None else ""
+    hint = (
+        "digits only: no quotes, sign, leading zero, point, colon or underscore"
+        if match is None
+        else ""
+    )
     expected = f"an integer from 1 to {count_max}" if count_max > 1 else "1"
     problems.add(node, f"{what}: expected {expected}, got {describe(node)}", hint)
     return None
 
 
 def read_size(node: Node, what: str, bytes_max: int, problems: Problems) -> int | None:
-    """Bytes, from 1 to `bytes_max`: a plain number, or one with KiB, MiB or GiB (spec/policy 2.3)."""
+    """Bytes, from 1 to `bytes_max`: a plain number, or one with KiB, MiB or GiB (spec/policy
+    2.3).
+    """
     match = _SIZE.fullmatch(node.text) if isinstance(node, Scalar) and node.plain else None
     if match is not None and int(match[1]) * _UNIT[match[2]] <= bytes_max:
         return int(match[1]) * _UNIT[match[2]]
-    hint = "write it as 1048576 or 1MiB (KiB, MiB, GiB), without quotes or spaces" if match is None else ""
-    problems.add(node, f"{what}: expected a size from 1 byte to {bytes_max >> 20}MiB, got {describe(node)}", hint)
+    hint = (
+        "write it as 1048576 or 1MiB (KiB, MiB, GiB), without quotes or spaces"
+        if match is None
+        else ""
+    )
+    problems.add(
+        node,
+        f"{what}: expected a size from 1 byte to {bytes_max >> 20}MiB, got {describe(node)}",
+        hint,
+    )
     return None
 
 
 def read_instant(node: Node, what: str, problems: Problems) -> int | None:
-    """Seconds since 1970-01-01T00:00:00Z of a date (its first second, UTC) or an RFC 3339 time that ends in Z (spec/policy 2.4)."""
+    """Seconds since 1970-01-01T00:00:00Z of a date (its first second, UTC) or an RFC 3339 time that
+    ends in Z (spec/policy 2.4).
+    """
     seconds = _instant_s(node.text) if isinstance(node, Scalar) else None
     if seconds is None:
-        message = f"{what}: expected a date such as 2027-01-31 or 2027-01-31T12:00:00Z, got {describe(node)}"
+        message = (
+            f"{what}: expected a date such as 2027-01-31 or 2027-01-31T12:00:00Z, got "
+            f"{describe(node)}"
+        )
         problems.add(node, message, "dates are UTC, later than 1970-01-01")
     return seconds
 
@@ -149,7 +183,11 @@ def read_prefix(node: Node, what: str, problems: Problems) -> bytes | None:
     if text is None:
         return None
     if not text:
-        problems.add(node, f"{what}: expected a prefix, got an empty one", "leave the list out to allow every key")
+        problems.add(
+            node,
+            f"{what}: expected a prefix, got an empty one",
+            "leave the list out to allow every key",
+        )
         return None
     try:
         return encode_prefix(text)
@@ -158,7 +196,9 @@ def read_prefix(node: Node, what: str, problems: Problems) -> bytes | None:
         return None
 
 
-def read_items(node: Node, what: str, problems: Problems, *, items_min: int, hint: str = "") -> list[Node]:
+def read_items(
+    node: Node, what: str, problems: Problems, *, items_min: int, hint: str = ""
+) -> list[Node]:
     """The items of a list of at least `items_min`."""
     if not isinstance(node, Listing):
         problems.add(node, f"{what}: expected a list, got {describe(node)}")
@@ -171,14 +211,22 @@ def read_items(node: Node, what: str, problems: Problems, *, items_min: int, hin
 def read_entries(node: Node, what: str, problems: Problems) -> list[tuple[Scalar, Node]]:
     """Name and value of each entry of a mapping; names are what the caller must still judge."""
     if not isinstance(node, Mapping):
-        hint = "write {} for one without entries" if isinstance(node, Scalar) and node.plain and not node.text else ""
+        hint = (
+            "write {} for one without entries"
+            if isinstance(node, Scalar) and node.plain and not node.text
+            else ""
+        )
         problems.add(node, f"{what}: expected a mapping, got {describe(node)}", hint)
         return []
     return [(key, value) for key, value in node.pairs if isinstance(key, Scalar)]
 
 
-def read_fields(node: Node, what: str, known: tuple[str, ...], problems: Problems) -> dict[str, Node]:
-    """The values of a mapping whose keys are fixed; unknown keys are problems, with the nearest known one as a hint."""
+def read_fields(
+    node: Node, what: str, known: tuple[str, ...], problems: Problems
+) -> dict[str, Node]:
+    """The values of a mapping whose keys are fixed; unknown keys are problems, with the nearest
+    known one as a hint.
+    """
     fields: dict[str, Node] = {}
     for key, value in read_entries(node, what, problems):
         if key.text in known:

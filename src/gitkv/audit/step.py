@@ -1,20 +1,36 @@
-"""The second opinion on one transaction: are ledger and index after it what the specification makes of them before it?
+"""The second opinion on one transaction: are ledger and index after it what the specification makes
+of them before it?
 
-Written from `docs/spec` alone and sharing no rule code with the writer (`audit_tree.py` reads and compares trees, `audit_lines.py`
-reads index lines and metadata). The state before is trusted, the state after is hostile; cost is O(changed keys · height), and a
-hostile state costs no more than an honest one with the same counts. Commits and trailers are not looked at here: admission does
-that for a push, `audit_history.py` for a whole ledger.
+Written from `docs/spec` alone and sharing no rule code with the writer (`audit/tree.py` reads and
+compares trees, `audit/lines.py` reads index lines and metadata). The state before is trusted, the
+state after is hostile; cost is O(changed keys · height), and a hostile state costs no more than an
+honest one with the same counts. Commits and trailers are not looked at here: admission does that
+for a push, `history.py` for a whole ledger.
 """
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from gitkv.ledger.audit_lines import META_BYTES_MAX, created_line, gone_line, live_line, only_expiry_is_wrong, parse_live, parse_meta
-from gitkv.ledger.audit_tree import Loader, MalformedError, MapDiff, Root, TreeWalk, malformed, read_blobs
+from gitkv.audit.ledger_side import LedgerSide, value_after
+from gitkv.audit.lfs import LFS_POINTER_SIZES, is_lfs_pointer
+from gitkv.audit.lines import (
+    META_BYTES_MAX,
+    created_line,
+    gone_line,
+    only_expiry_is_wrong,
+    parse_meta,
+)
+from gitkv.audit.node import MalformedError, malformed
+from gitkv.audit.tree import (
+    Loader,
+    MapDiff,
+    Root,
+    TreeWalk,
+    read_blobs,
+)
 from gitkv.model.oid import EMPTY_TREE, Oid
 from gitkv.model.verdict import INTEGRITY, POLICY, REASONS_MAX, Reason, reason
 
@@ -23,17 +39,10 @@ __all__ = ["AuditRules", "Loader", "Roots", "StepAudit", "StepFacts", "audit_ste
 EXPIRES_MAX = 253402300799
 _T = TypeVar("_T")
 
-# A changed key alters its node, at times the two beside it, in both trees and on each of 16 levels at most.
+# A changed key alters its node, at times the two beside it, in both trees and on each of 16 levels
+# at most.
 _NODES_PER_KEY = 64
 _NODES_SPARE = 16
-
-# git-lfs takes these for pointers: three spellings of the version, after any white space, in files below 1024 bytes.
-_LFS_SIZES = range(100, 1024)
-_LFS = re.compile(
-    rb"(?:[\t\n\v\f\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)*"
-    rb"version (?:https://git-lfs\.github\.com/spec/|https://hawser\.github\.com/spec/|http://git-media\.io/v/)"
-)
-
 
 _LEDGER_MAPS = ("data", "meta")
 _INDEX_MAPS = ("gone", "live")
@@ -69,10 +78,15 @@ class AuditRules(NamedTuple):
 
 
 class StepAudit(NamedTuple):
-    """`reasons`: the breaches found, at most REASONS_MAX; none means the step is right. The rest is complete only without reasons.
+    """`reasons`: the breaches found, at most REASONS_MAX; none means the step is right. The rest is
+    complete only without reasons.
 
     `changes`: name and value after (None when deleted) of each changed key, sorted by name.
-    `objects`: what the new state has and the old one lacks: tree nodes, pages, values, metadata (and the empty tree where a root is empty).
+    `objects`: what the new state has and the old one lacks: tree nodes, pages, values, metadata
+    (and the empty tree where a root is empty).
+
+
+
     """
 
     reasons: list[Reason]
@@ -80,8 +94,12 @@ class StepAudit(NamedTuple):
     objects: set[Oid]
 
 
-def audit_step(before: Roots, after: Roots, facts: StepFacts, rules: AuditRules, load: Loader) -> StepAudit:
-    """Judges one transaction (`spec/format` 3–5, `spec/attestation` 2.4). Never raises for what `after` holds."""
+def audit_step(
+    before: Roots, after: Roots, facts: StepFacts, rules: AuditRules, load: Loader
+) -> StepAudit:
+    """Judges one transaction (`spec/format` 3–5, `spec/attestation` 2.4). Never raises for what
+    `after` holds.
+    """
     step = _Step(facts, rules, load)
     changes: tuple[tuple[bytes, Oid | None], ...] = ()
     try:
@@ -93,7 +111,9 @@ def audit_step(before: Roots, after: Roots, facts: StepFacts, rules: AuditRules,
 
 
 class _Step:
-    """One run of the audit: collects reasons, and stops by MalformedError where reading on makes no sense."""
+    """One run of the audit: collects reasons, and stops by MalformedError where reading on makes no
+    sense.
+    """
 
     def __init__(self, facts: StepFacts, rules: AuditRules, load: Loader) -> None:
         self._facts = facts
@@ -107,12 +127,22 @@ class _Step:
     def judge_counts_claimed(self) -> None:
         claimed = self._facts.keys_set + self._facts.keys_del
         if claimed > self._rules.keys_max:
-            raise malformed(POLICY, "transaction.keys", "transaction", f"at most {self._rules.keys_max} keys", str(claimed))
+            raise malformed(
+                POLICY,
+                "transaction.keys",
+                "transaction",
+                f"at most {self._rules.keys_max} keys",
+                str(claimed),
+            )
         if claimed == 0 and self._facts.seq > 0:
-            raise malformed(POLICY, "transaction.empty", "transaction", "at least one changed key", "none")
+            raise malformed(
+                POLICY, "transaction.empty", "transaction", "at least one changed key", "none"
+            )
 
     def judge(self, before: Roots, after: Roots) -> tuple[tuple[bytes, Oid | None], ...]:
-        """The ledger first; the index only when the ledger is right, since the one is judged by the other."""
+        """The ledger first; the index only when the ledger is right, since the one is judged by the
+        other.
+        """
         ledger = self._judge_ledger(before.ledger_tree, after.ledger_tree)
         if ledger is None or self.reasons:
             return ()
@@ -125,10 +155,12 @@ class _Step:
         self._judge_live([name for name in changed if name not in ledger.deleted], ledger, live)
         self._judge_gone(ledger.deleted, live, gone)
         self._judge_silence(ledger.data.changed | ledger.meta.changed, live, gone)
-        self._judge_not_gone([name for name in ledger.data.changed if name not in ledger.data.old], old_gone, gone)
-        return tuple((name, _value_after(name, ledger.data, live)) for name in changed)
+        self._judge_not_gone(
+            [name for name in ledger.data.changed if name not in ledger.data.old], old_gone, gone
+        )
+        return tuple((name, value_after(name, ledger.data, live)) for name in changed)
 
-    def _judge_ledger(self, before: Oid, after: Oid) -> _Ledger | None:
+    def _judge_ledger(self, before: Oid, after: Oid) -> LedgerSide | None:
         old_data, old_meta = self._walk.roots(before, _LEDGER_MAPS)
         new_data, new_meta = self._new_roots(before, after, _LEDGER_MAPS)
         data, meta = self._diff(old_data, new_data), self._diff(old_meta, new_meta)
@@ -142,7 +174,9 @@ class _Step:
         metas = sorted(name for name in meta.changed if name in meta.new)
         self.objects.update(Oid(data.new[name]) for name in values)
         self.objects.update(Oid(meta.new[name]) for name in metas)
-        ledger = _Ledger(data, meta, deleted, self._judge_values(values, data), self._judge_metas(metas, meta))
+        ledger = LedgerSide(
+            data, meta, deleted, self._judge_values(values, data), self._judge_metas(metas, meta)
+        )
         self._judge_meta_keys(ledger, old_data, old_meta)
         return ledger
 
@@ -165,21 +199,33 @@ class _Step:
             raise MalformedError(found)
         self.reasons.append(found)
 
-    def _refuse(self, code: int, rule: str, name: bytes, expected: str | bytes, got: str | bytes) -> None:
+    def _refuse(
+        self, code: int, rule: str, name: bytes, expected: str | bytes, got: str | bytes
+    ) -> None:
         self._add(reason(code, rule, b"key " + name, expected, got))
 
     def _ask(self, read: Callable[[Sequence[Oid]], Iterable[_T]], oids: Sequence[Oid]) -> list[_T]:
         try:
             return list(read(oids)) if oids else []
         except LookupError as lost:
-            raise malformed(INTEGRITY, "object.missing", "blobs the transaction adds", "to be there", str(lost) or "nothing") from None
+            raise malformed(
+                INTEGRITY,
+                "object.missing",
+                "blobs the transaction adds",
+                "to be there",
+                str(lost) or "nothing",
+            ) from None
 
     def _judge_counts(self, keys_set: int, keys_del: int) -> None:
         claimed = (self._facts.keys_set, self._facts.keys_del)
         if (keys_set, keys_del) == claimed:
             return
         found = malformed(
-            INTEGRITY, "attestation.counts", "trailers", f"{keys_set} set, {keys_del} deleted", f"{claimed[0]} set, {claimed[1]} deleted"
+            INTEGRITY,
+            "attestation.counts",
+            "trailers",
+            f"{keys_set} set, {keys_del} deleted",
+            f"{claimed[0]} set, {claimed[1]} deleted",
         )
         if keys_set + keys_del > sum(claimed):
             raise found  # a small claim must not buy the reading of many values
@@ -194,7 +240,13 @@ class _Step:
             at = bisect_right(starts, name) - 1
             high = ranges[at][1] if at >= 0 else b""
             if high is not None and name >= high:
-                self._refuse(POLICY, "prefix.not-owned", name, "a key the signer may change", "one outside its prefixes")
+                self._refuse(
+                    POLICY,
+                    "prefix.not-owned",
+                    name,
+                    "a key the signer may change",
+                    "one outside its prefixes",
+                )
 
     def _judge_values(self, names: Sequence[bytes], data: MapDiff) -> dict[bytes, int]:
         """Sizes by name of the values set; limits and LFS pointers are judged on the way."""
@@ -203,19 +255,39 @@ class _Step:
         total = sum(sizes)
         if total > self._rules.total_bytes_max:
             self._add(
-                reason(POLICY, "value.total", "transaction", f"at most {self._rules.total_bytes_max} bytes in all values", str(total))
+                reason(
+                    POLICY,
+                    "value.total",
+                    "transaction",
+                    f"at most {self._rules.total_bytes_max} bytes in all values",
+                    str(total),
+                )
             )
         if sizes and max(sizes) > self._rules.value_bytes_max:
             for name, size in zip(names, sizes, strict=True):
                 if size > self._rules.value_bytes_max:
-                    self._refuse(POLICY, "value.size", name, f"at most {self._rules.value_bytes_max} bytes", str(size))
+                    self._refuse(
+                        POLICY,
+                        "value.size",
+                        name,
+                        f"at most {self._rules.value_bytes_max} bytes",
+                        str(size),
+                    )
         if self._rules.lfs_forbidden:
-            self._judge_pointers({oid: name for name, oid, size in zip(names, oids, sizes, strict=True) if size in _LFS_SIZES})
+            self._judge_pointers(
+                {
+                    oid: name
+                    for name, oid, size in zip(names, oids, sizes, strict=True)
+                    if size in LFS_POINTER_SIZES
+                }
+            )
         return dict(zip(names, sizes, strict=True))
 
     def _judge_pointers(self, suspects: dict[Oid, bytes]) -> None:
-        for name, body in zip(suspects.values(), read_blobs(self._load, list(suspects)), strict=True):
-            if _LFS.match(body) is not None:
+        for name, body in zip(
+            suspects.values(), read_blobs(self._load, list(suspects)), strict=True
+        ):
+            if is_lfs_pointer(body):
                 self._refuse(POLICY, "value.lfs", name, "the value itself", "a Git LFS pointer")
 
     def _judge_metas(self, names: Sequence[bytes], meta: MapDiff) -> dict[bytes, bytes]:
@@ -225,40 +297,74 @@ class _Step:
         for oid, size in zip(oids, self._ask(self._load.sizes, oids), strict=True):
             if size > META_BYTES_MAX:
                 raise malformed(
-                    INTEGRITY, "meta.form", "key " + uses[oid].decode(), f"metadata of at most {META_BYTES_MAX} bytes", str(size)
+                    INTEGRITY,
+                    "meta.form",
+                    "key " + uses[oid].decode(),
+                    f"metadata of at most {META_BYTES_MAX} bytes",
+                    str(size),
                 )
         members: dict[Oid, bytes] = {}
         for oid, body in zip(oids, read_blobs(self._load, oids), strict=True):
             parsed = parse_meta(body)
-            if (parsed is None and only_expiry_is_wrong(body)) or (parsed is not None and parsed[1] > self._rules.expires_max):
-                self._refuse(POLICY, "meta.expires", uses[oid], f"1 to {self._rules.expires_max}", body)
+            if (parsed is None and only_expiry_is_wrong(body)) or (
+                parsed is not None and parsed[1] > self._rules.expires_max
+            ):
+                self._refuse(
+                    POLICY, "meta.expires", uses[oid], f"1 to {self._rules.expires_max}", body
+                )
             elif parsed is None:
-                self._refuse(INTEGRITY, "meta.form", uses[oid], "canonical metadata (spec/format 4.3)", body)
+                self._refuse(
+                    INTEGRITY, "meta.form", uses[oid], "canonical metadata (spec/format 4.3)", body
+                )
             else:
                 members[oid] = parsed[0]
         return {name: members.get(Oid(meta.new[name]), b"") for name in names}
 
-    def _judge_meta_keys(self, ledger: _Ledger, old_data: Root, old_meta: Root) -> None:
-        """4.3: only names in `data` have metadata. Asks the old trees about names that one diff shows and the other does not."""
+    def _judge_meta_keys(self, ledger: LedgerSide, old_data: Root, old_meta: Root) -> None:
+        """4.3: only names in `data` have metadata. Asks the old trees about names that one diff
+        shows and the other does not.
+        """
         data, meta = ledger.data, ledger.meta
         unsure = [name for name in meta.changed if name in meta.new and name not in data.changed]
         known = self._walk.find(old_data, unsure)
         stray = {name for name in unsure if name not in known}
         stray |= {name for name in ledger.deleted if name in meta.new}
-        stray |= self._walk.find(old_meta, [name for name in ledger.deleted if name not in meta.changed]).keys()
+        stray |= self._walk.find(
+            old_meta, [name for name in ledger.deleted if name not in meta.changed]
+        ).keys()
         for name in sorted(stray):
-            self._refuse(INTEGRITY, "meta.form", name, "metadata only for keys that exist", "metadata without a value")
+            self._refuse(
+                INTEGRITY,
+                "meta.form",
+                name,
+                "metadata only for keys that exist",
+                "metadata without a value",
+            )
 
-    def _judge_live(self, kept: Iterable[bytes], ledger: _Ledger, live: MapDiff) -> None:
-        seq, new, old, sizes, metas = self._facts.seq, ledger.data.new, ledger.data.old, ledger.sizes, ledger.metas
+    def _judge_live(self, kept: Iterable[bytes], ledger: LedgerSide, live: MapDiff) -> None:
+        seq, new, old, sizes, metas = (
+            self._facts.seq,
+            ledger.data.new,
+            ledger.data.old,
+            ledger.sizes,
+            ledger.metas,
+        )
         for name in kept:
             got = live.new.get(name)
-            if name in sizes and name not in old and name not in metas:  # a plain new key: nearly all of a bulk load
+            if (
+                name in sizes and name not in old and name not in metas
+            ):  # a plain new key: nearly all of a bulk load
                 expected: bytes | None = created_line(name, seq, new[name], sizes[name])
             else:
                 expected = ledger.live_line(name, seq, live.old.get(name))
             if expected is None or got != expected:
-                self._refuse(INTEGRITY, "index.lie", name, expected or "a changed live line", got or "no change")
+                self._refuse(
+                    INTEGRITY,
+                    "index.lie",
+                    name,
+                    expected or "a changed live line",
+                    got or "no change",
+                )
 
     def _judge_gone(self, deleted: Iterable[bytes], live: MapDiff, gone: MapDiff) -> None:
         for name in sorted(deleted):
@@ -271,41 +377,18 @@ class _Step:
     def _judge_silence(self, changed: Collection[bytes], live: MapDiff, gone: MapDiff) -> None:
         for name in sorted((live.changed | gone.changed).difference(changed)):
             got = live.new.get(name) or gone.new.get(name)
-            self._refuse(INTEGRITY, "index.lie", name, "an unchanged index line, since the key did not change", got or "no line")
+            self._refuse(
+                INTEGRITY,
+                "index.lie",
+                name,
+                "an unchanged index line, since the key did not change",
+                got or "no line",
+            )
 
     def _judge_not_gone(self, created: Collection[bytes], old_gone: Root, gone: MapDiff) -> None:
         left = {name for name in created if name in gone.new}
-        left |= self._walk.find(old_gone, [name for name in created if name not in gone.changed]).keys()
+        left |= self._walk.find(
+            old_gone, [name for name in created if name not in gone.changed]
+        ).keys()
         for name in sorted(left):
             self._refuse(INTEGRITY, "index.lie", name, "no gone line of a live key", "one")
-
-
-class _Ledger(NamedTuple):
-    """The ledger's side of a step: what index lines have to say."""
-
-    data: MapDiff
-    meta: MapDiff
-    deleted: set[bytes]
-    sizes: dict[bytes, int]
-    metas: dict[bytes, bytes]
-
-    def live_line(self, name: bytes, seq: int, old_line: bytes | None) -> bytes | None:
-        """The line 5.4 makes for a key that exists after the step; None when the index shows no old line of a key that was live."""
-        is_set = name in self.data.changed
-        created = is_set and name not in self.data.old
-        old = None if created or old_line is None else parse_live(old_line)
-        if old is None:
-            if not created:
-                return None
-            return live_line(name, seq, (self.data.new[name].hex().encode(), self.sizes[name]), None, self.metas.get(name, b""))
-        members = self.metas.get(name, b"") if name in self.meta.changed else old.meta
-        value = (self.data.new[name].hex().encode(), self.sizes[name]) if is_set else (old.oid, old.size)
-        return live_line(name, seq, value, old, members)
-
-
-def _value_after(name: bytes, data: MapDiff, live: MapDiff) -> Oid | None:
-    if name in data.changed:
-        value = data.new.get(name)
-        return None if value is None else Oid(value)
-    line = parse_live(live.new.get(name, b""))  # only its metadata changed: the value is in the line that was just judged
-    return None if line is None else Oid(bytes.fromhex(line.oid.decode()))

@@ -14,7 +14,9 @@ _ENTRY = re.compile(rb"([0-7]{5,6}) ([^/\x00]+)\x00([\x00-\xff]{20})")
 
 
 def policy_text(commit: Oid, load: Callable[[Oid, bytes], bytes]) -> bytes:
-    """The bytes of `.kv/policy.yaml` as of a commit. Raises FormError when it is not there as a plain file."""
+    """The bytes of `.kv/policy.yaml` as of a commit. Raises FormError when it is not there as a
+    plain file.
+    """
     oid = parse_commit(load(commit, COMMIT)).tree
     *folders, name = POLICY_PATH.encode().split(b"/")
     for folder in folders:
@@ -26,4 +28,13 @@ def _entry(tree: bytes, name: bytes, mode: bytes) -> Oid:
     for found_mode, found_name, oid in _ENTRY.findall(tree):
         if found_name == name and found_mode == mode:
             return Oid(oid)
-    raise FormError(reason(POLICY, "policy.missing", POLICY_PATH, "a plain file", "none", "write it and commit it to the branch main"))
+    raise FormError(
+        reason(
+            POLICY,
+            "policy.missing",
+            POLICY_PATH,
+            "a plain file",
+            "none",
+            "write it and commit it to the branch main",
+        )
+    )

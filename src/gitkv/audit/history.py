@@ -1,7 +1,9 @@
-"""Decides a whole ledger again from its raw objects: every commit, its chain, its index, its trees (`spec/attestation` 1–5).
+"""Decides a whole ledger again from its raw objects: every commit, its chain, its index, its trees
+(`spec/attestation` 1–5).
 
-Independent of admission: own commit reader (`audit_commit.py`), own jump rule, own index commit. Trust in signers is the caller's, who
-hands in `verify`; the watchlog and the judge's clock (1.3, second half) are left to the caller too, since neither is in the ledger.
+Independent of admission: own commit reader (`audit/commit.py`), own jump rule, own index commit.
+Trust in signers is the caller's, who hands in `verify`; the watchlog and the judge's clock (1.3,
+second half) are left to the caller too, since neither is in the ledger.
 """
 
 from __future__ import annotations
@@ -11,15 +13,23 @@ from collections.abc import Callable, Iterable
 from itertools import zip_longest
 from typing import NamedTuple
 
-from gitkv.ledger.audit import AuditRules, Loader, Roots, StepFacts, audit_step
-from gitkv.ledger.audit_commit import Commit, index_commit, is_first_and_empty, parse_commit
+from gitkv.audit.commit import Commit, index_commit, is_first_and_empty, parse_commit
+from gitkv.audit.step import AuditRules, Loader, Roots, StepFacts, audit_step
 from gitkv.model.oid import COMMIT, Oid, hash_object
 from gitkv.model.verdict import INTEGRITY, POLICY, REASONS_MAX, Reason, reason
 
-UNLIMITED = AuditRules(ranges=((b"", None),), value_bytes_max=1 << 62, total_bytes_max=1 << 62, keys_max=1 << 62, lfs_forbidden=False)
+UNLIMITED = AuditRules(
+    ranges=((b"", None),),
+    value_bytes_max=1 << 62,
+    total_bytes_max=1 << 62,
+    keys_max=1 << 62,
+    lfs_forbidden=False,
+)
 
 Verify = Callable[[bytes, bytes], bool]  # (payload, armour) of a commit: is it signed well?
-Judged = tuple[list[Reason], AuditRules]  # what is against a commit's signer, and what that signer may do
+Judged = tuple[
+    list[Reason], AuditRules
+]  # what is against a commit's signer, and what that signer may do
 Judge = Callable[[int, Oid, Commit], Judged]  # of the commit that stands at this place
 
 _BACKWARDS_MAX_S = 600
@@ -27,9 +37,11 @@ _RESTORE = re.compile(rb"restore ([a-z0-9._-]+)@(0|[1-9][0-9]{0,14})")
 
 
 class Trust(NamedTuple):
-    """What the caller knows of signers: `judge` is asked once for each commit, in order; `verify_gateway` as in `audit_history`.
+    """What the caller knows of signers: `judge` is asked once for each commit, in order;
+    `verify_gateway` as in `audit_history`.
 
-    Signers and trees of the sequence numbers up to `trusted_to` are taken as right; place, form and index of their commits are not.
+    Signers and trees of the sequence numbers up to `trusted_to` are taken as right; place, form and
+    index of their commits are not.
     """
 
     judge: Judge
@@ -48,24 +60,38 @@ def audit_history(
 ) -> list[Reason]:
     """Every breach found, at most REASONS_MAX; none means the ledger is right.
 
-    `commits`, `index_commits`: ids and bodies from the first commit (sequence number 0) on. `verify` None leaves signatures unchecked;
-    `verify_gateway` says whether a gateway key signed, which a restoration needs (2.5), and None leaves that unchecked.
-    Stops at the first commit that cannot be read. Behind one whose trees are wrong no trees are judged, for they would be judged by a
-    wrong state, until a restoration leads back to before it.
+    `commits`, `index_commits`: ids and bodies from the first commit (sequence number 0) on.
+    `verify` None leaves signatures unchecked; `verify_gateway` says whether a gateway key signed,
+    which a restoration needs (2.5), and None leaves that unchecked. Stops at the first commit that
+    cannot be read. Behind one whose trees are wrong no trees are judged, for they would be judged
+    by a wrong state, until a restoration leads back to before it.
+
+
+
     """
     return audit_chain(
-        commits, index_commits, load, Trust(lambda seq, oid, commit: (_unsigned(seq, commit, verify), rules), verify_gateway)
+        commits,
+        index_commits,
+        load,
+        Trust(lambda seq, oid, commit: (_unsigned(seq, commit, verify), rules), verify_gateway),
     )
 
 
 def audit_chain(
-    commits: Iterable[tuple[Oid, bytes]], index_commits: Iterable[tuple[Oid, bytes]], load: Loader, trust: Trust
+    commits: Iterable[tuple[Oid, bytes]],
+    index_commits: Iterable[tuple[Oid, bytes]],
+    load: Loader,
+    trust: Trust,
 ) -> list[Reason]:
-    """`audit_history` where every commit has a judge of its signer, and perhaps a start that is trusted."""
+    """`audit_history` where every commit has a judge of its signer, and perhaps a start that is
+    trusted.
+    """
     chain = _Chain(load, trust)
     for ledger, index in zip_longest(commits, index_commits):
         if ledger is None or index is None:
-            chain.refuse("chain.length", "one index commit for each ledger commit", "a chain that ends early")
+            chain.refuse(
+                "chain.length", "one index commit for each ledger commit", "a chain that ends early"
+            )
         elif chain.accept(ledger, index):
             continue
         break
@@ -73,7 +99,9 @@ def audit_chain(
 
 
 def jump_after(jumps: list[int]) -> int:
-    """3.1: the jump of sequence number len(jumps), given those before it (the first entry stands for none)."""
+    """3.1: the jump of sequence number len(jumps), given those before it (the first entry stands
+    for none).
+    """
     seq = len(jumps)
     if seq <= 1:
         return 0
@@ -95,15 +123,21 @@ class _Chain:
         self._last: Commit | None = None
         self._index: Oid | None = None
         self._states: list[Roots] = []
-        self._wrong_since: int | None = None  # the first sequence number whose trees are wrong and not restored away
+        self._wrong_since: int | None = (
+            None  # the first sequence number whose trees are wrong and not restored away
+        )
         self.not_undone: list[Reason] = []
         self.reasons: list[Reason] = []
 
-    def refuse(self, rule: str, expected: str | bytes, got: str | bytes, code: int = INTEGRITY) -> None:
+    def refuse(
+        self, rule: str, expected: str | bytes, got: str | bytes, code: int = INTEGRITY
+    ) -> None:
         self.reasons.append(reason(code, rule, f"commit {len(self._ids)}", expected, got))
 
     def accept(self, ledger: tuple[Oid, bytes], index: tuple[Oid, bytes]) -> bool:
-        """Judges the next pair of commits; False when nothing sensible can be said of those that follow."""
+        """Judges the next pair of commits; False when nothing sensible can be said of those that
+        follow.
+        """
         oid, body = ledger
         if hash_object(COMMIT, body) != oid:
             self.refuse("object.hash", oid.hex(), hash_object(COMMIT, body).hex())
@@ -134,7 +168,11 @@ class _Chain:
             ("attestation.base", parent, commit.base),
             ("attestation.base-tree", last.tree if last else b"-", commit.base_tree),
             ("attestation.seq", b"%d" % len(self._ids), b"%d" % commit.seq),
-            ("attestation.jump", self._ids[jump].hex().encode() if self._ids else b"-", commit.jump),
+            (
+                "attestation.jump",
+                self._ids[jump].hex().encode() if self._ids else b"-",
+                commit.jump,
+            ),
             ("attestation.ns", last.ns if last else commit.ns, commit.ns),
             ("attestation.epoch", last.epoch if last else commit.epoch, commit.epoch),
         ]
@@ -144,7 +182,12 @@ class _Chain:
         if commit.txn in self._txns:
             self.refuse("transaction.reused", "a transaction id of its own", commit.txn)
         if last is not None and commit.time_s < last.time_s - _BACKWARDS_MAX_S:
-            self.refuse("commit.date", f"at least {last.time_s - _BACKWARDS_MAX_S}", str(commit.time_s), POLICY)
+            self.refuse(
+                "commit.date",
+                f"at least {last.time_s - _BACKWARDS_MAX_S}",
+                str(commit.time_s),
+                POLICY,
+            )
 
     def _judge_index(self, oid: Oid, commit: Commit, index: tuple[Oid, bytes]) -> None:
         body = index_commit(oid, commit, self._index)
@@ -156,27 +199,44 @@ class _Chain:
         if self._last is None:
             if not is_first_and_empty(commit):
                 self._wrong_since = seq
-                self.refuse("attestation.counts", "an empty first commit", f"tree {commit.tree.decode()}")
+                self.refuse(
+                    "attestation.counts", "an empty first commit", f"tree {commit.tree.decode()}"
+                )
         elif commit.keys_set == commit.keys_del == 0:
             self._judge_restoration(commit)
         elif self._wrong_since is None:
             facts = StepFacts(seq, commit.keys_set, commit.keys_del)
             found = audit_step(self._states[-1], _roots(commit), facts, rules, self._load).reasons
-            self.not_undone = [entry._replace(where=f"commit {seq}: {entry.where}") for entry in found]
+            self.not_undone = [
+                entry._replace(where=f"commit {seq}: {entry.where}") for entry in found
+            ]
             self._wrong_since = seq if found else None
 
     def _judge_restoration(self, commit: Commit) -> None:
-        """2.5, 2.6: the gateway leads back to an earlier state; a violation behind it no longer makes the ledger wrong."""
+        """2.5, 2.6: the gateway leads back to an earlier state; a violation behind it no longer
+        makes the ledger wrong.
+        """
         match = _RESTORE.fullmatch(commit.subject)
         if match is None or match[1] != commit.ns or int(match[2]) >= len(self._ids):
-            self.refuse("transaction.empty", "a changed key, or an earlier state to restore", commit.subject, POLICY)
+            self.refuse(
+                "transaction.empty",
+                "a changed key, or an earlier state to restore",
+                commit.subject,
+                POLICY,
+            )
             return
         seq = int(match[2])
         if _roots(commit) != self._states[seq]:
-            self.refuse("restore.trees", f"the trees of sequence number {seq}", f"tree {commit.tree.decode()}")
+            self.refuse(
+                "restore.trees",
+                f"the trees of sequence number {seq}",
+                f"tree {commit.tree.decode()}",
+            )
         verify_gateway = self._trust.verify_gateway
         if verify_gateway is not None and not verify_gateway(commit.payload, commit.armour or b""):
-            self.refuse("restore.signature", "the signature of a gateway key", "another one", POLICY)
+            self.refuse(
+                "restore.signature", "the signature of a gateway key", "another one", POLICY
+            )
         if self._wrong_since is not None and seq < self._wrong_since:
             self._wrong_since, self.not_undone = None, []
 
@@ -187,9 +247,19 @@ def _unsigned(seq: int, commit: Commit, verify: Verify | None) -> list[Reason]:
     if commit.armour is None:
         return [reason(POLICY, "signature.missing", f"commit {seq}", "a signature", "none")]
     if not verify(commit.payload, commit.armour):
-        return [reason(POLICY, "signature.bad", f"commit {seq}", "a good signature", "one that does not verify")]
+        return [
+            reason(
+                POLICY,
+                "signature.bad",
+                f"commit {seq}",
+                "a good signature",
+                "one that does not verify",
+            )
+        ]
     return []
 
 
 def _roots(commit: Commit) -> Roots:
-    return Roots(Oid(bytes.fromhex(commit.tree.decode())), Oid(bytes.fromhex(commit.index_tree.decode())))
+    return Roots(
+        Oid(bytes.fromhex(commit.tree.decode())), Oid(bytes.fromhex(commit.index_tree.decode()))
+    )

@@ -1,7 +1,9 @@
-"""Admission: may this ledger commit follow that tip? Constant time in the number of keys (O(height) where prefixes are limited).
+"""Admission: may this ledger commit follow that tip? Constant time in the number of keys (O(height)
+where prefixes are limited).
 
-Everything a signature covers is compared with what was pushed: position, roots, epoch, derived index commit. Whether the trees hold
-what the rules allow is the deep audit's question (`audit`), except for prefixes: equal ids outside the writer's ranges prove those.
+Everything a signature covers is compared with what was pushed: position, roots, epoch, derived
+index commit. Whether the trees hold what the rules allow is the deep audit's question (`audit`),
+except for prefixes: equal ids outside the writer's ranges prove those.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from typing import NamedTuple
 
 from gitkv.ledger.compose import Tip, index_facts
 from gitkv.ledger.ordered_tree import OrderedTree
-from gitkv.ledger.policy_rules import allowed_ranges, judge_identity, judge_signature
 from gitkv.ledger.roots import open_ledger
 from gitkv.ledger.seek import LedgerCommit, Load, jump_target
 from gitkv.ledger.tree_diff import Difference, Span, WorkLimitError, differences
@@ -22,13 +23,18 @@ from gitkv.model.oid import Oid
 from gitkv.model.policy import Policy, Principal
 from gitkv.model.refs import Namespace, index_ref, ledger_ref
 from gitkv.model.verdict import CONFLICT, INTEGRITY, POLICY, FormError, Reason, reason
+from gitkv.policy.rules import allowed_ranges, judge_identity, judge_signature
 
-_NODES_PER_EDGE = 96  # nodes opened at one end of a range: height times the few that a shifted cut rewrites
+_NODES_PER_EDGE = (
+    96  # nodes opened at one end of a range: height times the few that a shifted cut rewrites
+)
 _VIOLATIONS_SHOWN = 3
 
 
 class Candidate(NamedTuple):
-    """A pushed ledger commit with what the adapters found out about it. `index_oid` is the index commit pushed beside it."""
+    """A pushed ledger commit with what the adapters found out about it. `index_oid` is the index
+    commit pushed beside it.
+    """
 
     ledger: LedgerCommit
     index_oid: Oid
@@ -36,7 +42,9 @@ class Candidate(NamedTuple):
 
 
 class Situation(NamedTuple):
-    """What a candidate is judged by. `txn_known` tells whether a transaction id was accepted before; `now_s`: the judge's clock."""
+    """What a candidate is judged by. `txn_known` tells whether a transaction id was accepted
+    before; `now_s`: the judge's clock.
+    """
 
     ns: Namespace
     tip: Tip
@@ -46,7 +54,9 @@ class Situation(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """Every reason against a candidate; none means admitted, in the name of `principal` (None where signatures are optional)."""
+    """Every reason against a candidate; none means admitted, in the name of `principal` (None where
+    signatures are optional).
+    """
 
     reasons: list[Reason]
     principal: Principal | None
@@ -62,7 +72,13 @@ def admit(candidate: Candidate, situation: Situation, load: Load) -> Admission:
     reasons += _judge_position(ledger, tip, ns)
     if situation.txn_known(ledger.attestation.txn):
         reasons.append(
-            reason(INTEGRITY, "transaction.replayed", _where(ns, ledger.oid), "a transaction id not used before", ledger.attestation.txn)
+            reason(
+                INTEGRITY,
+                "transaction.replayed",
+                _where(ns, ledger.oid),
+                "a transaction id not used before",
+                ledger.attestation.txn,
+            )
         )
     if reasons:
         return Admission(reasons, principal)
@@ -76,10 +92,21 @@ def judge_commit(commit: Commit, parent: Commit, now_s: int) -> list[Reason]:
     """One parent, one identity, a believable time (spec/attestation 1.1 to 1.3)."""
     reasons = []
     if len(commit.parents) != 1:
-        reasons.append(reason(POLICY, "commit.parents", "ledger", "exactly one parent", f"{len(commit.parents)}"))
+        reasons.append(
+            reason(
+                POLICY, "commit.parents", "ledger", "exactly one parent", f"{len(commit.parents)}"
+            )
+        )
     if commit.author != commit.committer:
         reasons.append(
-            reason(POLICY, "commit.identity", "author", commit.committer, commit.author, "author and committer must be the same line")
+            reason(
+                POLICY,
+                "commit.identity",
+                "author",
+                commit.committer,
+                commit.author,
+                "author and committer must be the same line",
+            )
         )
     try:
         seconds, earliest = commit.identity().seconds, parent.identity().seconds - CLOCK_SKEW_MAX_S
@@ -87,7 +114,16 @@ def judge_commit(commit: Commit, parent: Commit, now_s: int) -> list[Reason]:
         return [*reasons, error.reason]
     if not earliest <= seconds <= now_s + CLOCK_SKEW_MAX_S:
         expected = f"between {earliest} and {now_s + CLOCK_SKEW_MAX_S} (seconds since 1970)"
-        reasons.append(reason(POLICY, "commit.time", "committer", expected, str(seconds), "check the clock of the machine that committed"))
+        reasons.append(
+            reason(
+                POLICY,
+                "commit.time",
+                "committer",
+                expected,
+                str(seconds),
+                "check the clock of the machine that committed",
+            )
+        )
     return reasons
 
 
@@ -100,7 +136,11 @@ def _judge_position(ledger: LedgerCommit, tip: Tip, ns: Namespace) -> list[Reaso
         return [reason(INTEGRITY, "attestation.base", where, parents[0].hex(), _hex(said.base))]
     if parents and parents[0] != tip.ledger.oid:
         hint = "fetch, rebuild the transaction on the new tip, and push again"
-        return [reason(CONFLICT, "base.stale", ledger_ref(ns), tip.ledger.oid.hex(), parents[0].hex(), hint)]
+        return [
+            reason(
+                CONFLICT, "base.stale", ledger_ref(ns), tip.ledger.oid.hex(), parents[0].hex(), hint
+            )
+        ]
     return []
 
 
@@ -116,31 +156,55 @@ def _judge_attestation(candidate: Candidate, tip: Tip, load: Load) -> list[Reaso
         ("index.commit", derived.hex(), candidate.index_oid.hex()),
     )
     where = _where(tip.ns, ledger.oid)
-    reasons = [reason(INTEGRITY, rule, where, expected, got) for rule, expected, got in checks if expected != got]
+    reasons = [
+        reason(INTEGRITY, rule, where, expected, got)
+        for rule, expected, got in checks
+        if expected != got
+    ]
     if said.keys_set + said.keys_del == 0:
-        reasons.append(reason(POLICY, "transaction.empty", where, "at least one key set or deleted", "none"))
+        reasons.append(
+            reason(POLICY, "transaction.empty", where, "at least one key set or deleted", "none")
+        )
     return reasons
 
 
-def _judge_reach(candidate: Candidate, situation: Situation, principal: Principal | None, load: Load) -> list[Reason]:
+def _judge_reach(
+    candidate: Candidate, situation: Situation, principal: Principal | None, load: Load
+) -> list[Reason]:
     """Nothing outside the writer's ranges differs: compared along the edges of the ranges only."""
     tip, ledger = situation.tip, candidate.ledger
     rules = situation.policy.namespace(situation.ns)
     keys = ledger.attestation.keys_set + ledger.attestation.keys_del
     if rules is not None and keys > rules.keys_max:
-        return [reason(POLICY, "transaction.keys", _where(tip.ns, ledger.oid), f"at most {rules.keys_max} keys", str(keys))]
+        return [
+            reason(
+                POLICY,
+                "transaction.keys",
+                _where(tip.ns, ledger.oid),
+                f"at most {rules.keys_max} keys",
+                str(keys),
+            )
+        ]
     spans = allowed_ranges(situation.policy, situation.ns, principal.name if principal else None)
     if not spans:
         who = principal.name if principal else "an unsigned commit"
         return [
             reason(
-                POLICY, "writer.unknown", index_ref(tip.ns), "a writer of this namespace", who, "ask an admin to add you to .kv/policy.yaml"
+                POLICY,
+                "writer.unknown",
+                index_ref(tip.ns),
+                "a writer of this namespace",
+                who,
+                "ask an admin to add you to .kv/policy.yaml",
             )
         ]
     if spans == ((b"", None),):
         return []
     try:
-        before, after = open_ledger(tip.ledger.commit.tree, load), open_ledger(ledger.commit.tree, load)
+        before, after = (
+            open_ledger(tip.ledger.commit.tree, load),
+            open_ledger(ledger.commit.tree, load),
+        )
         return _outside(before.data, after.data, spans) + _outside(before.meta, after.meta, spans)
     except FormError as error:
         return [error.reason]
@@ -149,15 +213,31 @@ def _judge_reach(candidate: Candidate, situation: Situation, principal: Principa
 def _outside(before: OrderedTree, after: OrderedTree, spans: tuple[Span, ...]) -> list[Reason]:
     found: list[Difference] = []
     try:
-        for difference in differences(before, after, left_out=spans, nodes_max=_NODES_PER_EDGE * (len(spans) + 1)):
+        for difference in differences(
+            before, after, left_out=spans, nodes_max=_NODES_PER_EDGE * (len(spans) + 1)
+        ):
             found.append(difference)
             if len(found) == _VIOLATIONS_SHOWN:
                 break
     except WorkLimitError:
-        return [reason(INTEGRITY, "tree.shape", "ordered tree", "the same nodes outside the writer's prefixes", "too many other ones")]
+        return [
+            reason(
+                INTEGRITY,
+                "tree.shape",
+                "ordered tree",
+                "the same nodes outside the writer's prefixes",
+                "too many other ones",
+            )
+        ]
     owned = ", ".join(span[0].decode("ascii") for span in spans[:8])
     return [
-        reason(POLICY, "prefix.not-owned", _key(found_one.name), f"a key that starts with one of: {owned}", _key(found_one.name))
+        reason(
+            POLICY,
+            "prefix.not-owned",
+            _key(found_one.name),
+            f"a key that starts with one of: {owned}",
+            _key(found_one.name),
+        )
         for found_one in found
     ]
 

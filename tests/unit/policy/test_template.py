@@ -7,15 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.policy_texts import key_line
 
-from gitkv.ledger.policy_template import format_policy
-from gitkv.ledger.policy_text import PolicyTextError, parse_policy
+from gitkv.policy.template import format_policy
+from gitkv.policy.text import PolicyTextError, parse_policy
 
 URL = "ssh://git@127.0.0.1:2222/store"
 
 
 def test_the_first_policy_says_what_it_was_made_of() -> None:
     text = format_policy(
-        URL, ("alice", key_line(1) + " alice@laptop"), [("bob", key_line(2)), ("no", key_line(3))], key_line(4), ["main", "1_0"]
+        URL,
+        ("alice", key_line(1) + " alice@laptop"),
+        [("bob", key_line(2)), ("no", key_line(3))],
+        key_line(4),
+        ["main", "1_0"],
     )
     policy = parse_policy(text)
     assert policy.push_url == URL and len(policy.gateway_keys) == 1
@@ -45,7 +49,10 @@ def test_what_init_does_not_know_is_left_out() -> None:
 @given(st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=40))
 def test_any_comment_of_a_key_line_survives(comment: str) -> None:
     policy = parse_policy(format_policy(URL, ("alice", f"{key_line(1)} {comment}")))
-    assert policy.principals[0].keys == parse_policy(format_policy(URL, ("alice", key_line(1)))).principals[0].keys
+    assert (
+        policy.principals[0].keys
+        == parse_policy(format_policy(URL, ("alice", key_line(1)))).principals[0].keys
+    )
 
 
 @pytest.mark.parametrize("name", ["x:\n  eve", 'a"b', "a: b", "", "-", "*a"])

@@ -1,6 +1,8 @@
-"""A strict reader of ledger commits and their trailers (`spec/attestation` 1, 2), and the index commit they imply (4).
+"""A strict reader of ledger commits and their trailers (`spec/attestation` 1, 2), and the index
+commit they imply (4).
 
-The audit's own, written from the specification; admission has another. Whether values fit their ledger is decided in `audit_history.py`.
+The audit's own, written from the specification; admission has another. Whether values fit their
+ledger is decided in `history.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from gitkv.model.refs import parse_epoch, parse_namespace
 COMMIT_BYTES_MAX = 65536
 TIME_MAX_S = 253402300799
 
-_PERSON = rb"([^<>\x00-\x1f\x7f]{1,128}) <([!-;=?-~]{1,254})> ([1-9][0-9]{0,11}) [+-](?:0[0-9]|1[0-4])[0-5][0-9]"
+_PERSON = (
+    rb"([^<>\x00-\x1f\x7f]{1,128}) <([!-;=?-~]{1,254})> ([1-9][0-9]{0,11}) "
+    rb"[+-](?:0[0-9]|1[0-4])[0-5][0-9]"
+)
 _COMMIT = re.compile(
     rb"(tree ([0-9a-f]{40})\n(?:parent ([0-9a-f]{40})\n)?author ([^\n]+)\ncommitter ([^\n]+)\n)"
     rb"(?:gpgsig ([^\n]+(?:\n [^\n]*)*)\n)?(\n(.*))",
@@ -38,11 +43,15 @@ _FIELDS = (
     ("KV-Keys-Set", _COUNT),
     ("KV-Keys-Del", _COUNT),
 )
-_TRAILERS = re.compile(b"\n".join([name.encode() + b": (" + value + b")" for name, value in _FIELDS]))
+_TRAILERS = re.compile(
+    b"\n".join([name.encode() + b": (" + value + b")" for name, value in _FIELDS])
+)
 
 
 class Commit(NamedTuple):
-    """A ledger commit as it stands. Ids are hex; `base`, `base_tree`, `jump` may be `-`; `time_s` is the committer's."""
+    """A ledger commit as it stands. Ids are hex; `base`, `base_tree`, `jump` may be `-`; `time_s`
+    is the committer's.
+    """
 
     tree: bytes
     parent: bytes | None
@@ -68,7 +77,9 @@ def parse_commit(body: bytes) -> Commit:
         raise ValueError(f"1.4: {len(body)} bytes")
     match = _COMMIT.fullmatch(body)
     if match is None:
-        raise ValueError("1.1: headers other than tree, parent, author, committer, gpgsig, in this order")
+        raise ValueError(
+            "1.1: headers other than tree, parent, author, committer, gpgsig, in this order"
+        )
     head, tree, parent, author, committer, signature, tail, message = match.groups()
     fields = _parse_message(message)
     return Commit(
@@ -104,8 +115,14 @@ def _parse_people(author: bytes, committer: bytes) -> int:
 
 def _parse_message(message: bytes) -> tuple[bytes, ...]:
     """The values of the trailers, in the order of 2.1."""
-    if _has_controls(message, b"\n\t") or "\u2028".encode() in message or "\u2029".encode() in message:
-        raise ValueError("1.5: the message is not UTF-8 without control characters and line separators")
+    if (
+        _has_controls(message, b"\n\t")
+        or "\u2028".encode() in message
+        or "\u2029".encode() in message
+    ):
+        raise ValueError(
+            "1.5: the message is not UTF-8 without control characters and line separators"
+        )
     text, separator, block = message.rpartition(b"\n\n")
     if not separator or not block.endswith(b"\n"):
         raise ValueError("1.5: no trailer block, ended by one LF, as last paragraph")
@@ -134,10 +151,19 @@ def index_commit(ledger: Oid, commit: Commit, index_parent: Oid | None) -> bytes
     person = b"git-kv <index@git-kv.invalid> %d +0000" % commit.time_s
     parent = b"" if index_parent is None else b"parent %b\n" % index_parent.hex().encode()
     head = b"tree %b\n%bauthor %b\ncommitter %b\n" % (commit.index_tree, parent, person, person)
-    return head + b"\nindex of %b@%d\n\nKV-Version: 1\nKV-Ledger: %b\n" % (commit.ns, commit.seq, ledger.hex().encode())
+    return head + b"\nindex of %b@%d\n\nKV-Version: 1\nKV-Ledger: %b\n" % (
+        commit.ns,
+        commit.seq,
+        ledger.hex().encode(),
+    )
 
 
 def is_first_and_empty(commit: Commit) -> bool:
     """2.4 for sequence number 0."""
     empty = EMPTY_TREE.hex().encode()
-    return (commit.tree, commit.index_tree, commit.keys_set, commit.keys_del) == (empty, empty, 0, 0)
+    return (commit.tree, commit.index_tree, commit.keys_set, commit.keys_del) == (
+        empty,
+        empty,
+        0,
+        0,
+    )

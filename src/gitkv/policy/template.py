@@ -1,31 +1,29 @@
-"""The first policy of a repository, as `git kv stargate init` writes it: plain YAML with the comments its next editor needs."""
+"""The first policy of a repository, as `git kv stargate init` writes it: plain YAML with the
+comments its next editor needs.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from gitkv.ledger.policy_scalars import reads_as_text
-from gitkv.ledger.policy_text import parse_policy
+from gitkv.policy.scalars import reads_as_text
+from gitkv.policy.text import parse_policy
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9+/=@._-]*(?:[ :][A-Za-z0-9+/=@._-]+)*")
 
 _HEAD = """\
-# The policy of this git-kv repository: who may write what, and how large.
-# Stargate applies it as it stood before a push. A change is a commit of its own to refs/heads/main, signed by an admin.
-# Names and prefixes that YAML could take for something else (no, 012, 1:30) must be quoted.
+# The policy of this git-kv repository: who may write what, and how large. Stargate applies it as it
+# stood before a push. A change is a commit of its own to refs/heads/main, signed by an admin. Names
+# and prefixes that YAML could take for something else (no, 012, 1:30) must be quoted.
 version: 1
 """
 _PRINCIPALS = """
-# People and machines, known by their public keys. More of a principal:
-#   emails: [alice@example.com]          commits must carry one of these, and nobody else may use them
-#   keys:
-#     - key: ssh-ed25519 AAAA... laptop
-#       not_after: 2027-01-31            refused from this date on (UTC)
-#       revoked: true                    refused at once; do not delete a key that has signed something
-#     - openpgp: |
-#         -----BEGIN PGP PUBLIC KEY BLOCK-----
-#         ...
+# People and machines, known by their public keys. More of a principal: emails: [alice@example.com]
+# commits must carry one of these, and nobody else may use them keys: - key: ssh-ed25519 AAAA...
+# laptop not_after: 2027-01-31            refused from this date on (UTC) revoked: true
+# refused at once; do not delete a key that has signed something - openpgp: | -----BEGIN PGP PUBLIC
+# KEY BLOCK----- ...
 principals:
 """
 _SIGNATURES = """
@@ -44,7 +42,7 @@ _LIMITS = """\
     max_value_total: 64MiB             # all values of one transaction
     max_keys_per_transaction: 200000
     lfs: forbid                        # or allow: Git LFS pointers as values
-    verify: before-ack                 # or before-publish: answer first, audit before the mirror sees it
+    verify: before-ack                 # or before-publish: answer first, audit before mirroring
 """
 
 
@@ -55,9 +53,11 @@ def format_policy(
     gateway_key: str = "",
     namespaces: Sequence[str] = ("main",),
 ) -> bytes:
-    """The text of a first policy; `admin` and `writers` are (name, OpenSSH public key line), what is empty is left out.
+    """The text of a first policy; `admin` and `writers` are (name, OpenSSH public key line), what
+    is empty is left out.
 
-    The admin may write too, and a writer who is the admin is not listed again. Raises PolicyTextError when the parts do not make a policy.
+    The admin may write too, and a writer who is the admin is not listed again. Raises
+    PolicyTextError when the parts do not make a policy.
     """
     people = [admin, *(writer for writer in writers if writer != admin)]
     parts = [_HEAD, _stargate(push_url, gateway_key), _PRINCIPALS]
@@ -74,7 +74,11 @@ def _stargate(push_url: str, gateway_key: str) -> str:
     if push_url:
         lines.append(f"  push_url: {_yaml(push_url)}")
     if gateway_key:
-        lines += ["  gateway_keys:                        # they sign the receipts of accepted transactions", f"    - {_yaml(gateway_key)}"]
+        lines += [
+            "  gateway_keys:                        # they sign the receipts of accepted "
+            "transactions",
+            f"    - {_yaml(gateway_key)}",
+        ]
     return "".join(line + "\n" for line in lines)
 
 
@@ -89,9 +93,13 @@ def _namespace(ns: str, writers: Sequence[str]) -> str:
 
 
 def _yaml(text: str) -> str:
-    """`text` as a scalar: plain where every YAML reads it as text, else in double quotes (a key's comment may hold `#` or `: `)."""
+    """`text` as a scalar: plain where every YAML reads it as text, else in double quotes (a key's
+    comment may hold `#` or `: `).
+    """
     text = text.strip()
     if _PLAIN.fullmatch(text) is not None and reads_as_text(text):
         return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')  # what needs other escapes, the parser refuses
+    escaped = text.replace("\\", "\\\\").replace(
+        '"', '\\"'
+    )  # what needs other escapes, the parser refuses
     return f'"{escaped}"'

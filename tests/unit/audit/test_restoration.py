@@ -1,4 +1,6 @@
-"""A restoration leads a whole ledger back to an earlier state, and undoes what was wrong behind it (spec/attestation 2.5, 2.6)."""
+"""A restoration leads a whole ledger back to an earlier state, and undoes what was wrong behind it
+(spec/attestation 2.5, 2.6).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ GOOD = 3  # the last sequence number before the violation
 
 
 class Restored:
-    """Three good transactions, one whose index lies, one on top of it; `restore` is up to the test."""
+    """Three good transactions, one whose index lies, one on top of it; `restore` is up to the
+    test.
+    """
 
     def __init__(self) -> None:
         self.ledger = LedgerInMemory()
@@ -22,7 +26,9 @@ class Restored:
         self.ledger.append(self.ledger.plan({b"later": Put(b"v")}))
 
     def restore(self, seq: int = GOOD, text: str = "", trees_of: int = GOOD) -> None:
-        self.ledger.append(Plan(*self._trees(trees_of), 0, 0), text or f"restore main@{seq}\n\nbecause")
+        self.ledger.append(
+            Plan(*self._trees(trees_of), 0, 0), text or f"restore main@{seq}\n\nbecause"
+        )
 
     def _trees(self, seq: int) -> tuple[bytes, bytes]:
         return self.ledger.steps[seq - 1].after.trees if seq else self.ledger.first.trees
@@ -60,7 +66,9 @@ def test_a_restoration_to_any_good_state_is_right_even_to_the_empty_one(restored
 
 
 @pytest.mark.parametrize(("seq", "trees_of"), [(3, 2), (2, 3), (0, 3)])
-def test_trees_other_than_those_it_names_are_refused(restored: Restored, seq: int, trees_of: int) -> None:
+def test_trees_other_than_those_it_names_are_refused(
+    restored: Restored, seq: int, trees_of: int
+) -> None:
     restored.restore(seq, trees_of=trees_of)
     assert "restore.trees" in restored.rules()
 
@@ -72,7 +80,16 @@ def test_a_restoration_of_the_bad_state_undoes_nothing(restored: Restored, seq: 
 
 
 @pytest.mark.parametrize(
-    "text", ["restore main@6", "restore main@7", "restore other@3", "restore main@03", "Restore main@3", "restore main@3 ", "kv: nothing"]
+    "text",
+    [
+        "restore main@6",
+        "restore main@7",
+        "restore other@3",
+        "restore main@03",
+        "Restore main@3",
+        "restore main@3 ",
+        "kv: nothing",
+    ],
 )
 def test_no_other_commit_may_change_nothing(restored: Restored, text: str) -> None:
     restored.restore(text=text)

@@ -1,13 +1,15 @@
-"""A whole ledger decided again from raw objects: an honest one passes, every lie in its chain is named."""
+"""A whole ledger decided again from raw objects: an honest one passes, every lie in its chain is
+named.
+"""
 
 from __future__ import annotations
 
 import pytest
 from support.naive_store import Ledger, Told, Value, jump, tell
 
-from gitkv.ledger.audit import Roots, StepFacts
-from gitkv.ledger.audit_commit import parse_commit
-from gitkv.ledger.audit_history import UNLIMITED, Verify, audit_history, jump_after
+from gitkv.audit.commit import parse_commit
+from gitkv.audit.history import UNLIMITED, Verify, audit_history, jump_after
+from gitkv.audit.step import Roots, StepFacts
 from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid, hash_object
 
 Commits = list[tuple[Oid, bytes]]
@@ -15,29 +17,43 @@ STEPS = 12
 
 
 class History:
-    """Twelve small transactions. `changed` rewrites one commit (and nothing after it), so that only that lie is told."""
+    """Twelve small transactions. `changed` rewrites one commit (and nothing after it), so that only
+    that lie is told.
+    """
 
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.steps = [(self.ledger.roots, StepFacts(0, 0, 0))]
         for seq in range(1, STEPS):
-            facts = self.ledger.step(self.ledger.state | {b"a": Value(b"%d" % seq), b"k%d" % seq: Value(b"v")})
+            facts = self.ledger.step(
+                self.ledger.state | {b"a": Value(b"%d" % seq), b"k%d" % seq: Value(b"v")}
+            )
             self.steps.append((self.ledger.roots, facts))
         self.told = tell(self.steps)
 
     def audit(self, told: Told | None = None, verify: Verify | None = None) -> set[tuple[int, str]]:
         told = told or self.told
-        return {(entry.code, entry.rule) for entry in audit_history(told.commits, told.index_commits, self.ledger.store, verify=verify)}
+        return {
+            (entry.code, entry.rule)
+            for entry in audit_history(
+                told.commits, told.index_commits, self.ledger.store, verify=verify
+            )
+        }
 
     def changed(self, old: bytes, new: bytes) -> set[tuple[int, str]]:
-        """Rules broken when the last commit says `new` for `old`; its index commit follows it honestly."""
+        """Rules broken when the last commit says `new` for `old`; its index commit follows it
+        honestly.
+        """
         oid, body = self.told.commits[-1]
         assert old in body
         body = body.replace(old, new)
         lied = hash_object(COMMIT, body)
         index = self.told.index_commits[-1][1].replace(oid.hex().encode(), lied.hex().encode())
         return self.audit(
-            Told([*self.told.commits[:-1], (lied, body)], [*self.told.index_commits[:-1], (hash_object(COMMIT, index), index)])
+            Told(
+                [*self.told.commits[:-1], (lied, body)],
+                [*self.told.index_commits[:-1], (hash_object(COMMIT, index), index)],
+            )
         )
 
 
@@ -81,7 +97,9 @@ def test_false_id_in_a_trailer_is_named(history: History, field: bytes) -> None:
     body = history.told.commits[-1][1]
     at = body.index(start) + len(start)
     names = {name for _, name in history.changed(start + body[at : at + 40], start + b"1" * 40)}
-    assert {"attestation." + field.decode().lower()} & names or (field == b"Index-Tree" and "object.missing" in names)
+    assert {"attestation." + field.decode().lower()} & names or (
+        field == b"Index-Tree" and "object.missing" in names
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,7 +150,9 @@ def test_commit_in_another_form_is_refused(history: History, old: bytes, new: by
 
 
 def test_body_and_signature_are_read_and_the_signature_is_not_signed(history: History) -> None:
-    body = history.told.commits[-1][1].replace(b"kv: step\n", "kv: step\n\nwhy: käse\n\n\tmore\n".encode())
+    body = history.told.commits[-1][1].replace(
+        b"kv: step\n", "kv: step\n\nwhy: käse\n\n\tmore\n".encode()
+    )
     signed = body.replace(b"\n\nkv:", b"\ngpgsig -----BEGIN\n \n abc\n -----END\n\nkv:")
     commit = parse_commit(signed)
     assert (commit.payload, commit.armour) == (body, b"-----BEGIN\n\nabc\n-----END\n")
@@ -144,36 +164,53 @@ def test_signatures_are_asked_about_when_a_verifier_is_given(history: History) -
     steps = [body.replace(b"\n\nkv:", b"\ngpgsig x\n\nkv:") for _, body in history.told.commits[:1]]
     told = Told([(hash_object(COMMIT, steps[0]), steps[0])], history.told.index_commits[:1])
     assert (3, "signature.bad") in history.audit(told, verify=lambda payload, armour: False)
-    assert (3, "signature.bad") not in history.audit(told, verify=lambda payload, armour: armour == b"x\n")
+    assert (3, "signature.bad") not in history.audit(
+        told, verify=lambda payload, armour: armour == b"x\n"
+    )
 
 
 def test_commit_dated_before_its_parent_is_refused(history: History) -> None:
     assert history.changed(b"1700000011", b"1699999410") - {(8, "index.commit")} == set()
-    assert history.changed(b"1700000011", b"1699999409") - {(8, "index.commit")} == {(3, "commit.date")}
+    assert history.changed(b"1700000011", b"1699999409") - {(8, "index.commit")} == {
+        (3, "commit.date")
+    }
 
 
 def test_any_other_index_commit_is_refused(history: History) -> None:
-    for old, new in ((b"index of", b"Index of"), (b"+0000", b"+0100"), (b"KV-Version: 1\n", b""), (b"parent ", b"parent  ")):
+    for old, new in (
+        (b"index of", b"Index of"),
+        (b"+0000", b"+0100"),
+        (b"KV-Version: 1\n", b""),
+        (b"parent ", b"parent  "),
+    ):
         indexes = list(history.told.index_commits)
         body = indexes[5][1].replace(old, new)
         indexes[5] = (hash_object(COMMIT, body), body)
         assert (8, "index.commit") in history.audit(Told(history.told.commits, indexes))
 
 
-def test_chains_of_different_length_and_objects_under_a_false_id_are_refused(history: History) -> None:
+def test_chains_of_different_length_and_objects_under_a_false_id_are_refused(
+    history: History,
+) -> None:
     told = history.told
     assert history.audit(Told(told.commits, told.index_commits[:-1])) == {(8, "chain.length")}
     assert history.audit(Told(told.commits[:-1], told.index_commits)) == {(8, "chain.length")}
-    assert (8, "object.hash") in history.audit(Told([(told.commits[1][0], told.commits[0][1])], told.index_commits[:1]))
+    assert (8, "object.hash") in history.audit(
+        Told([(told.commits[1][0], told.commits[0][1])], told.index_commits[:1])
+    )
 
 
 def test_left_out_swapped_or_merged_commits_break_the_chain(history: History) -> None:
     told = history.told
-    left_out = Told(told.commits[:3] + told.commits[4:], told.index_commits[:3] + told.index_commits[4:])
+    left_out = Told(
+        told.commits[:3] + told.commits[4:], told.index_commits[:3] + told.index_commits[4:]
+    )
     assert {(8, "commit.parent"), (8, "attestation.seq")} <= history.audit(left_out)
     assert (8, "commit.parent") in history.audit(Told(told.commits[1:], told.index_commits[1:]))
     parent = b"parent " + told.commits[-2][0].hex().encode() + b"\n"
-    assert (8, "commit.form") in history.changed(parent, parent + b"parent " + told.commits[0][0].hex().encode() + b"\n")
+    assert (8, "commit.form") in history.changed(
+        parent, parent + b"parent " + told.commits[0][0].hex().encode() + b"\n"
+    )
 
 
 def test_first_commit_must_be_empty() -> None:
@@ -181,13 +218,20 @@ def test_first_commit_must_be_empty() -> None:
     facts = ledger.step({b"a": Value(b"1")})
     told = tell([(ledger.roots, facts._replace(seq=0))])
     assert {entry.rule for entry in audit_history(*told, ledger.store)} == {"attestation.counts"}
-    assert audit_history(*tell([(Roots(EMPTY_TREE, EMPTY_TREE), StepFacts(0, 0, 0))]), ledger.store) == []
+    assert (
+        audit_history(*tell([(Roots(EMPTY_TREE, EMPTY_TREE), StepFacts(0, 0, 0))]), ledger.store)
+        == []
+    )
 
 
-def test_wrong_trees_are_found_in_the_middle_of_a_history_and_limits_can_be_given(history: History) -> None:
+def test_wrong_trees_are_found_in_the_middle_of_a_history_and_limits_can_be_given(
+    history: History,
+) -> None:
     steps = list(history.steps)
     steps[4] = (steps[4][0]._replace(index_tree=steps[3][0].index_tree), steps[4][1])
     assert history.audit(tell(steps)) == {(8, "index.lie")}
     rules = UNLIMITED._replace(ranges=((b"a", b"b"),))
     found = audit_history(*history.told, history.ledger.store, rules=rules)
-    assert {(entry.rule, entry.where) for entry in found} == {("prefix.not-owned", "commit 1: key k1")}
+    assert {(entry.rule, entry.where) for entry in found} == {
+        ("prefix.not-owned", "commit 1: key k1")
+    }

@@ -5,13 +5,28 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.naive_store import Ledger, ObjectsInMemory, State, Value, build_map, build_root, reachable, tree_body
+from support.naive_store import (
+    Ledger,
+    ObjectsInMemory,
+    State,
+    Value,
+    build_map,
+    build_root,
+    reachable,
+    tree_body,
+)
 
-from gitkv.ledger.audit import AuditRules, Roots, StepAudit, StepFacts, audit_step
+from gitkv.audit.step import AuditRules, Roots, StepAudit, StepFacts, audit_step
 from gitkv.model.key import encode_key
 from gitkv.model.oid import BLOB, EMPTY_TREE, TREE, Oid
 
-RULES = AuditRules(ranges=((b"", None),), value_bytes_max=1 << 20, total_bytes_max=64 << 20, keys_max=200_000, lfs_forbidden=True)
+RULES = AuditRules(
+    ranges=((b"", None),),
+    value_bytes_max=1 << 20,
+    total_bytes_max=64 << 20,
+    keys_max=200_000,
+    lfs_forbidden=True,
+)
 META = b'{"ctype":"text/plain","expires":2000000000}'
 
 
@@ -24,11 +39,16 @@ def named(number: int) -> bytes:
 
 
 def many(count: int, *, meta: bytes | None = None) -> State:
-    return {named(number): Value(b"value %d" % number, meta if number % 3 == 0 else None) for number in range(count)}
+    return {
+        named(number): Value(b"value %d" % number, meta if number % 3 == 0 else None)
+        for number in range(count)
+    }
 
 
 class Told:
-    """A ledger with 250 keys (two levels and more), one changed key after it, and room to lie about that step."""
+    """A ledger with 250 keys (two levels and more), one changed key after it, and room to lie about
+    that step.
+    """
 
     def __init__(self, count: int = 250) -> None:
         self.ledger = Ledger()
@@ -38,8 +58,16 @@ class Told:
         self.facts = self.ledger.step(many(count, meta=META) | {named(7): Value(b"new")})
         self.after = self.ledger.roots
 
-    def audit(self, after: Roots | None = None, *, facts: StepFacts | None = None, rules: AuditRules = RULES) -> StepAudit:
-        return audit_step(self.before, after or self.after, facts or self.facts, rules, self.ledger.store)
+    def audit(
+        self,
+        after: Roots | None = None,
+        *,
+        facts: StepFacts | None = None,
+        rules: AuditRules = RULES,
+    ) -> StepAudit:
+        return audit_step(
+            self.before, after or self.after, facts or self.facts, rules, self.ledger.store
+        )
 
     def step(self, state: State) -> None:
         self.before = self.after
@@ -47,7 +75,9 @@ class Told:
         self.after = self.ledger.roots
 
     def with_map(self, map_name: str, items: dict[bytes, bytes]) -> Roots:
-        return self.ledger.build(**{map_name: build_map(self.ledger.store, items, lines=map_name in ("live", "gone"))})
+        return self.ledger.build(
+            **{map_name: build_map(self.ledger.store, items, lines=map_name in ("live", "gone"))}
+        )
 
     def with_value(self, name: bytes, value: Value) -> StepAudit:
         self.step(self.ledger.state | {name: value})
@@ -63,9 +93,13 @@ def rules_of(found: StepAudit) -> set[tuple[int, str]]:
     return {(entry.code, entry.rule) for entry in found.reasons}
 
 
-# --- honest steps ---------------------------------------------------------------------------------------------------------------
+# --- honest steps
+# --------------------------------------------------------------------------------------------------
 
-_KEYS = st.one_of(st.integers(0, 900).map(named), st.sampled_from(["é", "a b", ".hidden", "a%b", "日本", "x" * 240]).map(key))
+_KEYS = st.one_of(
+    st.integers(0, 900).map(named),
+    st.sampled_from(["é", "a b", ".hidden", "a%b", "日本", "x" * 240]).map(key),
+)
 _META = st.sampled_from([None, None, b'{"ctype":"a\\"\\\\b"}', b'{"expires":1}', META])
 _VALUES = st.builds(Value, st.binary(max_size=6), _META)
 
@@ -96,16 +130,26 @@ def test_honest_histories_pass_and_name_every_new_object(states: list[State]) ->
         facts = ledger.step(state)
         found = audit_step(before, ledger.roots, facts, RULES, ledger.store)
         assert found.reasons == []
-        changed = {name for name in state.keys() | old_state.keys() if state.get(name) != old_state.get(name)}
+        changed = {
+            name
+            for name in state.keys() | old_state.keys()
+            if state.get(name) != old_state.get(name)
+        }
         assert [name for name, _ in found.changes] == sorted(changed)
         assert all(oid == (ledger.data_items().get(name)) for name, oid in found.changes)
-        below = reachable(ledger.store, ledger.roots.ledger_tree) | reachable(ledger.store, ledger.roots.index_tree)
+        below = reachable(ledger.store, ledger.roots.ledger_tree) | reachable(
+            ledger.store, ledger.roots.index_tree
+        )
         assert below - old <= found.objects <= below
 
 
 def test_the_empty_first_commit_passes() -> None:
     ledger = Ledger()
-    assert audit_step(ledger.roots, ledger.roots, StepFacts(0, 0, 0), RULES, ledger.store) == ([], (), {EMPTY_TREE})
+    assert audit_step(ledger.roots, ledger.roots, StepFacts(0, 0, 0), RULES, ledger.store) == (
+        [],
+        (),
+        {EMPTY_TREE},
+    )
 
 
 def test_one_key_of_thousands_costs_a_path_and_not_the_store() -> None:
@@ -115,20 +159,28 @@ def test_one_key_of_thousands_costs_a_path_and_not_the_store() -> None:
     assert told.ledger.store.reads < 60
 
 
-# --- what the policy forbids ----------------------------------------------------------------------------------------------------
+# --- what the policy forbids
+# --------------------------------------------------------------------------------------------------
 
 
 def test_key_outside_the_signers_prefixes_is_refused(told: Told) -> None:
     rules = RULES._replace(ranges=((b"a", b"b"), (b"cfg%2F00008", b"d")))
     assert rules_of(told.audit(rules=rules)) == {(3, "prefix.not-owned")}
-    assert told.audit(rules=rules._replace(ranges=((b"a", b"b"), (b"cfg%2F00007", b"cfg%2F00008")))).reasons == []
+    assert (
+        told.audit(
+            rules=rules._replace(ranges=((b"a", b"b"), (b"cfg%2F00007", b"cfg%2F00008")))
+        ).reasons
+        == []
+    )
     assert rules_of(told.audit(rules=rules._replace(ranges=()))) == {(3, "prefix.not-owned")}
 
 
 def test_metadata_of_a_key_outside_the_prefixes_is_refused_too(told: Told) -> None:
     told.step(told.ledger.state | {named(8): told.ledger.state[named(8)]._replace(meta=META)})
     assert told.audit().reasons == []
-    assert rules_of(told.audit(rules=RULES._replace(ranges=((b"x", None),)))) == {(3, "prefix.not-owned")}
+    assert rules_of(told.audit(rules=RULES._replace(ranges=((b"x", None),)))) == {
+        (3, "prefix.not-owned")
+    }
 
 
 @pytest.mark.parametrize(
@@ -139,16 +191,25 @@ def test_metadata_of_a_key_outside_the_prefixes_is_refused_too(told: Told) -> No
         (RULES._replace(keys_max=0), RULES._replace(keys_max=1), "transaction.keys"),
     ],
 )
-def test_limits_of_the_policy_hold_to_the_byte(told: Told, rules: AuditRules, one_more: AuditRules, rule: str) -> None:
+def test_limits_of_the_policy_hold_to_the_byte(
+    told: Told, rules: AuditRules, one_more: AuditRules, rule: str
+) -> None:
     assert rules_of(told.audit(rules=rules)) == {(3, rule)}
     assert told.audit(rules=one_more).reasons == []
 
 
 @pytest.mark.parametrize("start", [b"", b" \n", "\u2003".encode()])
 @pytest.mark.parametrize(
-    "version", [b"https://git-lfs.github.com/spec/v1", b"https://hawser.github.com/spec/v1", b"http://git-media.io/v/2"]
+    "version",
+    [
+        b"https://git-lfs.github.com/spec/v1",
+        b"https://hawser.github.com/spec/v1",
+        b"http://git-media.io/v/2",
+    ],
 )
-def test_lfs_pointer_is_refused_in_every_spelling_git_lfs_accepts(told: Told, start: bytes, version: bytes) -> None:
+def test_lfs_pointer_is_refused_in_every_spelling_git_lfs_accepts(
+    told: Told, start: bytes, version: bytes
+) -> None:
     pointer = start + b"version " + version + b"\noid sha256:" + b"0" * 64 + b"\nsize 1\n"
     assert rules_of(told.with_value(named(1), Value(pointer))) == {(3, "value.lfs")}
     assert told.audit(rules=RULES._replace(lfs_forbidden=False)).reasons == []
@@ -156,7 +217,9 @@ def test_lfs_pointer_is_refused_in_every_spelling_git_lfs_accepts(told: Told, st
 
 def test_transaction_without_a_change_is_refused(told: Told) -> None:
     assert rules_of(told.audit(told.before, facts=StepFacts(4, 0, 0))) == {(3, "transaction.empty")}
-    assert rules_of(told.audit(told.before, facts=StepFacts(4, 1, 0))) == {(8, "attestation.counts")}
+    assert rules_of(told.audit(told.before, facts=StepFacts(4, 1, 0))) == {
+        (8, "attestation.counts")
+    }
 
 
 def test_counts_that_differ_from_the_trailers_are_refused(told: Told) -> None:
@@ -166,7 +229,9 @@ def test_counts_that_differ_from_the_trailers_are_refused(told: Told) -> None:
 
 @pytest.mark.parametrize("expires", [b"0", b"-1", b"253402300800", b"9" * 300])
 def test_expiry_out_of_range_is_refused(told: Told, expires: bytes) -> None:
-    assert (3, "meta.expires") in rules_of(told.with_value(named(1), Value(b"", b'{"expires":' + expires + b"}")))
+    assert (3, "meta.expires") in rules_of(
+        told.with_value(named(1), Value(b"", b'{"expires":' + expires + b"}"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,20 +265,33 @@ def test_metadata_in_another_spelling_is_refused(told: Told, meta: bytes) -> Non
 
 def test_metadata_without_a_value_is_refused_whether_new_or_left_behind(told: Told) -> None:
     extra = told.ledger.meta_items() | {named(99_999): told.ledger.store.put(BLOB, META)}
-    assert rules_of(told.audit(told.with_map("meta", extra), facts=StepFacts(3, 2, 0))) == {(8, "meta.form")}
+    assert rules_of(told.audit(told.with_map("meta", extra), facts=StepFacts(3, 2, 0))) == {
+        (8, "meta.form")
+    }
     with_meta = told.ledger.meta_items()
     told.step({name: value for name, value in told.ledger.state.items() if name != named(9)})
     assert rules_of(told.audit(told.with_map("meta", with_meta))) == {(8, "meta.form")}
 
 
-# --- what the index may not say -------------------------------------------------------------------------------------------------
+# --- what the index may not say
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("created", 3), ("mod", 2), ("versions", 1), ("size", 4), ("oid", "0" * 40), ("ctype", "text/html"), ("expires", 5)],
+    [
+        ("created", 3),
+        ("mod", 2),
+        ("versions", 1),
+        ("size", 4),
+        ("oid", "0" * 40),
+        ("ctype", "text/html"),
+        ("expires", 5),
+    ],
 )
-def test_live_line_of_a_changed_key_that_lies_in_one_field_is_refused(told: Told, field: str, value: object) -> None:
+def test_live_line_of_a_changed_key_that_lies_in_one_field_is_refused(
+    told: Told, field: str, value: object
+) -> None:
     told.ledger.live[named(7)][field] = value
     assert rules_of(told.audit(told.ledger.build())) == {(8, "index.lie")}
 
@@ -221,17 +299,25 @@ def test_live_line_of_a_changed_key_that_lies_in_one_field_is_refused(told: Told
 def test_index_that_lies_about_one_other_key_is_refused_by_name(told: Told) -> None:
     told.ledger.live[named(200)]["mod"] = 3
     found = told.audit(told.ledger.build())
-    assert [(entry.rule, entry.where) for entry in found.reasons] == [("index.lie", "key " + named(200).decode())]
+    assert [(entry.rule, entry.where) for entry in found.reasons] == [
+        ("index.lie", "key " + named(200).decode())
+    ]
 
 
 def test_index_that_forgets_or_invents_a_live_key_is_refused(told: Told) -> None:
     lines = told.ledger.live_lines()
     stray = lines[named(3)].replace(named(3), named(99_999))
-    assert rules_of(told.audit(told.with_map("live", {name: line for name, line in lines.items() if name != named(7)}))) == {
+    assert rules_of(
+        told.audit(
+            told.with_map("live", {name: line for name, line in lines.items() if name != named(7)})
+        )
+    ) == {(8, "index.lie")}
+    assert rules_of(told.audit(told.with_map("live", lines | {named(99_999): stray}))) == {
         (8, "index.lie")
     }
-    assert rules_of(told.audit(told.with_map("live", lines | {named(99_999): stray}))) == {(8, "index.lie")}
-    assert rules_of(told.audit(told.before._replace(ledger_tree=told.after.ledger_tree))) == {(8, "index.lie")}
+    assert rules_of(told.audit(told.before._replace(ledger_tree=told.after.ledger_tree))) == {
+        (8, "index.lie")
+    }
 
 
 def test_gone_line_must_come_with_a_deletion_and_go_with_a_creation(told: Told) -> None:
@@ -240,9 +326,14 @@ def test_gone_line_must_come_with_a_deletion_and_go_with_a_creation(told: Told) 
     told.step({name: value for name, value in told.ledger.state.items() if name != named(5)})
     assert told.audit().reasons == []
     assert rules_of(told.audit(told.with_map("gone", gone))) == {(8, "index.lie")}
-    assert rules_of(told.audit(told.with_map("gone", told.ledger.gone_lines() | {named(5): b'{"key":"' + named(5) + b'","mod":3}'}))) == {
-        (8, "index.lie")
-    }
+    assert rules_of(
+        told.audit(
+            told.with_map(
+                "gone",
+                told.ledger.gone_lines() | {named(5): b'{"key":"' + named(5) + b'","mod":3}'},
+            )
+        )
+    ) == {(8, "index.lie")}
     left_behind = told.ledger.gone_lines()
     told.step(told.ledger.state | {named(5): Value(b"again")})
     assert told.audit().reasons == []
@@ -283,7 +374,9 @@ def test_page_without_its_last_line_feed_is_refused() -> None:
     before, facts = ledger.roots, ledger.step(many(1))
     page = ledger.store.put(BLOB, ledger.live_lines()[named(0)])
     root = ledger.store.put(TREE, tree_body([(b"100644", named(0) + b"!", page)]))
-    assert rules_of(audit_step(before, ledger.build(live=root), facts, RULES, ledger.store)) == {(8, "index.form")}
+    assert rules_of(audit_step(before, ledger.build(live=root), facts, RULES, ledger.store)) == {
+        (8, "index.form")
+    }
 
 
 def test_missing_objects_are_named_and_kinds_are_not_mixed(told: Told) -> None:
@@ -299,7 +392,9 @@ def test_missing_objects_are_named_and_kinds_are_not_mixed(told: Told) -> None:
 def test_at_most_twenty_reasons_come_of_a_thousand_lies() -> None:
     ledger = Ledger()
     before, facts = ledger.roots, ledger.step(many(1000))
-    found = audit_step(before, ledger.roots, facts, RULES._replace(ranges=((b"x", None),)), ledger.store)
+    found = audit_step(
+        before, ledger.roots, facts, RULES._replace(ranges=((b"x", None),)), ledger.store
+    )
     assert len(found.reasons) == 20
 
 
@@ -308,14 +403,19 @@ def test_index_of_one_page_needs_its_tree_above() -> None:
     before, facts = ledger.roots, ledger.step(many(1))
     page = ledger.store.put(BLOB, ledger.live_lines()[named(0)] + b"\n")
     odd = build_root(ledger.store, {b"live": Oid(page)})
-    assert rules_of(audit_step(before, Roots(ledger.roots.ledger_tree, odd), facts, RULES, ledger.store)) == {(8, "object.missing")}
+    assert rules_of(
+        audit_step(before, Roots(ledger.roots.ledger_tree, odd), facts, RULES, ledger.store)
+    ) == {(8, "object.missing")}
 
 
-# --- anything else --------------------------------------------------------------------------------------------------------------
+# --- anything else
+# --------------------------------------------------------------------------------------------------
 
 
 def with_object_replaced(store: ObjectsInMemory, oid: bytes, victim: bytes, body: bytes) -> Oid:
-    """The object `oid` with `victim` below it replaced, and every id on the way made right again."""
+    """The object `oid` with `victim` below it replaced, and every id on the way made right
+    again.
+    """
     kind, held = store.held[oid]
     if oid == victim:
         return store.put(kind, body)
@@ -341,10 +441,15 @@ def test_any_change_to_any_node_page_or_metadata_is_refused(data: st.DataObject)
     victim = data.draw(st.sampled_from(victims))
     old = store.held[victim][1]
     low = data.draw(st.integers(0, len(old)))
-    body = old[:low] + data.draw(st.sampled_from([b"", b"0", b"\n", b"\0", b"a", old[:30]])) + old[low + data.draw(st.integers(0, 40)) :]
+    body = (
+        old[:low]
+        + data.draw(st.sampled_from([b"", b"0", b"\n", b"\0", b"a", old[:30]]))
+        + old[low + data.draw(st.integers(0, 40)) :]
+    )
     if body != old:
         try:
             after = told.after._replace(**{side: with_object_replaced(store, root, victim, body)})
         except ValueError:
-            return  # the victim's parents hold ids that no longer parse: the naive builder has no such tree
+            # The victim's parents hold ids that no longer parse: the naive builder has no such tree
+            return
         assert told.audit(after).reasons != []

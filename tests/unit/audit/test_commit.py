@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from gitkv.ledger.audit_commit import parse_commit
+from gitkv.audit.commit import parse_commit
 from gitkv.model.attestation import Attestation, format_message
 from gitkv.model.commit import Identity, commit_payload
 from gitkv.model.oid import EMPTY_TREE
 from gitkv.model.refs import FIRST_EPOCH, Namespace
 
-SAID = Attestation(Namespace("main"), "00000000-0000-7000-8000-000000000000", 0, None, None, None, EMPTY_TREE, FIRST_EPOCH, 0, 0)
+SAID = Attestation(
+    Namespace("main"),
+    "00000000-0000-7000-8000-000000000000",
+    0,
+    None,
+    None,
+    None,
+    EMPTY_TREE,
+    FIRST_EPOCH,
+    0,
+    0,
+)
 
 
 def _commit(text: str = "begin main", zone: str = "+0100") -> bytes:
     message = format_message("begin main", SAID).replace(b"begin main", text.encode())
-    return commit_payload(EMPTY_TREE, (), Identity("Alice", "alice@example.com", 1_700_000_000, zone).line(), message)
+    return commit_payload(
+        EMPTY_TREE, (), Identity("Alice", "alice@example.com", 1_700_000_000, zone).line(), message
+    )
 
 
 def test_an_ordinary_commit_is_read() -> None:

@@ -1,4 +1,6 @@
-"""What a policy permits: signers, identities, key ranges, and its own change (spec/policy 6 to 9)."""
+"""What a policy permits: signers, identities, key ranges, and its own change (spec/policy 6 to
+9).
+"""
 
 from __future__ import annotations
 
@@ -7,18 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.policy_texts import FULL, OPENPGP_FINGERPRINT, key_line, small
 
-from gitkv.ledger.policy_rules import EVERYTHING, NOTHING, allowed_ranges, in_ranges, judge_identity, judge_policy_change, judge_signature
-from gitkv.ledger.policy_text import parse_policy
 from gitkv.model.identity import Signature
 from gitkv.model.key import encode_key, encode_prefix
 from gitkv.model.policy import NamespacePolicy, Policy, Writer
 from gitkv.model.public_key import parse_ssh_key
 from gitkv.model.refs import Namespace
+from gitkv.policy.rules import (
+    EVERYTHING,
+    NOTHING,
+    allowed_ranges,
+    in_ranges,
+    judge_identity,
+    judge_policy_change,
+    judge_signature,
+)
+from gitkv.policy.text import parse_policy
 
 MAIN = Namespace("main")
 POLICY = parse_policy(FULL.encode())
 
-# Few letters around the escapes and the ends of ASCII, so that prefixes meet, touch and contain one another.
+# Few letters around the escapes and the ends of ASCII, so that prefixes meet, touch and contain one
+# another.
 _KEYS = st.text("ab%/.~éz", min_size=1, max_size=4)
 _PREFIXES = st.lists(_KEYS.map(encode_prefix), max_size=4).map(tuple)
 
@@ -36,14 +47,18 @@ def test_ranges_allow_exactly_the_keys_that_start_with_an_owned_and_an_allowed_p
     writer: tuple[bytes, ...], allowed: tuple[bytes, ...], keys: list[str]
 ) -> None:
     ranges = allowed_ranges(with_prefixes(writer, allowed), MAIN, "alice")
-    names = [encode_key(key) for key in keys] + [prefix + end for prefix in writer + allowed for end in (b"", b"!", b"%2F", b"z", b"~")]
+    names = [encode_key(key) for key in keys] + [
+        prefix + end for prefix in writer + allowed for end in (b"", b"!", b"%2F", b"z", b"~")
+    ]
     for name in names:
         owned = not writer or name.startswith(writer)
         assert in_ranges(name, ranges) == (owned and (not allowed or name.startswith(allowed)))
 
 
 @given(_PREFIXES, _PREFIXES)
-def test_ranges_are_sorted_and_leave_a_gap_between_one_another(writer: tuple[bytes, ...], allowed: tuple[bytes, ...]) -> None:
+def test_ranges_are_sorted_and_leave_a_gap_between_one_another(
+    writer: tuple[bytes, ...], allowed: tuple[bytes, ...]
+) -> None:
     ranges = allowed_ranges(with_prefixes(writer, allowed), MAIN, "alice")
     bounds = [bound for pair in ranges for bound in pair]
     if bounds and bounds[-1] is None:
@@ -61,14 +76,20 @@ def test_who_is_no_writer_may_change_nothing() -> None:
 
 
 def test_a_writer_without_prefixes_is_still_held_by_the_allowed_ones() -> None:
-    assert allowed_ranges(POLICY, MAIN, "alice") == ((b"%2E%C3%A9", b"%2E%C3%A:"), (b"cfg:", b"cfg;"), (b"flags%2Fx", b"flags%2Fy"))
+    assert allowed_ranges(POLICY, MAIN, "alice") == (
+        (b"%2E%C3%A9", b"%2E%C3%A:"),
+        (b"cfg:", b"cfg;"),
+        (b"flags%2Fx", b"flags%2Fy"),
+    )
     assert allowed_ranges(POLICY, MAIN, "bob") == ((b"cfg:", b"cfg;"), (b"flags%2Fx", b"flags%2Fy"))
     assert allowed_ranges(parse_policy(small().encode()), MAIN, "alice") == EVERYTHING
 
 
 def test_an_unsigned_commit_writes_only_where_signatures_are_optional() -> None:
     assert allowed_ranges(POLICY, MAIN, None) == NOTHING
-    assert allowed_ranges(POLICY._replace(signatures_required=False), MAIN, None) == allowed_ranges(POLICY, MAIN, "alice")
+    assert allowed_ranges(POLICY._replace(signatures_required=False), MAIN, None) == allowed_ranges(
+        POLICY, MAIN, "alice"
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +106,9 @@ def test_an_unsigned_commit_writes_only_where_signatures_are_optional() -> None:
         ("good", 3, 3, "signature.revoked-key"),
     ],
 )
-def test_a_signature_that_is_not_good_names_nobody_and_one_reason(status: str, number: int, code: int, rule: str) -> None:
+def test_a_signature_that_is_not_good_names_nobody_and_one_reason(
+    status: str, number: int, code: int, rule: str
+) -> None:
     signature = Signature(status, fingerprint(number) if number else "", "why\x1b[2J")
     principal, (refusal,) = judge_signature(POLICY, signature, "main@3")
     assert principal is None
@@ -94,7 +117,11 @@ def test_a_signature_that_is_not_good_names_nobody_and_one_reason(status: str, n
 
 
 def test_a_good_signature_names_its_principal() -> None:
-    for mark, name in [(fingerprint(1), "alice"), (fingerprint(2), "bob"), (OPENPGP_FINGERPRINT, "dora")]:
+    for mark, name in [
+        (fingerprint(1), "alice"),
+        (fingerprint(2), "bob"),
+        (OPENPGP_FINGERPRINT, "dora"),
+    ]:
         principal, reasons = judge_signature(POLICY, Signature("good", mark), "main@3")
         assert principal is not None and (principal.name, reasons) == (name, [])
 
@@ -133,7 +160,9 @@ def rules_of(new_text: str, signer: str | None = "alice", now_s: int = 0) -> lis
 
 
 def test_an_admin_may_change_the_policy() -> None:
-    assert rules_of(FULL.replace("max_keys_per_transaction: 5", "max_keys_per_transaction: 6")) == []
+    assert (
+        rules_of(FULL.replace("max_keys_per_transaction: 5", "max_keys_per_transaction: 6")) == []
+    )
 
 
 @pytest.mark.parametrize("signer", ["bob", "eve", "", None])
@@ -144,7 +173,11 @@ def test_nobody_but_an_admin_of_the_policy_before_changes_it(signer: str | None)
 def test_every_problem_of_the_new_text_is_a_reason_with_its_line() -> None:
     text = FULL.replace("version: 1", "version: 2").replace("lfs: allow", "lfs: maybe")
     reasons = judge_policy_change(POLICY, text.encode(), "bob")
-    lines = [line for line, content in enumerate(text.splitlines(), 1) if content in ("version: 2", "    lfs: maybe")]
+    lines = [
+        line
+        for line, content in enumerate(text.splitlines(), 1)
+        if content in ("version: 2", "    lfs: maybe")
+    ]
     assert [(entry.rule, entry.where.split(":")[:2]) for entry in reasons[1:]] == [
         ("policy.syntax", [".kv/policy.yaml", str(line)]) for line in lines
     ]
@@ -155,7 +188,9 @@ def test_the_last_admin_cannot_leave() -> None:
 
 
 def test_an_admin_whose_only_key_has_expired_does_not_count_as_left() -> None:
-    text = FULL.replace(f"- {key_line(1)} alice@laptop", f"- key: {key_line(1)}\n        not_after: 2026-01-01")
+    text = FULL.replace(
+        f"- {key_line(1)} alice@laptop", f"- key: {key_line(1)}\n        not_after: 2026-01-01"
+    )
     end_s = 1767225600
     assert rules_of(text, now_s=end_s - 1) == []
     assert rules_of(text, now_s=end_s) == ["policy.no-admin"]
@@ -163,9 +198,11 @@ def test_an_admin_whose_only_key_has_expired_does_not_count_as_left() -> None:
 
 def test_gateway_keys_are_replaced_and_never_dropped() -> None:
     assert rules_of(FULL.replace(key_line(90), key_line(91))) == []
-    assert rules_of(FULL.replace(f"    - {key_line(90)} stargate\n", "").replace("gateway_keys:", "gateway_keys: []")) == [
-        "policy.gateway-keys"
-    ]
+    assert rules_of(
+        FULL.replace(f"    - {key_line(90)} stargate\n", "").replace(
+            "gateway_keys:", "gateway_keys: []"
+        )
+    ) == ["policy.gateway-keys"]
     assert judge_policy_change(parse_policy(small().encode()), small().encode(), "alice") == []
 
 

@@ -1,4 +1,6 @@
-"""Admission: the one transaction that fits is admitted, each deviation is refused by its own rule, in constant time (gateway design, 3)."""
+"""Admission: the one transaction that fits is admitted, each deviation is refused by its own rule,
+in constant time (gateway design, 3).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from support.ledger_in_memory import START_S, LedgerInMemory, unsigned
 
-from gitkv.ledger.admit import Candidate, Situation, admit
+from gitkv.admission.admit import Candidate, Situation, admit
 from gitkv.ledger.compose import Tip, compose
 from gitkv.ledger.plan import Plan, Put, plan_changes
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
@@ -20,7 +22,9 @@ from gitkv.model.refs import EpochLabel, Namespace
 
 ANN = Principal("ann", (PublicKey("ssh", b"ann", "SHA256:ann"),), admin=True)
 BEN = Principal("ben", (PublicKey("ssh", b"ben", "SHA256:ben"),))
-MAIN = NamespacePolicy(Namespace("main"), (Writer("ann"), Writer("ben", (b"ben:", b"team:"))), keys_max=50)
+MAIN = NamespacePolicy(
+    Namespace("main"), (Writer("ann"), Writer("ben", (b"ben:", b"team:"))), keys_max=50
+)
 POLICY = Policy((ANN, BEN), (MAIN,))
 NOW_S = START_S + 1000
 TXN = "018bcfe5-6800-7000-8000-00000000000f"
@@ -49,7 +53,14 @@ class Bench:
         return self.ledger.store.read(oid, kind)
 
     def said(self, plan: Plan) -> Attestation:
-        tip = compose(self.tip, plan, self.ledger.stamp(), unsigned, self.ledger.store.read, self.ledger.store.add).tip
+        tip = compose(
+            self.tip,
+            plan,
+            self.ledger.stamp(),
+            unsigned,
+            self.ledger.store.read,
+            self.ledger.store.add,
+        ).tip
         return tip.ledger.attestation._replace(txn=TXN)
 
     def candidate(
@@ -63,17 +74,35 @@ class Bench:
         plan = self.ledger.plan(changes or {b"ben:new": Put(b"v")})
         said = bend(self.said(plan))
         line = self.ledger.stamp().identity._replace(seconds=START_S + 500).line()
-        raw = body(commit_payload(tree or plan.ledger_tree, (self.tip.ledger.oid,), line, b"kv: test\n\n" + said.trailers()))
+        raw = body(
+            commit_payload(
+                tree or plan.ledger_tree,
+                (self.tip.ledger.oid,),
+                line,
+                b"kv: test\n\n" + said.trailers(),
+            )
+        )
         ledger = read_ledger_commit(self.ledger.store.add(COMMIT, raw), self.ledger.store.read)
         return Candidate(ledger, self._index(ledger), _signed_by(signer))
 
     def _index(self, ledger: LedgerCommit) -> Oid:
         said = ledger.attestation
-        facts = IndexFacts(said.ns, said.seq, ledger.oid, ledger.commit.identity().seconds, said.index_tree, self.tip.index_oid)
+        facts = IndexFacts(
+            said.ns,
+            said.seq,
+            ledger.oid,
+            ledger.commit.identity().seconds,
+            said.index_tree,
+            self.tip.index_oid,
+        )
         return index_commit(facts)[0]
 
-    def rules(self, candidate: Candidate, policy: Policy = POLICY, **situation: object) -> set[tuple[int, str]]:
-        now = Situation(Namespace("main"), self.tip, policy, NOW_S, lambda txn: False)._replace(**situation)
+    def rules(
+        self, candidate: Candidate, policy: Policy = POLICY, **situation: object
+    ) -> set[tuple[int, str]]:
+        now = Situation(Namespace("main"), self.tip, policy, NOW_S, lambda txn: False)._replace(
+            **situation
+        )
         self.reads = 0
         return {(entry.code, entry.rule) for entry in admit(candidate, now, self.load).reasons}
 
@@ -103,12 +132,16 @@ def test_an_honest_transaction_is_admitted_in_the_name_of_its_signer(bench: Benc
         (lambda said: said._replace(keys_set=51), 3, "transaction.keys"),
     ],
 )
-def test_a_false_trailer_is_refused_by_its_rule(bench: Bench, bend: Callable[[Attestation], Attestation], code: int, rule: str) -> None:
+def test_a_false_trailer_is_refused_by_its_rule(
+    bench: Bench, bend: Callable[[Attestation], Attestation], code: int, rule: str
+) -> None:
     assert bench.rules(bench.candidate(bend=bend)) == {(code, rule)}
 
 
 def test_another_index_commit_is_refused(bench: Bench) -> None:
-    assert bench.rules(bench.candidate()._replace(index_oid=bench.tip.index_oid)) == {(8, "index.commit")}
+    assert bench.rules(bench.candidate()._replace(index_oid=bench.tip.index_oid)) == {
+        (8, "index.commit")
+    }
 
 
 @pytest.mark.parametrize(
@@ -122,13 +155,19 @@ def test_another_index_commit_is_refused(bench: Bench) -> None:
         (Signature("malformed"), 8),
     ],
 )
-def test_a_signature_that_is_not_good_is_refused(bench: Bench, signature: Signature, code: int) -> None:
-    assert {found for found, _ in bench.rules(bench.candidate()._replace(signature=signature))} == {code}
+def test_a_signature_that_is_not_good_is_refused(
+    bench: Bench, signature: Signature, code: int
+) -> None:
+    assert {found for found, _ in bench.rules(bench.candidate()._replace(signature=signature))} == {
+        code
+    }
 
 
 @pytest.mark.parametrize("seconds", [START_S - 700, NOW_S + 601, 253402300799])
 def test_a_time_nobody_believes_is_refused(bench: Bench, seconds: int) -> None:
-    candidate = bench.candidate(body=lambda body: body.replace(b"%d" % (START_S + 500), b"%d" % seconds))
+    candidate = bench.candidate(
+        body=lambda body: body.replace(b"%d" % (START_S + 500), b"%d" % seconds)
+    )
     assert bench.rules(candidate) == {(3, "commit.time")}
 
 
@@ -136,19 +175,25 @@ def test_author_and_committer_that_differ_and_merges_are_refused(bench: Bench) -
     forged = bench.candidate(body=lambda body: body.replace(b"committer Ann", b"committer Eve"))
     assert (3, "commit.identity") in bench.rules(forged)
     parent = b"parent " + bench.tip.ledger.oid.hex().encode() + b"\n"
-    merge = bench.candidate(body=lambda body: body.replace(parent, parent + b"parent " + b"1" * 40 + b"\n"))
+    merge = bench.candidate(
+        body=lambda body: body.replace(parent, parent + b"parent " + b"1" * 40 + b"\n")
+    )
     assert (3, "commit.parents") in bench.rules(merge)
 
 
 def test_a_stale_base_is_a_conflict_that_names_the_tip(bench: Bench) -> None:
     candidate = bench.candidate()
-    newer = Situation(Namespace("main"), bench.ledger.steps[0].after, POLICY, NOW_S, lambda txn: False)
+    newer = Situation(
+        Namespace("main"), bench.ledger.steps[0].after, POLICY, NOW_S, lambda txn: False
+    )
     [found] = admit(candidate, newer, bench.load).reasons
     assert (found.code, found.rule, found.expected) == (2, "base.stale", newer.tip.ledger.oid.hex())
 
 
 def test_a_transaction_id_is_good_once(bench: Bench) -> None:
-    assert bench.rules(bench.candidate(), txn_known=lambda txn: txn == TXN) == {(8, "transaction.replayed")}
+    assert bench.rules(bench.candidate(), txn_known=lambda txn: txn == TXN) == {
+        (8, "transaction.replayed")
+    }
 
 
 @pytest.mark.parametrize(
@@ -162,7 +207,9 @@ def test_a_transaction_id_is_good_once(bench: Bench) -> None:
         {b"own:0007": Put(b"7", "t")},
     ],
 )
-def test_a_key_outside_the_writers_prefixes_is_refused_and_named(bench: Bench, changes: dict[bytes, Put | None]) -> None:
+def test_a_key_outside_the_writers_prefixes_is_refused_and_named(
+    bench: Bench, changes: dict[bytes, Put | None]
+) -> None:
     both = {b"ben:001": Put(b"allowed"), **changes}
     assert bench.rules(bench.candidate(both, signer="ben")) == {(3, "prefix.not-owned")}
     assert bench.rules(bench.candidate(both)) == set()
@@ -180,9 +227,19 @@ def test_a_principal_who_is_no_writer_may_change_nothing(bench: Bench) -> None:
 
 
 def test_trees_of_another_shape_do_not_hide_a_change(bench: Bench) -> None:
-    """The writer of a prefix sends a root that is no ordered tree, or one whose nodes are all new."""
+    """The writer of a prefix sends a root that is no ordered tree, or one whose nodes are all
+    new.
+    """
     store = bench.ledger.store
     stray = store.add(TREE, b"40000 data\0" + EMPTY_TREE + b"40000 zzz\0" + EMPTY_TREE)
     assert bench.rules(bench.candidate(tree=stray, signer="ben")) == {(3, "tree.entry")}
-    fresh = plan_changes((EMPTY_TREE, EMPTY_TREE), 1, {b"own:%04d" % n: Put(b"other") for n in range(540)}, store.read, store.add)
-    assert bench.rules(bench.candidate(tree=fresh.ledger_tree, signer="ben")) == {(3, "prefix.not-owned")}
+    fresh = plan_changes(
+        (EMPTY_TREE, EMPTY_TREE),
+        1,
+        {b"own:%04d" % n: Put(b"other") for n in range(540)},
+        store.read,
+        store.add,
+    )
+    assert bench.rules(bench.candidate(tree=fresh.ledger_tree, signer="ben")) == {
+        (3, "prefix.not-owned")
+    }

@@ -1,4 +1,4 @@
-"""`.kv/policy.yaml` as text: what it means, and every problem with its exact place (spec/policy 1 to 5)."""
+"""`.kv/policy.yaml` as text: what it means, every problem with its place (spec/policy 1 to 5)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from support.policy_texts import FULL, OPENPGP_FINGERPRINT, OPENPGP_KEY, key_line, small
 
 from gitkv.errors import PolicyError
-from gitkv.ledger.policy_nodes import POLICY_BYTES_MAX
-from gitkv.ledger.policy_text import PolicyProblem, PolicyTextError, parse_policy
 from gitkv.model.policy import NamespacePolicy, Writer
 from gitkv.model.public_key import parse_ssh_key
 from gitkv.model.refs import Namespace
+from gitkv.policy.nodes import POLICY_BYTES_MAX
+from gitkv.policy.text import PolicyProblem, PolicyTextError, parse_policy
 
 
 @pytest.fixture(params=["libyaml", "pure Python"])
@@ -32,7 +32,7 @@ def problems_of(text: str | bytes) -> list[PolicyProblem]:
 
 
 def edited(old: str, new: str) -> tuple[str, tuple[int, int]]:
-    """FULL with `old` (found once) replaced by `new`, and the place where `new` had its mark `§`."""
+    """FULL with `old` (found once) replaced by `new`, and the place of the mark `§` in `new`."""
     assert FULL.count(old) == 1, old
     text = FULL.replace(old, new)
     before = text[: text.index("§")]
@@ -47,9 +47,14 @@ def test_every_field_of_a_policy_is_read(either_parser: None) -> None:
     assert policy.signatures_required
     assert (alice.name, alice.admin, alice.emails) == ("alice", True, ("alice@example.com",))
     assert alice.keys == (parse_ssh_key(key_line(1).encode()),)
-    assert [(key.not_after_s, key.revoked) for key in bob.keys] == [(1798761600, False), (1798806601, True)]
+    assert [(key.not_after_s, key.revoked) for key in bob.keys] == [
+        (1798761600, False),
+        (1798806601, True),
+    ]
     assert (bob.admin, bob.emails) == (False, ())
-    assert [(key.kind, key.fingerprint, key.material.decode()) for key in dora.keys] == [("openpgp", OPENPGP_FINGERPRINT, OPENPGP_KEY)]
+    assert [(key.kind, key.fingerprint, key.material.decode()) for key in dora.keys] == [
+        ("openpgp", OPENPGP_FINGERPRINT, OPENPGP_KEY)
+    ]
     main, spare = policy.namespaces
     assert main == NamespacePolicy(
         ns=Namespace("main"),
@@ -69,7 +74,11 @@ def test_what_a_short_policy_leaves_out_is_the_strict_default() -> None:
     assert policy.signatures_required
     assert (policy.push_url, policy.gateway_keys) == ("", ())
     rules = policy.namespaces[0]
-    assert (rules.value_bytes_max, rules.total_bytes_max, rules.keys_max) == (1 << 20, 64 << 20, 200_000)
+    assert (rules.value_bytes_max, rules.total_bytes_max, rules.keys_max) == (
+        1 << 20,
+        64 << 20,
+        200_000,
+    )
     assert (rules.lfs_forbidden, rules.verify) == (True, "before-ack")
     assert not parse_policy(small("signatures: optional\n").encode()).signatures_required
 
@@ -83,7 +92,11 @@ def test_what_a_short_policy_leaves_out_is_the_strict_default() -> None:
         ("version: 1", "version: §'1'", "version: expected 1"),
         ("version: 1\n", "version: 1\n§policies: {}\n", 'unknown key "policies"'),
         ("signatures: required", "signatures: §off", "signatures: expected required or optional"),
-        ("signatures: required", "signatures: required\n§signatures: optional", '"signatures" is given twice: it is already on line'),
+        (
+            "signatures: required",
+            "signatures: required\n§signatures: optional",
+            '"signatures" is given twice: it is already on line',
+        ),
         # stargate
         ("ssh://git@127.0.0.1:2222/store", "§https://git@127.0.0.1/store", "expected ssh://"),
         ("ssh://git@127.0.0.1:2222/store", "§ssh://-oProxyCommand=x/store", "expected ssh://"),
@@ -93,7 +106,11 @@ def test_what_a_short_policy_leaves_out_is_the_strict_default() -> None:
         ("ssh://git@127.0.0.1:2222/store", "§'ssh://host/$(id)'", "expected ssh://"),
         ("ssh://git@127.0.0.1:2222/store", '§"ssh://host/store\\n"', "visible characters"),
         (key_line(90), "§ssh-ed25519 AAAA", "expected one OpenSSH public key line"),
-        (f"{key_line(90)} stargate", f"{key_line(90)}\n    - §{key_line(90)}", "listed already, for the gateway on line 7"),
+        (
+            f"{key_line(90)} stargate",
+            f"{key_line(90)}\n    - §{key_line(90)}",
+            "listed already, for the gateway on line 7",
+        ),
         # principals
         ("  dora:", "  §-dora:", "a name is 1 to 64"),
         ("  dora:", '  §"dora\\n":', "visible characters"),
@@ -111,15 +128,31 @@ def test_what_a_short_policy_leaves_out_is_the_strict_default() -> None:
         ("[Alice@Example.com]", "[§a@b@c]", "expected an email address"),
         ("[Alice@Example.com]", "[§'a@b <x']", "expected an email address"),
         ("[Alice@Example.com]", "[a@b, §A@B]", '"a@b" is listed already, for alice on line 11'),
-        ("    admin: false\n", "    emails: [§alice@EXAMPLE.com]\n", "listed already, for alice on line 11"),
+        (
+            "    admin: false\n",
+            "    emails: [§alice@EXAMPLE.com]\n",
+            "listed already, for alice on line 11",
+        ),
         (f"- {key_line(1)} alice@laptop", f"- §{key_line(1)[:-4]}", "keys: "),
         (f"key: {key_line(2)}", f"§key: {key_line(1)}", "listed already, for alice on line 13"),
         (f"key: {key_line(2)}", "key: §~", "YAML does not read"),
-        (f"- key: {key_line(2)}\n        not_after: 2027-01-01", "- §not_after: 2027-01-01", "neither"),
+        (
+            f"- key: {key_line(2)}\n        not_after: 2027-01-01",
+            "- §not_after: 2027-01-01",
+            "neither",
+        ),
         ("not_after: 2027-01-01\n", "not_after: §2027-02-29\n", "not_after: expected a date"),
         ("not_after: 2027-01-01\n", "not_after: §2027-1-1\n", "not_after: expected a date"),
-        ("not_after: 2027-01-01\n", "not_after: §2027-01-01T00:00:00+02:00\n", "not_after: expected a date"),
-        ("not_after: 2027-01-01\n", "not_after: §2027-01-01T24:00:00Z\n", "not_after: expected a date"),
+        (
+            "not_after: 2027-01-01\n",
+            "not_after: §2027-01-01T00:00:00+02:00\n",
+            "not_after: expected a date",
+        ),
+        (
+            "not_after: 2027-01-01\n",
+            "not_after: §2027-01-01T24:00:00Z\n",
+            "not_after: expected a date",
+        ),
         ("not_after: 2027-01-01\n", "not_after: §1970-01-01\n", "not_after: expected a date"),
         ("not_after: 2027-01-01\n", "not_after: §\uff12027-01-01\n", "not_after: expected a date"),
         ("revoked: true", "revoked: §on", "revoked: expected true or false"),
@@ -134,11 +167,27 @@ def test_what_a_short_policy_leaves_out_is_the_strict_default() -> None:
         ("      alice: {}", "      alice:§", "expected a mapping, got nothing"),
         ("      alice: {}", "      §carol: {}", 'writer "carol" is not one of the principals'),
         ("      alice: {}", "      alice: {§prefix: [a]}", 'unknown key "prefix"'),
-        ('{prefixes: ["cfg:", "flags/"]}', "{prefixes: §[]}", "prefixes: expected at least one item"),
-        ('{prefixes: ["cfg:", "flags/"]}', "{prefixes: [§'']}", "expected a prefix, got an empty one"),
-        ('{prefixes: ["cfg:", "flags/"]}', "{prefixes: [ok, §1:30]}", 'YAML does not read "1:30" as text'),
+        (
+            '{prefixes: ["cfg:", "flags/"]}',
+            "{prefixes: §[]}",
+            "prefixes: expected at least one item",
+        ),
+        (
+            '{prefixes: ["cfg:", "flags/"]}',
+            "{prefixes: [§'']}",
+            "expected a prefix, got an empty one",
+        ),
+        (
+            '{prefixes: ["cfg:", "flags/"]}',
+            "{prefixes: [ok, §1:30]}",
+            'YAML does not read "1:30" as text',
+        ),
         ('{prefixes: ["cfg:", "flags/"]}', "{prefixes: [§y]}", 'YAML does not read "y" as text'),
-        ('{prefixes: ["cfg:", "flags/"]}', "{prefixes: [§1e3]}", 'YAML does not read "1e3" as text'),
+        (
+            '{prefixes: ["cfg:", "flags/"]}',
+            "{prefixes: [§1e3]}",
+            'YAML does not read "1e3" as text',
+        ),
         ('{prefixes: ["cfg:", "flags/"]}', "{prefixes: [§[a]]}", "expected text, got a list"),
         ('{prefixes: ["cfg:", "flags/"]}', "{prefixes: [§e\u0301]}", "normal form C"),
         ('{prefixes: ["cfg:", "flags/"]}', f"{{prefixes: [§{'k' * 241}]}}", "too long"),
@@ -150,21 +199,53 @@ def test_what_a_short_policy_leaves_out_is_the_strict_default() -> None:
         ("2MiB", "§0", "max_value_inline: expected a size"),
         ("2MiB", "§'2MiB'", "max_value_inline: expected a size"),
         ("1GiB", "§1073741825", "from 1 byte to 1024MiB"),
-        ("max_keys_per_transaction: 5", "max_keys_per_transaction: §1_000", "expected an integer from 1"),
-        ("max_keys_per_transaction: 5", "max_keys_per_transaction: §012", "expected an integer from 1"),
-        ("max_keys_per_transaction: 5", "max_keys_per_transaction: §1:30", "expected an integer from 1"),
-        ("max_keys_per_transaction: 5", "max_keys_per_transaction: §5.0", "expected an integer from 1"),
-        ("max_keys_per_transaction: 5", "max_keys_per_transaction: §-5", "expected an integer from 1"),
-        ("max_keys_per_transaction: 5", "max_keys_per_transaction: §\u0663", "expected an integer from 1"),
+        (
+            "max_keys_per_transaction: 5",
+            "max_keys_per_transaction: §1_000",
+            "expected an integer from 1",
+        ),
+        (
+            "max_keys_per_transaction: 5",
+            "max_keys_per_transaction: §012",
+            "expected an integer from 1",
+        ),
+        (
+            "max_keys_per_transaction: 5",
+            "max_keys_per_transaction: §1:30",
+            "expected an integer from 1",
+        ),
+        (
+            "max_keys_per_transaction: 5",
+            "max_keys_per_transaction: §5.0",
+            "expected an integer from 1",
+        ),
+        (
+            "max_keys_per_transaction: 5",
+            "max_keys_per_transaction: §-5",
+            "expected an integer from 1",
+        ),
+        (
+            "max_keys_per_transaction: 5",
+            "max_keys_per_transaction: §\u0663",
+            "expected an integer from 1",
+        ),
         ("max_keys_per_transaction: 5", "max_keys_per_transaction: §1000001", "to 1000000"),
         ("lfs: allow", "lfs: §yes", "lfs: expected forbid or allow"),
-        ("verify: before-publish", "verify: §after", "verify: expected before-ack or before-publish"),
+        (
+            "verify: before-publish",
+            "verify: §after",
+            "verify: expected before-ack or before-publish",
+        ),
         # YAML itself
         ("  alice:\n", "  alice: §&a\n", "anchors are not allowed"),
         ("      bob: {prefixes", "      bob: §*a #", "aliases are not allowed"),
         ("version: 1", "version: §!!int 1", "tags are not allowed"),
         ("version: 1", "version: §! 1", "tags are not allowed"),
-        ("    writers: {}", "    §<<: {writers: {}}\n    writers: {}", "merge keys are not allowed"),
+        (
+            "    writers: {}",
+            "    §<<: {writers: {}}\n    writers: {}",
+            "merge keys are not allowed",
+        ),
         ("    writers: {}", "    writers: {}\n    §[a]: b", "cannot be a name"),
         ("signatures: required", "§---\nsignatures: required", "a second document"),
         ("---\n# every", "§%YAML 1.1\n---\n# every", "directives are not allowed"),
@@ -177,7 +258,9 @@ def test_what_a_short_policy_leaves_out_is_the_strict_default() -> None:
         ("every field", "every§\ufeff field", "U+FEFF"),
     ],
 )
-def test_each_mistake_is_told_with_its_line_and_column(either_parser: None, old: str, new: str, message: str) -> None:
+def test_each_mistake_is_told_with_its_line_and_column(
+    either_parser: None, old: str, new: str, message: str
+) -> None:
     text, place = edited(old, new)
     found = [problem for problem in problems_of(text) if problem[:2] == place]
     assert any(message in problem.message for problem in found), (place, problems_of(text))
@@ -185,12 +268,15 @@ def test_each_mistake_is_told_with_its_line_and_column(either_parser: None, old:
 
 def test_a_misspelt_key_gets_the_nearest_one_as_its_hint() -> None:
     (problem,) = problems_of(small(namespaces="main: {writers: {}, max_values_inline: 1MiB}"))
-    assert problem == PolicyProblem(5, 23, 'namespace "main": unknown key "max_values_inline"', "did you mean max_value_inline?")
+    assert problem == PolicyProblem(
+        5, 23, 'namespace "main": unknown key "max_values_inline"', "did you mean max_value_inline?"
+    )
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_text(either_parser: None) -> None:
     text = (
-        f"version: 2\nprincipals:\n  no: &x\n    admin: yes\n    keys: [{key_line(1)}]\n  bob: {{keys: *x, emials: []}}\n"
+        f"version: 2\nprincipals:\n  no: &x\n    admin: yes\n    keys: [{key_line(1)}]\n  bob: "
+        f"{{keys: *x, emials: []}}\n"
         "namespaces:\n  main:\n    writers: {eve: {}}\n    lfs: 1\n    lfs: forbid\n"
     )
     places = [(1, 10), (3, 3), (3, 7), (4, 12), (6, 15), (6, 19), (9, 15), (10, 10), (11, 5)]
@@ -207,12 +293,16 @@ def test_a_damaged_openpgp_key_is_told_at_its_block() -> None:
 
 
 def test_an_alias_is_told_once_and_not_again_as_the_wrong_type() -> None:
-    assert [problem.message for problem in problems_of(small("signatures: *x\n"))] == ["aliases are not allowed"]
+    assert [problem.message for problem in problems_of(small("signatures: *x\n"))] == [
+        "aliases are not allowed"
+    ]
 
 
 def test_a_missing_section_is_told() -> None:
     messages = [problem.message for problem in problems_of("stargate: {}\n")]
-    assert messages == [f'the policy: "{name}" is missing' for name in ("version", "principals", "namespaces")]
+    assert messages == [
+        f'the policy: "{name}" is missing' for name in ("version", "principals", "namespaces")
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
@@ -233,18 +323,23 @@ def test_no_more_than_twenty_problems_are_told() -> None:
     ],
 )
 def test_a_policy_without_a_usable_admin_is_refused(keys: str) -> None:
-    (problem,) = problems_of(f"version: 1\nprincipals:\n  alice: {{{keys}}}\nnamespaces:\n  main: {{writers: {{}}}}\n")
+    (problem,) = problems_of(
+        f"version: 1\nprincipals:\n  alice: {{{keys}}}\nnamespaces:\n  main: {{writers: {{}}}}\n"
+    )
     assert (problem.line, problem.column, problem.rule) == (3, 3, "policy.no-admin")
 
 
 def test_an_admin_whose_key_cannot_be_read_is_not_called_missing() -> None:
-    assert [problem.rule for problem in problems_of(small().replace(key_line(1), "ssh-ed25519 AAAA"))] == ["policy.syntax"]
+    assert [
+        problem.rule for problem in problems_of(small().replace(key_line(1), "ssh-ed25519 AAAA"))
+    ] == ["policy.syntax"]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: &d [*c, *c]\ne: [*d, *d]\n" * 20,  # doubles with every line when walked
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: &d [*c, *c]\ne: [*d, *d]\n"
+        * 20,  # doubles with every line when walked
         "&a [*a]",  # contains itself
         "[" * 200_000,
         "{a: " * 60_000,
@@ -260,7 +355,9 @@ def test_an_admin_whose_key_cannot_be_read_is_not_called_missing() -> None:
 def test_a_bomb_costs_no_more_than_its_length(either_parser: None, text: str) -> None:
     before = time.process_time()
     assert len(problems_of(text)) <= 20
-    assert time.process_time() - before < 5  # walked or recursed into, these take minutes or the process
+    assert (
+        time.process_time() - before < 5
+    )  # walked or recursed into, these take minutes or the process
 
 
 def test_the_shape_of_a_policy_may_be_nested_eight_deep_and_no_deeper() -> None:
@@ -283,18 +380,40 @@ def test_a_policy_of_the_largest_size_is_read() -> None:
         (b"# \xed\xa0\x80", (1, 3)),
     ],
 )
-def test_text_that_is_not_plain_utf8_is_refused_where_it_stops_being_so(text: bytes, place: tuple[int, int]) -> None:
+def test_text_that_is_not_plain_utf8_is_refused_where_it_stops_being_so(
+    text: bytes, place: tuple[int, int]
+) -> None:
     assert [problem[:2] for problem in problems_of(text)] == [place]
 
 
 def test_columns_count_characters_and_not_bytes(either_parser: None) -> None:
-    (problem,) = problems_of(small(namespaces='main: {writers: {}, allowed_prefixes: ["ééé🙂", no]}'))
+    (problem,) = problems_of(
+        small(namespaces='main: {writers: {}, allowed_prefixes: ["ééé🙂", no]}')
+    )
     assert (problem.line, problem.column) == (5, 50)
 
 
 @pytest.mark.parametrize(
     "word",
-    ["no", "On", "TRUE", "null", "~", "0x1F", "0o17", "0b1", "1_0", "1:30:00", ".5", "1.", "-1e9", "+.INF", ".nan", "=", "2027-01-31"],
+    [
+        "no",
+        "On",
+        "TRUE",
+        "null",
+        "~",
+        "0x1F",
+        "0o17",
+        "0b1",
+        "1_0",
+        "1:30:00",
+        ".5",
+        "1.",
+        "-1e9",
+        "+.INF",
+        ".nan",
+        "=",
+        "2027-01-31",
+    ],
 )
 def test_a_name_some_yaml_takes_for_something_else_needs_quotes(word: str) -> None:
     text = small(namespaces=f"main: {{writers: {{}}, allowed_prefixes: [{word}]}}")
@@ -303,9 +422,13 @@ def test_a_name_some_yaml_takes_for_something_else_needs_quotes(word: str) -> No
     assert quoted.namespaces[0].allowed_prefixes
 
 
-@pytest.mark.parametrize("word", ["nobody", "1password", "2027-team", "one:2", "v1.0", "on-call", "10.0.0.1", "1:99"])
+@pytest.mark.parametrize(
+    "word", ["nobody", "1password", "2027-team", "one:2", "v1.0", "on-call", "10.0.0.1", "1:99"]
+)
 def test_a_name_that_every_yaml_reads_as_text_needs_none(word: str) -> None:
-    assert parse_policy(small(namespaces=f"main: {{writers: {{}}, allowed_prefixes: [{word}]}}").encode()).namespaces
+    assert parse_policy(
+        small(namespaces=f"main: {{writers: {{}}, allowed_prefixes: [{word}]}}").encode()
+    ).namespaces
 
 
 def test_what_pyyaml_would_make_of_a_plain_scalar_other_than_text_is_never_taken_for_text() -> None:
@@ -338,7 +461,25 @@ def test_a_damaged_policy_gives_a_policy_or_problems_inside_the_text(data: st.Da
     end = data.draw(st.integers(start, min(len(text), start + 30)))
     damaged = (
         text[:start]
-        + data.draw(st.sampled_from([b"", b"\n", b"*a", b"&a ", b"!x ", b"[", b"}", b": ", b"'", b"- ", b"|", b"<<: ", b"\x00"]))
+        + data.draw(
+            st.sampled_from(
+                [
+                    b"",
+                    b"\n",
+                    b"*a",
+                    b"&a ",
+                    b"!x ",
+                    b"[",
+                    b"}",
+                    b": ",
+                    b"'",
+                    b"- ",
+                    b"|",
+                    b"<<: ",
+                    b"\x00",
+                ]
+            )
+        )
         + text[end:]
     )
     try:
@@ -350,6 +491,8 @@ def test_a_damaged_policy_gives_a_policy_or_problems_inside_the_text(data: st.Da
 
 
 def test_the_error_names_the_first_place_and_how_many_more_there_are() -> None:
-    with pytest.raises(PolicyError, match=r"line 1, column 10: version: expected 1, got \"2\" \(and 1 more\)") as caught:
+    with pytest.raises(
+        PolicyError, match=r"line 1, column 10: version: expected 1, got \"2\" \(and 1 more\)"
+    ) as caught:
         parse_policy(small("signatures: off\n").replace("version: 1", "version: 2").encode())
     assert caught.value.exit_code == 3

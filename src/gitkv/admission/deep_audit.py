@@ -1,0 +1,37 @@
+"""The deep audit of one transaction under a policy: which limits hold for its signer, and what its
+trailers claim.
+"""
+
+from __future__ import annotations
+
+from gitkv.audit.step import AuditRules, Loader, Roots, StepAudit, StepFacts, audit_step
+from gitkv.ledger.compose import Tip
+from gitkv.model.policy import Policy, Principal
+from gitkv.policy.rules import allowed_ranges
+
+
+def audit_under(
+    policy: Policy, step: tuple[Tip, Tip], signer: Principal | None, load: Loader
+) -> StepAudit:
+    """Audits the transaction that leads from one tip to the next; its namespace must be one of the
+    policy's.
+
+    `signer` None: unsigned, where the policy lets that be.
+
+    """
+    before, after = step
+    rules = policy.namespace(after.ns)
+    if rules is None:
+        raise ValueError(f"the policy has no namespace {after.ns}")
+    ranges = allowed_ranges(policy, after.ns, signer.name if signer else None)
+    limits = AuditRules(
+        ranges, rules.value_bytes_max, rules.total_bytes_max, rules.keys_max, rules.lfs_forbidden
+    )
+    said = after.ledger.attestation
+    return audit_step(
+        Roots(*before.trees),
+        Roots(*after.trees),
+        StepFacts(said.seq, said.keys_set, said.keys_del),
+        limits,
+        load,
+    )

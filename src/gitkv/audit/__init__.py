@@ -1,0 +1,2 @@
+"""The second opinion: raw objects re-verified from the
+specification alone, sharing no rule with the writer."""

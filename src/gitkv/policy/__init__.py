@@ -1,0 +1,1 @@
+"""The policy: its text, its meaning, and what it lets whom write."""
