@@ -7,7 +7,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gitkv.ledger import audit_commit
+from gitkv.audit import commit as audit_commit
 from gitkv.model.attestation import Attestation, parse_message
 from gitkv.model.commit import parse_commit
 from gitkv.model.oid import EMPTY_TREE, Oid
