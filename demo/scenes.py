@@ -49,10 +49,10 @@ def found(stage: Stage, cast: Cast) -> None:
         f" --writer bob=bob/.ssh/id_ed25519.pub --push-url {stage.url}"
     )
     stage.saw("Stargate and its first state on the mirror", "made", done.seconds)
-    host_key = re.search(r"ssh-ed25519 \S+", done.out)
+    host_key = re.search(r"known_hosts: (\S+ ssh-ed25519 \S+)", done.out)
     stage.expect(host_key is not None, "the host key in what init prints", done.out)
     assert host_key is not None
-    stage.known_hosts.write_text(f"[127.0.0.1]:{stage.port} {host_key[0]}\n")
+    stage.known_hosts.write_text(host_key[1] + "\n")
     stage.screen.command(
         operator.name, "echo '[127.0.0.1]:PORT ssh-ed25519 …' >known_hosts    # what init printed"
     )

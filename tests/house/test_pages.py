@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from house.project import ROOT, place, text_files
+from support.page import blocks_of
 
 ADRS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
 ADR_LINES_MAX = 60
@@ -55,6 +56,17 @@ def test_every_cited_clause_exists() -> None:
             ):
                 missing.append(f"{path.relative_to(ROOT)}: spec/{page} {clause}")
     assert not missing
+
+
+def test_every_page_with_commands_is_tried_as_printed() -> None:
+    stories = "".join(
+        path.read_text() for path in (ROOT / "tests" / "journeys" / "docs").glob("test_*.py")
+    )
+    tried = set(re.findall(r"Page\(\"([^\"]+)\"", stories))
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    names = [str(path.relative_to(ROOT)) for path in pages]
+    printed = {name for name in names if any(block.is_commands for block in blocks_of(name))}
+    assert printed <= tried
 
 
 def test_every_relative_link_leads_to_a_file() -> None:

@@ -147,9 +147,17 @@ def _init(args: Namespace, context: Context) -> int:
         return 0
     put_line(f"created {directory} with namespace {context.ns}; its first state is on {mirror}")
     put_line(f"writers push to {push_url}")
-    put_line(f"host key for known_hosts: {host_line}")
+    put_line(f"for the writers' known_hosts: {_known_host(push_url)} {host_line}")
     put_line(f"start it with: git kv stargate serve {args.directory} --ssh HOST:PORT")
     return 0
+
+
+def _known_host(push_url: str) -> str:
+    """How ssh writes the host of a push URL in known_hosts."""
+    from gitkv.git.ssh_pipe import parse_ssh_url
+
+    target = parse_ssh_url(push_url)
+    return f"[{target.host}]:{target.port}" if target.port not in ("", "22") else target.host
 
 
 def _serve(args: Namespace, context: Context) -> int:

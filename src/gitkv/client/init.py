@@ -15,6 +15,15 @@ from gitkv.git.pack import PackWriter
 from gitkv.ledger.compose import Transaction, compose_first
 from gitkv.model.refs import FIRST_EPOCH
 
+_UNSIGNED = (
+    "transactions are not signed; to sign them: git config gpg.format ssh, git config "
+    "user.signingkey FILE"
+)
+_TRAVEL = (
+    "a plain git push leaves the store behind; to send it: git push --atomic REMOTE "
+    "'refs/kv/*:refs/kv/*' 'refs/kv-index/*:refs/kv-index/*'"
+)
+
 
 class InitReport(NamedTuple):
     """`commit`: the ledger's tip; `created` False: it was there already; `signing`: "ssh",
@@ -46,14 +55,7 @@ def init_store(
         author = Author(replica, f"start of {ns}")
         signing = replica.config.get("gpg.format", "openpgp") if author.signs else ""
         created = replica.heads() is None and _create(replica, author)
-        advice = (
-            []
-            if author.signs
-            else [
-                "transactions are not signed; to sign them: git config gpg.format ssh, git config "
-                "user.signingkey FILE"
-            ]
-        )
+        advice = [_TRAVEL] if author.signs else [_UNSIGNED, _TRAVEL]
         return InitReport(ns, replica.tip().ledger.oid.hex(), created, signing, advice)
     finally:
         replica.close()

@@ -9,7 +9,7 @@ import pytest
 
 from gitkv.client.init import init_store
 
-_PAGE = Path(__file__).parents[2] / "docs" / "sdk.md"
+_PAGE = Path(__file__).parents[3] / "docs" / "sdk.md"
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
