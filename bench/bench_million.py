@@ -9,11 +9,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.world import Person
-
 import gitkv
 from bench.measure import Case, Outcome, Row, interleave, median, p95, seconds_of
 from bench.stage import Stage, batch, kv, pairs, stage
+from gitkv.testing.world import Person
 
 BATCHES, BATCH_KEYS = 10, 100_000
 SMALL_KEYS = 100

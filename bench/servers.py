@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.world import Person, free_port, wait_until
+from gitkv.testing.world import Person, free_port, wait_until
 
 _HERE = Path(__file__).parent
 _SSHD_PLACES = ("/usr/sbin", "/usr/local/sbin", "/sbin")

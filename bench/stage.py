@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.world import Done, Person, World, run
+from gitkv.testing.world import Done, Person, World, run
 
 BIN = Path(sys.executable).parent
 _SPREAD = 2654435761  # Knuth's multiplier: values that differ in many digits

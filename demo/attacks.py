@@ -15,6 +15,7 @@ from gitkv.ledger.seek import LedgerCommit
 from gitkv.model.attestation import parse_message
 from gitkv.model.commit import index_commit, parse_commit
 from gitkv.model.oid import COMMIT, Oid, hash_object
+from gitkv.testing.world import make_key
 
 POLICY, INTEGRITY = 3, 8  # exit codes
 
@@ -35,7 +36,7 @@ def attack(stage: Stage, cast: Cast) -> None:
     _unsigned(stage, bob)
     _forged(stage, bob)
     bob.here = bob.home / "store"
-    bob.run("git kv get cfg:region --read-from=stargate")
+    bob.type("git kv get cfg:region --read-from=stargate")
     force = (
         "git push --force --atomic origin refs/kv/main~1:refs/kv/main "
         "refs/kv-index/main~1:refs/kv-index/main"
@@ -43,14 +44,13 @@ def attack(stage: Stage, cast: Cast) -> None:
     bob(force, code=1, says="[3 push.not-fast-forward]", show=1)
     _wait_for_refusal(stage, POLICY, "push.not-fast-forward")
     stage.saw("force-push", "refused, exit code 3")
-    after = stage.refs("gate.git"), _objects(stage)
+    after = stage.refs(stage.gate), _objects(stage)
     stage.expect(before == after, f"refs and objects as before: {before}", after)
     stage.saw("left behind in Stargate by all of these", "no ref, no object")
 
 
 def _unknown_keys(stage: Stage, bob: Person) -> None:
     mallory = Person(stage, "mallory")
-    mallory.make_key()
     mallory("git clone --quiet ../mirror.git store")
     mallory.here = mallory.home / "store"
     mallory(
@@ -58,7 +58,7 @@ def _unknown_keys(stage: Stage, bob: Person) -> None:
     )
     stage.wait_for_log(r"login\.refused peer=127\.0\.0\.1")
     stage.saw("log-in with a key that is not in the policy", "refused by Stargate's SSH")
-    bob.make_key("stray")
+    make_key(bob.home / ".ssh" / "stray", "bob@laptop")
     bob(f"git config user.signingkey {bob.home}/.ssh/stray")
     bob("git kv set cfg:region mars", code=POLICY, says="[3 signature.unknown-key]")
     bob(f"git config user.signingkey {bob.key}")
@@ -116,14 +116,14 @@ def _push_forgery(stage: Stage, bob: Person, ledger: str, rule: str) -> None:
     """Pushes a forged ledger commit with the index commit that belongs to it: the forger is no
     fool.
     """
-    body = bob.run(f"git cat-file commit {ledger}").out.encode()
+    body = bob.type(f"git cat-file commit {ledger}").out.encode()
     commit = parse_commit(body)
     text, said = parse_message(commit.message)
-    previous = Oid(bytes.fromhex(bob.run("git rev-parse refs/kv-index/main~1").out.strip()))
+    previous = Oid(bytes.fromhex(bob.type("git rev-parse refs/kv-index/main~1").out.strip()))
     _, index = index_commit(
         index_facts(LedgerCommit(hash_object(COMMIT, body), commit, text, said), previous)
     )
-    oid = bob.run("git hash-object -t commit -w --stdin", text=index.decode()).out.strip()
+    oid = bob.type("git hash-object -t commit -w --stdin", text=index.decode()).out.strip()
     bob(
         f"git push --atomic gate {ledger}:refs/kv/main {oid}:refs/kv-index/main",
         code=1,

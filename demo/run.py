@@ -103,7 +103,7 @@ def _play(root: Path, *, keep: bool) -> int:
         return EXIT_INTERRUPTED
     finally:
         if not kept:
-            stage.stop()
+            stage.end()
             _clean(root)
 
 
@@ -117,7 +117,7 @@ def _act(stage: Stage, *, keep: bool) -> None:
         scene(stage, cast)
     if not keep:
         stage.screen.command("operator", "kill %1")
-        code = stage.stop()
+        code = stage.end()
         stage.expect(code == 0, "Stargate to end with 0 on SIGTERM", code)
         stage.saw("Stargate told to stop", "drained, exit code 0")
 
@@ -173,7 +173,7 @@ def _invite(stage: Stage) -> None:
             "HOME": str(home),
             "GIT_CONFIG_GLOBAL": f"{home}/.gitconfig",
             "GIT_CONFIG_NOSYSTEM": "1",
-            "PATH": stage.env["PATH"],
+            "PATH": stage.base_env()["PATH"],
         }
         lines = [f"export {variable}={shlex.quote(value)}" for variable, value in settings.items()]
         (home / "shell.rc").write_text(
@@ -182,8 +182,8 @@ def _invite(stage: Stage) -> None:
             )
             + "\n"
         )
-    assert stage.gateway is not None
-    (stage.root / "stargate.pid").write_text(f"{stage.gateway.pid}\n")
+    assert stage.daemon is not None
+    (stage.root / "stargate.pid").write_text(f"{stage.daemon.pid}\n")
     where = shlex.quote(os.path.relpath(stage.root))
     text = f"""
 Stargate goes on running. Be alice (or bob) in a shell of her own, and leave it with `exit`:

@@ -26,10 +26,8 @@ class Cast(NamedTuple):
 
 
 def engage(stage: Stage) -> Cast:
-    """The people, each with a home, the developers with a key."""
+    """The people, each with a home and a key."""
     cast = Cast(Person(stage, "operator"), Person(stage, "alice"), Person(stage, "bob"))
-    for person in (cast.alice, cast.bob):
-        person.make_key()
     cast.operator.here = stage.root
     return cast
 
@@ -72,9 +70,9 @@ def join(stage: Stage, cast: Cast) -> None:
     cast.alice.here = cast.alice.home / "store"
     done = cast.alice("git kv remote setup", says="fetched main@0", show=10)
     stage.saw("clone and set-up", "alice writes through Stargate", done.seconds)
-    cast.bob.run("git clone --quiet ../mirror.git store")
+    cast.bob.type("git clone --quiet ../mirror.git store")
     cast.bob.here = cast.bob.home / "store"
-    cast.bob.run("git kv remote setup", says="fetched main@0")
+    cast.bob.type("git kv remote setup", says="fetched main@0")
     stage.saw("clone and set-up", "bob too, in the same way")
 
 
@@ -96,7 +94,7 @@ def write_and_read(stage: Stage, cast: Cast) -> None:
     stage.saw("wait for the mirror", "the commit is there", done.seconds)
     done = bob("git kv get cfg:region", says="eu-west-1")
     stage.saw("get from the mirror", "the same value", done.seconds)
-    etag = json.loads(bob.run("git kv get cfg:region --json").out)["etag"]
+    etag = json.loads(bob.type("git kv get cfg:region --json").out)["etag"]
     bob(f"git kv set cfg:region us-east-1 --if-match {etag} -m 'move to the US'")
     alice(f"git kv set cfg:region ap-south-1 --if-match {etag}", code=2, says=etag)
     stage.saw("compare-and-swap on a value that has moved on", "conflict, exit code 2")
@@ -127,11 +125,11 @@ def roll_out(stage: Stage, cast: Cast) -> None:
         f"one transaction, {_seconds_in(accepted)} s of it in Stargate",
         done.seconds,
     )
-    bob.run(f"git kv wait --oid {said['commit']}")
+    bob.type(f"git kv wait --oid {said['commit']}")
     done = bob("git kv list --prefix flag:0042 -l", show=4)
     stage.expect(len(done.out.strip().split("\n")) == 11, "ten keys and a header listed", done.out)
     stage.saw("list of a prefix, 10 keys of 10,001", "from the index alone", done.seconds)
-    everything = bob.run("git kv list --prefix flag:")
+    everything = bob.type("git kv list --prefix flag:")
     stage.expect(
         everything.out.count("\n") == FLAGS, f"{FLAGS} keys listed", everything.out.count("\n")
     )
@@ -221,10 +219,10 @@ def _race_once(stage: Stage, cast: Cast, attempt: int) -> int:
     stage.expect(rollout.returncode == 0, "bob's batch to land", err.decode(errors="replace"))
     said = json.loads(out)
     stage.wait_for_log(rf"push\.accepted who=bob .*{said['commit']}")
-    alice.run(f"git kv wait --oid {said['commit']} --visible-on=stargate")
+    alice.type(f"git kv wait --oid {said['commit']} --visible-on=stargate")
     log = [
         json.loads(line)
-        for line in alice.run(f"git kv log -n {RACE_SINGLES + 1} --json").out.split("\n")
+        for line in alice.type(f"git kv log -n {RACE_SINGLES + 1} --json").out.split("\n")
         if line
     ]
     landed = {entry["commit"] for entry in log}
@@ -235,7 +233,7 @@ def _race_once(stage: Stage, cast: Cast, attempt: int) -> int:
     )
     last = f"team:note{RACE_SINGLES - 1}", f"cfg:host:{RACE_KEYS - 1:05d}"
     values = [
-        person.run(f"git kv get {key} --read-from=stargate").out
+        person.type(f"git kv get {key} --read-from=stargate").out
         for person in (alice, bob)
         for key in last
     ]
@@ -252,7 +250,7 @@ def look_back(stage: Stage, cast: Cast) -> None:
     )
     alice, bob = cast.alice, cast.bob
     oid = _oid_of(alice("git kv del team:note0 -m 'not needed'"))
-    bob.run(f"git kv wait --oid {oid}")
+    bob.type(f"git kv wait --oid {oid}")
     done = bob("git kv history cfg:region", says="first region")
     stage.expect(done.out.count("\n") == 2, "two versions", done.out)
     stage.saw("history of a key", "two versions, each with its signer", done.seconds)
@@ -275,7 +273,7 @@ def without_us(stage: Stage, cast: Cast) -> None:
     stage.settle()
     stage.saw("mirror and Stargate", "show the same refs")
     operator("git -C mirror.git fsck --strict --no-dangling", show=3)
-    operator.run("git -C gate.git fsck --strict --no-dangling")
+    operator.type("git -C gate.git fsck --strict --no-dangling")
     stage.saw("git fsck --strict of both", "clean")
     signers = stage.root / "signers"
     keys = {
@@ -285,7 +283,7 @@ def without_us(stage: Stage, cast: Cast) -> None:
     signers.write_text("".join(f"{name}@example.com {key}\n" for name, key in keys.items()))
     verify = "git -C mirror.git -c gpg.ssh.allowedSignersFile=../signers verify-commit refs/kv/main"
     operator(verify, says='Good "git" signature for alice@example.com')
-    etag = json.loads(bob.run("git kv get cfg:region --json").out)["etag"]
+    etag = json.loads(bob.type("git kv get cfg:region --json").out)["etag"]
     operator(f"git -C mirror.git cat-file blob {etag}", says="us-east-1")
     stage.saw("signature and value", "verified and read by stock git")
 

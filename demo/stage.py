@@ -11,8 +11,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +20,8 @@ from typing import NamedTuple
 
 from screen import Screen
 
-START_TIMEOUT_S = 30.0
+from gitkv.testing import world
+
 COMMAND_TIMEOUT_S = 120.0
 
 
@@ -50,52 +49,21 @@ class Seen(NamedTuple):
     seconds: float = 0.0
 
 
-class Person:
+class Person(world.Person):
     """Somebody with a home of their own. Calling a person types a command into their shell."""
 
-    def __init__(self, stage: Stage, name: str, email: str = "") -> None:
-        self.stage, self.name = stage, name
-        self.home = stage.root / name
+    def __init__(self, stage: Stage, name: str) -> None:
+        super().__init__(stage, name)
+        self.stage = stage
         self.here = self.home  # where their shell is
-        (self.home / ".ssh").mkdir(parents=True, mode=0o700)
-        self.key = self.home / ".ssh" / "id_ed25519"
-        # ssh finds its home in the password database, not in HOME, so a person's key and known
-        # hosts are named here.
-        ssh = (
-            f"ssh -F none -i {shlex.quote(str(self.key))} -o IdentitiesOnly=yes -o "
-            "IdentityAgent=none -o BatchMode=yes"
-            f" -o UserKnownHostsFile={shlex.quote(str(stage.known_hosts))} -o "
-            "GlobalKnownHostsFile=none -o StrictHostKeyChecking=yes"
-        )
-        settings = {
-            "user.name": name.title(),
-            "user.email": email or f"{name}@example.com",
-            "core.sshCommand": ssh,
-            "init.defaultBranch": "main",
-        }
-        for setting, value in settings.items():
-            stage.quietly("git", "config", "--file", str(self.home / ".gitconfig"), setting, value)
-        self.env = stage.env | {
-            "HOME": str(self.home),
-            "GIT_CONFIG_GLOBAL": str(self.home / ".gitconfig"),
-        }
 
-    def make_key(self, name: str = "id_ed25519") -> Path:
-        """A new SSH key pair; the public half's path."""
-        path = self.key.with_name(name)
-        self.stage.quietly(
-            "ssh-keygen",
-            "-q",
-            "-t",
-            "ed25519",
-            "-N",
-            "",
-            "-C",
-            f"{self.name}@laptop",
-            "-f",
-            str(path),
-        )
-        return path.with_name(name + ".pub")
+    def settings(self) -> dict[str, str]:
+        """Which key signs is for `git kv remote setup` to find."""
+        return {
+            name: value
+            for name, value in super().settings().items()
+            if name not in ("user.signingkey", "gpg.format")
+        }
 
     def __call__(
         self, line: str, *, code: int = 0, says: str = "", show: int = 6, text: str = ""
@@ -104,11 +72,11 @@ class Person:
         words. `show`: how many lines of output.
         """
         self.stage.screen.command(self.name, line)
-        done = self.run(line, code=code, says=says, text=text)
+        done = self.type(line, code=code, says=says, text=text)
         self.stage.screen.output(done.text, show, "refusal" if code else "output")
         return done
 
-    def run(self, line: str, *, code: int = 0, says: str = "", text: str = "") -> Done:
+    def type(self, line: str, *, code: int = 0, says: str = "", text: str = "") -> Done:
         """As a call, but unseen."""
         started = time.monotonic()
         out, err, ended = text.encode(), b"", 0
@@ -149,84 +117,46 @@ class Person:
         return process
 
 
-class Stage:
+class Stage(world.World):
     """`root`: a directory of our own. `seen` gathers the summary."""
 
     def __init__(self, root: Path, screen: Screen) -> None:
-        self.root, self.screen = root, screen
-        self.known_hosts = root / "known_hosts"
+        super().__init__(root)
+        self.screen = screen
         self.log = root / "stargate.log"
-        self.port = _free_port()
-        self.url = f"ssh://git@127.0.0.1:{self.port}/gate.git"
+        self.port = world.free_port()
         self.seen: list[Seen] = []
         self.children: list[subprocess.Popen[bytes]] = []
-        self.gateway: subprocess.Popen[bytes] | None = None
-        hidden = ("GIT_", "SSH_", "XDG_", "PYTHON", "GNUPG", "GITKV")
+        self._folder = _folder_of_git_kv(root)
+
+    def base_env(self) -> dict[str, str]:
+        """With `git-kv` on the PATH, as after an installation."""
+        hidden = ("XDG_", "PYTHON", "GNUPG", "GITKV")
         kept = {
             name: value
-            for name, value in os.environ.items()
+            for name, value in super().base_env().items()
             if not name.startswith(hidden) or name == "PYTHONPATH"
         }
-        self.env = kept | {
-            "PATH": _folder_of_git_kv(root) + os.pathsep + os.environ.get("PATH", os.defpath),
-            "LC_ALL": "C.UTF-8",
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_TERMINAL_PROMPT": "0",
-        }
+        return kept | {"PATH": self._folder + os.pathsep + os.environ.get("PATH", os.defpath)}
 
     def start_gateway(self, operator: Person) -> float:
         """Starts Stargate and waits until it answers; the seconds that took. Raises Deviation."""
         line = f"git kv stargate serve gate.git --ssh 127.0.0.1:{self.port} --port-file port"
         self.screen.command(operator.name, f"{line} 2>stargate.log &")
         started = time.monotonic()
-        # The program itself, not through git, so that the process we end is the daemon and not git
-        # waiting for it.
-        with self.log.open("wb") as log:
-            self.gateway = subprocess.Popen(
-                ["git-kv", *shlex.split(line)[2:]],
-                env=operator.env,
-                cwd=self.root,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        gateway = self.gateway
-        self.wait_until(
-            "Stargate to answer",
-            lambda: (self.root / "port").exists() or gateway.poll() is not None,
-            START_TIMEOUT_S,
-        )
-        if gateway.poll() is not None:
-            raise Deviation(f"expected a running Stargate, but it ended with {gateway.returncode}")
+        try:
+            self.start()
+        except AssertionError as error:
+            raise Deviation(str(error)) from None
         return time.monotonic() - started
 
-    def stop(self) -> int:
+    def end(self) -> int:
         """Ends what was started, each by its own process id; Stargate's exit code."""
         for child in self.children:
             if child.poll() is None:
                 child.kill()
             child.wait()
-        if self.gateway is None:
-            return 0
-        if self.gateway.poll() is None:
-            self.gateway.send_signal(signal.SIGTERM)
-        try:
-            return self.gateway.wait(60)
-        except subprocess.TimeoutExpired:
-            self.gateway.kill()
-            return self.gateway.wait()
-
-    def refs(self, repository: str) -> dict[str, str]:
-        """All refs of a bare repository under the root."""
-        listing = self.quietly(
-            "git",
-            "-C",
-            str(self.root / repository),
-            "for-each-ref",
-            "--format=%(objectname) %(refname)",
-        )
-        return {ref: oid for oid, ref in (line.split(" ") for line in listing.split("\n") if line)}
+        return 0 if self.daemon is None else self.stop()
 
     def logged(self, pattern: str) -> list[str]:
         """The lines of Stargate's log in which the pattern is found, without their time stamps."""
@@ -247,10 +177,10 @@ class Stage:
         refs.
         """
         self.wait_until("the mirror to show what Stargate has", self._is_settled)
-        return self.refs("gate.git")
+        return self.refs(self.gate)
 
     def _is_settled(self) -> bool:
-        gate, mirror = self.refs("gate.git"), self.refs("mirror.git")
+        gate, mirror = self.refs(self.gate), self.refs(self.mirror)
         public = {ref: oid for ref, oid in gate.items() if not ref.startswith("refs/kv-audited/")}
         return public == mirror and gate.get("refs/kv-mirror/main") == gate.get("refs/kv/main")
 
@@ -276,7 +206,7 @@ class Stage:
         """Runs what is not part of the story. Raises Deviation when it fails."""
         done = subprocess.run(
             command,
-            env=self.env,
+            env=self.base_env(),
             cwd=self.root,
             capture_output=True,
             timeout=COMMAND_TIMEOUT_S,
@@ -325,9 +255,3 @@ def _folder_of_git_kv(root: Path) -> str:
     )
     script.chmod(0o755)
     return str(script.parent)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

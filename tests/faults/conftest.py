@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from support.forge import Forge
-from support.world import World
+
+from gitkv.testing.world import World
 
 KILLABLE = str(Path(__file__).resolve().parents[1] / "support" / "killable_daemon.py")
 

@@ -24,9 +24,9 @@ from support.forge import (
     ssh_line,
 )
 from support.invariants import check_invariants, events
-from support.world import wait_until
 
 from gitkv.ledger.plan import Put
+from gitkv.testing.world import wait_until
 
 BEFORE_THE_COMMIT_POINT = [
     "commands-read",

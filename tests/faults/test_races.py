@@ -11,9 +11,9 @@ import pytest
 from faults.conftest import Breakable
 from support.forge import Answered, Bend, Forge, Forged, assert_refused
 from support.invariants import check_invariants
-from support.world import Done, Person, run, wait_until
 
 from gitkv.ledger.plan import Put
+from gitkv.testing.world import Done, Person, run, wait_until
 
 WRITERS = 6
 

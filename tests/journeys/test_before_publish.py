@@ -15,7 +15,6 @@ from support.forge import GOOD, Bend, Forge, Forged, assert_refused
 from support.invariants import check_invariants, events, policy_of
 from support.naive_store import cut
 from support.reach import pruned
-from support.world import Person, World, run, wait_until
 
 from gitkv.audit.commit import parse_commit
 from gitkv.ledger.index_line import parse_live
@@ -24,6 +23,7 @@ from gitkv.ledger.roots import open_index, open_ledger
 from gitkv.ledger.seek import read_ledger_commit
 from gitkv.model.oid import BLOB, TREE, Oid, hash_object
 from gitkv.sign import sshsig
+from gitkv.testing.world import Person, World, run, wait_until
 
 JSON = ("--log-format", "json")
 KILLABLE = str(Path(__file__).resolve().parents[1] / "support" / "killable_daemon.py")

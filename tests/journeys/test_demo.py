@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.world import wait_until
+
+from gitkv.testing.world import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEN = [

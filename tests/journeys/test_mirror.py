@@ -12,7 +12,8 @@ from threading import Event, Thread
 import pytest
 from support.forge import Forge
 from support.invariants import check_invariants, events
-from support.world import World, free_port, run, wait_until
+
+from gitkv.testing.world import World, free_port, run, wait_until
 
 JSON = ("--log-format", "json")
 CATCH_UP_S = 30.0

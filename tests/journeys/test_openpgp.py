@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import require_tool
 from support.policies import replaced
-from support.world import Person, World, run
+
+from gitkv.testing.world import Person, World, run
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.world import Person, World, wait_until
+
+from gitkv.testing.world import Person, World, wait_until
 
 KILLABLE = str(Path(__file__).resolve().parents[1] / "support" / "killable_daemon.py")
 

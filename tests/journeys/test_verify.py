@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from support.forge import Bend, Forge, Forged, Objects, emitter
-from support.world import Done, Person, World, run
 
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
@@ -20,6 +19,7 @@ from gitkv.ledger.plan import Plan, Put
 from gitkv.model.commit import commit_payload, parse_commit, sign_payload
 from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, Oid, hash_object
 from gitkv.sign.gateway_key import Ed25519Signer, generate
+from gitkv.testing.world import Done, Person, World, run
 
 LEDGER, INDEX = "refs/kv/main", "refs/kv-index/main"
 STARGATES_LOG = "refs/remotes/origin-stargate/kv-watchlog/main@e1"

@@ -23,7 +23,6 @@ from support.residue import Unharmed as Unharmed
 from support.residue import assert_nothing_left as assert_nothing_left
 from support.residue import residue as residue
 from support.residue import settled as settled
-from support.world import Person, World
 
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
@@ -37,6 +36,7 @@ from gitkv.model.commit import Identity, IndexFacts, commit_payload, index_commi
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid
 from gitkv.model.refs import POLICY_REF, Namespace, Ref, RefUpdate, index_ref, ledger_ref
 from gitkv.sign.gateway_key import Ed25519Signer
+from gitkv.testing.world import Person, World
 
 TAG = b"tag"
 CAPABILITIES = b"report-status side-band-64k atomic object-format=sha1 kv-report agent=forge"
@@ -390,7 +390,7 @@ def pack_of(objects: Iterable[tuple[bytes, bytes]]) -> bytes:
 def ssh_line(world: World, person: Person, *options: str) -> list[str]:
     """The ssh command of a person up to and including the host."""
     return [
-        *shlex.split(person.env["GIT_SSH_COMMAND"]),
+        *shlex.split(person.ssh),
         *options,
         "-p",
         str(world.port),

@@ -14,8 +14,6 @@ import time
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from support.world import World, run, wait_until
-
 from gitkv.audit.commit import parse_commit
 from gitkv.audit.history import Verify, audit_history
 from gitkv.git.audit_loader import AuditLoader
@@ -27,6 +25,7 @@ from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid
 from gitkv.model.policy import Policy
 from gitkv.policy.text import parse_policy
 from gitkv.sign.verifier import SignatureVerifier
+from gitkv.testing.world import World, run, wait_until
 
 _ENTRY = re.compile(
     rb"accept ([^\n]+)@([0-9]+)\n\nKV-Version: 1\nKV-NS: ([^\n]+)\nKV-Epoch: e1\nKV-Seq: ([0-9]+)\n"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from support.world import Done, run
+from gitkv.testing.world import Done, run
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELL_LANGUAGES = ("", "sh", "console")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from support.world import World, run
+from gitkv.testing.world import World, run
 
 
 def policy_text(world: World) -> bytes:

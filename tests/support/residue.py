@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from support.world import World, run, wait_until
+from gitkv.testing.world import World, run, wait_until
 
 # Git's object store (counted by object), refs (by name), and a cache of public keys
 _KEPT_BY_OTHERS = re.compile(

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from support.forge import Forge, Unharmed
-from support.world import World
+
+from gitkv.testing.world import World
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 import asyncssh
 from support.forge import FLUSH, Forge, talk
-from support.world import Person, World
 
 from gitkv.daemon.ssh_server import CONNECTIONS_MAX, CONNECTIONS_OF_ONE_MAX, WAITING_MAX
+from gitkv.testing.world import Person, World
 
 
 def _greeting(world: World, person: Person) -> bytes:

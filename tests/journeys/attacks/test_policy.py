@@ -24,12 +24,12 @@ from support.forge import (
     talk,
 )
 from support.policies import add_principal, key_entry_of, policy_text, replaced
-from support.world import Person, World, wait_until
 
 from gitkv.ledger.plan import Put
 from gitkv.model.commit import sign_payload
 from gitkv.model.oid import ZERO_OID, Oid
 from gitkv.model.refs import POLICY_REF, RefUpdate
+from gitkv.testing.world import Person, World, wait_until
 
 harmless = pytest.mark.usefixtures("unharmed")
 

@@ -24,9 +24,9 @@ from support.forge import (
     pack_of,
     pkt,
 )
-from support.world import World, run
 
 from gitkv.model.oid import Oid
+from gitkv.testing.world import World, run
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

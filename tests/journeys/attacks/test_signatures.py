@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from support.forge import Bend, Forge, Unharmed, assert_nothing_left, assert_refused, settled
 from support.policies import add_principal, policy_text
-from support.world import World
 
 from gitkv.model.environment import child_environment
 from gitkv.model.refs import Namespace
@@ -21,6 +20,7 @@ from gitkv.model.ssh_wire import put_string, read_strings, take_string
 from gitkv.sign.gateway_key import Ed25519Signer, generate
 from gitkv.sign.process import Start
 from gitkv.sign.signers import GpgSigner, SshSigner
+from gitkv.testing.world import World
 
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
 NISTP256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from support.forge import Forge, Unharmed, pack_of
-from support.world import World, run
 
 from gitkv.ledger.plan import Put
+from gitkv.testing.world import World, run
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

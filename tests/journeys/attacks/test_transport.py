@@ -28,7 +28,8 @@ from support.forge import (
     ssh_line,
     talk,
 )
-from support.world import Person, World, run, wait_until
+
+from gitkv.testing.world import Person, World, run, wait_until
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

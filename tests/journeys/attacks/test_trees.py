@@ -13,11 +13,11 @@ from support.forge import Bend, Forge, Forged, assert_nothing_left, assert_refus
 from support.invariants import policy_of
 from support.naive_store import is_low
 from support.reach import pruned
-from support.world import World, run
 
 from gitkv.ledger.plan import Plan, Put
 from gitkv.ledger.roots import open_index, open_ledger
 from gitkv.model.oid import BLOB, TREE, Oid
+from gitkv.testing.world import World, run
 
 Entry = tuple[bytes, bytes, bytes]  # mode, name, raw id
 Emit = Callable[[bytes, bytes], Oid]

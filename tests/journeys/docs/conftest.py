@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support.page import ROOT, Shell
-from support.world import Person, World
+
+from gitkv.testing.world import Person, World
 
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """A folder for PATH in which `git-kv` is this checkout's."""
+    """A folder for PATH in which `git-kv` and `python` are those of this checkout."""
     folder = tmp_path / "tools"
     folder.mkdir()
-    script = folder / "git-kv"
-    script.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT / "src"} exec {sys.executable} -m gitkv "$@"\n')
-    script.chmod(0o755)
-    (folder / "python").symlink_to(sys.executable)
+    for name, words in {"git-kv": "-m gitkv ", "python": ""}.items():
+        script = folder / name
+        source = shlex.quote(str(ROOT / "src"))
+        script.write_text(
+            f'#!/bin/sh\nPYTHONPATH={source} exec {shlex.quote(sys.executable)} {words}"$@"\n'
+        )
+        script.chmod(0o755)
     return folder
 
 

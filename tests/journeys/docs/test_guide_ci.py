@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from support.page import Page, Shell
-from support.world import world
+
+from gitkv.testing.world import world
 
 
 def test_a_fresh_runner_writes_waits_and_reads(tmp_path: Path, tools: Path) -> None:

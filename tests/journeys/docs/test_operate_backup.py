@@ -7,7 +7,8 @@ from pathlib import Path
 
 from journeys.docs.conftest import shell_of
 from support.page import Page
-from support.world import world
+
+from gitkv.testing.world import world
 
 
 def test_a_lost_stargate_comes_back_from_its_backup_and_the_mirror(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from journeys.docs.conftest import shell_of
 from support.page import Page
-from support.world import World, free_port, world
+
+from gitkv.testing.world import World, free_port, world
 
 
 def test_a_stargate_is_created_and_served_as_its_page_says(tmp_path: Path, tools: Path) -> None:

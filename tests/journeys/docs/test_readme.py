@@ -9,7 +9,8 @@ from pathlib import Path
 
 from journeys.docs.conftest import shell_of
 from support.page import ROOT, Page, Shell, blocks_of
-from support.world import World, free_port
+
+from gitkv.testing.world import World, free_port
 
 MAKE_TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
 
