@@ -30,9 +30,8 @@ class Context:
         self.debug = "--debug" in flags
         self.directory = directory
         self.env = env
-        # `git --git-dir=X kv …` reaches us as GIT_DIR; children never see it, so it must not be
-        # lost here.
-        self.repository = os.path.join(directory, env.get("GIT_DIR", "")) or "."
+        # `git --git-dir=X kv …` reaches us as GIT_DIR: whoever finds the repository looks there
+        self.repository = directory or "."
 
     def open_store(self, *, for_writing: bool = False) -> Store:
         """The store of the namespace; a writer's connection to Stargate starts before the rest is

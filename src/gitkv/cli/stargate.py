@@ -113,6 +113,7 @@ def _init(args: Namespace, context: Context) -> int:
     from gitkv.daemon.found import found
     from gitkv.gateway.setup import Order
     from gitkv.git.urls import check_mirror_url
+    from gitkv.model.environment import server_environment
     from gitkv.model.refs import Namespace as Ns
 
     directory = os.path.abspath(context.path(args.directory))
@@ -133,7 +134,7 @@ def _init(args: Namespace, context: Context) -> int:
         writers,
         [Ns(context.ns)],
     )
-    host_line = found(order, context.env)
+    host_line = found(order, server_environment(context.env))
     if context.json:
         put_json(
             {
@@ -162,6 +163,7 @@ def _known_host(push_url: str) -> str:
 
 def _serve(args: Namespace, context: Context) -> int:
     from gitkv.daemon.serve import Service, serve
+    from gitkv.model.environment import server_environment
     from gitkv.telemetry.log import EventLog
 
     host, colon, port = args.ssh.rpartition(":")
@@ -174,7 +176,7 @@ def _serve(args: Namespace, context: Context) -> int:
         directory,
         host.strip("[]"),
         int(port),
-        context.env,
+        server_environment(context.env),
         args.mirror_interval,
         lambda bound: _tell_port(args.port_file, bound),
     )

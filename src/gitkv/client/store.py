@@ -17,6 +17,7 @@ from gitkv.client.replica import Replica, open_replica
 from gitkv.client.values import Changed, Entry, Expect, Logged, Revision, Value, Written
 from gitkv.errors import ExpiredError, KeyNotFoundError, UsageError
 from gitkv.ledger.plan import Put
+from gitkv.model.environment import without_location
 from gitkv.model.refs import Namespace, parse_namespace
 
 TYPE_CHECKING = False
@@ -71,10 +72,11 @@ class Store:
         """The store in the repository around `path`. `env`: what children start from, the process's
         own when None; `warn` takes one line.
 
-        Raises ToolError when there is no repository, UsageError for a namespace that cannot be.
-
+        GIT_DIR and GIT_WORK_TREE of a surrounding hook do not count: the path says where. Raises
+        ToolError when there is no repository, UsageError for a namespace that cannot be.
         """
-        return cls(open_replica(os.fspath(path), namespace_of(ns), edge_for(env, warn)))
+        edge = edge_for(without_location(os.environ if env is None else env), warn)
+        return cls(open_replica(os.fspath(path), namespace_of(ns), edge))
 
     @classmethod
     def begun(

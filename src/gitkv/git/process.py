@@ -21,10 +21,11 @@ from gitkv.model.verdict import printable
 
 GIT_VERSION_MIN = "2.39"
 
-# No hook or helper of a repository runs on our behalf, and no background repack starts behind a
-# transaction.
+# No hook or helper of a repository runs on our behalf, no object stands in for another, and no
+# background repack starts after a transaction. They come last, so no other setting beats them.
 _SETTINGS = (
     "core.hooksPath=/dev/null",
+    "core.useReplaceRefs=false",
     "protocol.ext.allow=never",
     "gc.auto=0",
     "maintenance.auto=false",

@@ -14,6 +14,16 @@ from typing import NamedTuple
 
 from gitkv.errors import ToolError
 from gitkv.git.process import Completed, Git, complaint, failure
+from gitkv.model.environment import location
+
+_REV_PARSE = ("rev-parse", "--path-format=absolute")
+_PLACES = (
+    "--show-object-format",
+    "--git-dir",
+    "--git-common-dir",
+    "--is-inside-work-tree",
+    "--show-cdup",
+)
 
 
 class Repository(NamedTuple):
@@ -29,40 +39,45 @@ class Repository(NamedTuple):
 
 
 def discover(start_dir: str, env: Mapping[str, str]) -> Repository:
-    """The repository around `start_dir`. Raises ToolError when there is none, git refuses to open
-    it, or it is not SHA-1.
+    """The repository that git finds from `start_dir`, or that GIT_DIR in `env` names (a folder, or
+    a file that points to one). Raises ToolError when there is none, git refuses to open it, or it
+    is not SHA-1.
     """
-    git = Git(env=env, cwd=start_dir)
-    places = git.popen(
-        "rev-parse",
-        "--path-format=absolute",
-        "--git-dir",
-        "--git-common-dir",
-        "--is-inside-work-tree",
-        "--show-cdup",
-    )
+    git = Git(env=env, cwd=start_dir, extra=location(env))
+    places = git.popen(*_REV_PARSE, *_PLACES)
     listing = git.popen("config", "--list", "-z", settings=False)
     found, settings = _completed(places), _completed(listing)
     if found.code != 0:
         raise _not_found(found)
     if settings.code != 0:
         raise failure("config", settings)
-    config_all = parse_config(settings.stdout)
-    config = {key: values[-1] for key, values in config_all.items()}
-    if config.get("extensions.objectformat", "sha1").lower() != "sha1":
+    lines = _lines(git, found)
+    if lines[0] != b"sha1":
         raise ToolError(
             "SHA-256 repositories are not supported",
             hint="create the repository with: git init --object-format=sha1",
         )
-    lines = os.fsdecode(found.stdout).split("\n")
-    if len(lines) < 4 or len(lines) > 5:
-        raise ToolError("the repository's path has a line break in it")
+    git_dir, common_dir, cdup = (os.fsdecode(line) for line in (lines[1], lines[2], lines[4]))
     work_tree = (
-        os.path.normpath(os.path.join(os.path.realpath(start_dir), lines[3]))
-        if lines[2] == "true"
+        os.path.normpath(os.path.join(os.path.realpath(start_dir), cdup))
+        if lines[3] == b"true"
         else None
     )
-    return Repository(lines[0], lines[1], work_tree, config, config_all)
+    config_all = parse_config(settings.stdout)
+    config = {key: values[-1] for key, values in config_all.items()}
+    return Repository(git_dir, common_dir, work_tree, config, config_all)
+
+
+def _lines(git: Git, found: Completed) -> list[bytes]:
+    """An answer for each of `_PLACES`, b"" where git gives none. A path with a line break takes
+    more than one line: then each is asked for alone.
+    """
+    lines = found.stdout.removesuffix(b"\n").split(b"\n")
+    if len(lines) == len(_PLACES):
+        return lines
+    if len(lines) == len(_PLACES) - 1:  # a bare repository has no way up
+        return [*lines, b""]
+    return [git.run(*_REV_PARSE, place).stdout.removesuffix(b"\n") for place in _PLACES]
 
 
 def parse_config(listing: bytes) -> dict[str, tuple[str, ...]]:
@@ -91,6 +106,10 @@ def _completed(process: subprocess.Popen[bytes]) -> Completed:
 
 
 def _not_found(found: Completed) -> ToolError:
+    if b"not a git repository: " in found.stderr:  # git names it when it was told where to look
+        return ToolError(
+            complaint(found.stderr).removeprefix("fatal: "), hint="check GIT_DIR, or --git-dir"
+        )
     if b"not a git repository" in found.stderr:
         return ToolError("not inside a git repository", hint="create one with: git init")
     if b"dubious ownership" in found.stderr:

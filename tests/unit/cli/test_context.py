@@ -1,4 +1,4 @@
-"""Where a verb works: `-C`, `GIT_DIR`, and file names."""
+"""Where a verb works: `-C`, and file names."""
 
 from __future__ import annotations
 
@@ -19,17 +19,6 @@ def test_directories_add_up_and_file_names_count_from_them(
     assert context.repository.rstrip("/") == str(tmp_path / "a" / "b")
     assert context.path("value") == str(tmp_path / "a" / "b" / "value")
     assert context.path("/else/where") == "/else/where"
-
-
-@pytest.mark.parametrize(
-    ("directory", "git_dir", "repository"),
-    [("", None, "."), ("", "x.git", "x.git"), ("d", "x.git", "d/x.git"), ("d", "/x.git", "/x.git")],
-)
-def test_the_repository_that_git_was_told_to_use_is_used(
-    directory: str, git_dir: str | None, repository: str
-) -> None:
-    env = {} if git_dir is None else {"GIT_DIR": git_dir}
-    assert Context("main", set(), directory, env).repository == repository
 
 
 def test_a_directory_that_is_none_is_refused_before_anything_happens(tmp_path: Path) -> None:

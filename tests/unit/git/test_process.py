@@ -20,7 +20,6 @@ def test_a_repository_that_a_surrounding_command_exported_is_not_used(
     leaked = {
         "GIT_DIR": str(repo / ".git"),
         "GIT_OBJECT_DIRECTORY": "/nonexistent",
-        "GIT_CONFIG_PARAMETERS": "'core.bare=x'",
     }
     git = Git(str(bare_repo), env=dict(os.environ) | leaked)
     assert git.run("rev-parse", "--absolute-git-dir").stdout.strip() == os.fsencode(bare_repo)
