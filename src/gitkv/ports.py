@@ -26,7 +26,14 @@ class ObjectStore(Protocol):
     def sizes(self, oids: Iterable[Oid]) -> Iterator[int]:
         """Body sizes in bytes, in the order asked, without reading the bodies."""
 
-    def has(self, oid: Oid) -> bool: ...
+    def kinds(self, oids: Iterable[Oid]) -> Iterator[bytes | None]:
+        """Kinds in the order asked; None for what is missing."""
+
+    def has(self, oid: Oid) -> bool:
+        """Whether the object is there."""
+
+    def expand(self, abbreviation: str) -> Oid | None:
+        """The object whose id begins with these hex digits; None when none or several do."""
 
 
 class RefStore(Protocol):

@@ -115,3 +115,9 @@ def test_a_missing_object_among_many_is_found(filled: Filled) -> None:
         list(filled.store.read_many([here, ABSENT, here], BLOB))
     assert filled.store.has(here)
     assert not filled.store.has(ABSENT)
+
+
+def test_an_abbreviated_id_is_expanded_when_it_is_the_only_one(filled: Filled) -> None:
+    oid = filled.add(BLOB, b"one of a kind")
+    assert filled.store.expand(oid.hex()[:12]) == oid
+    assert filled.store.expand("0123456789ab") is None

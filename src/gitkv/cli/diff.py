@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
-    from gitkv.client.values import Changed
+    from gitkv.reading.answers import Changed
 
 USAGE = "diff REV [REV] [--prefix P]"
 NOTES = """\

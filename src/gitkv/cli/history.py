@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
-    from gitkv.client.values import Logged, Revision
+    from gitkv.reading.answers import Logged, Revision
 
 USAGE = "history KEY [-n N]"
 NOTES = (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
-    from gitkv.client.values import Entry
+    from gitkv.reading.answers import Entry
 
 USAGE = (
     "list [--prefix P] [-l] [--limit N] [--after KEY] [--at REV] [--read-from "

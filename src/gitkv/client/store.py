@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 
 from gitkv.client.edge import Edge, warn_in_python
-from gitkv.client.read import Place, list_entries, read_entry, read_value
 from gitkv.client.refresh import MIRROR, refresh
 from gitkv.client.replica import Replica, open_replica
-from gitkv.client.values import Changed, Entry, Expect, Logged, Revision, Value, Written
+from gitkv.client.state import fresh_state
+from gitkv.client.values import Expect, Written
 from gitkv.errors import ExpiredError, KeyNotFoundError, UsageError
 from gitkv.ledger.plan import Put
 from gitkv.model.environment import without_location
 from gitkv.model.refs import Namespace, parse_namespace
+from gitkv.reading.answers import Changed, Entry, Logged, Revision, Value
+from gitkv.reading.lookup import list_entries, read_entry, read_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,13 +104,15 @@ class Store:
         """A key's value. Raises KeyNotFoundError, ExpiredError, KeyInvalidError, IntegrityError,
         UnavailableError.
         """
-        return read_value(self._replica, key, Place(at, read_from), allow_expired=allow_expired)
+        state = fresh_state(self._replica, read_from)
+        return read_value(state, key, at, allow_expired=allow_expired)
 
     def read_line(
         self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False
     ) -> Entry:
         """What the index says of a key; the value is not read. Raises as `get`."""
-        return read_entry(self._replica, key, Place(at, read_from), allow_expired=allow_expired)
+        state = fresh_state(self._replica, read_from)
+        return read_entry(state, key, at, allow_expired=allow_expired)
 
     def list(
         self,
@@ -122,28 +126,26 @@ class Store:
         """Unexpired keys that start with `prefix` and come behind `after`, in order; costs what the
         answer is long.
         """
-        return list_entries(self._replica, prefix, after, limit, Place(at, read_from))
+        state = fresh_state(self._replica, read_from)
+        return list_entries(state, prefix, after=after, limit=limit, at=at)
 
     def history(self, key: str, *, limit: int | None = None) -> Iterator[Revision]:
         """A key's versions, newest first, deletions included; empty for a key that never was."""
-        from gitkv.client.revisions import history_of
+        from gitkv.reading.history import history_of
 
-        refresh(self._replica, MIRROR)
-        return history_of(self._replica, key, limit)
+        return history_of(fresh_state(self._replica, MIRROR), key, limit)
 
     def log(self, *, limit: int | None = None) -> Iterator[Logged]:
         """Transactions, newest first."""
-        from gitkv.client.revisions import log_of
+        from gitkv.reading.history import log_of
 
-        refresh(self._replica, MIRROR)
-        return log_of(self._replica, limit)
+        return log_of(fresh_state(self._replica, MIRROR), limit)
 
     def diff(self, old: str, new: str = "", *, prefix: str = "") -> Iterator[Changed]:
         """Keys whose value, content type or expiry differ between two revisions, in order."""
-        from gitkv.client.revisions import diff_revisions
+        from gitkv.reading.history import diff_revisions
 
-        refresh(self._replica, MIRROR)
-        return diff_revisions(self._replica, (old, new), prefix)
+        return diff_revisions(fresh_state(self._replica, MIRROR), old, new, prefix)
 
     def refresh(self, read_from: str = MIRROR) -> None:
         """Brings the local replica up to date. Raises IntegrityError for a rewound or forked

@@ -7,39 +7,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Value(NamedTuple):
-    """A key's value at one tip. `etag`: id of the value's blob; `expires`: 0 for never; `created`,
-    `mod`: sequence numbers.
-
-    `commit` and `seq` name the ledger commit it was read at.
-
-    """
-
-    key: str
-    value: bytes
-    etag: str
-    ctype: str
-    expires: int
-    created: int
-    mod: int
-    versions: int
-    commit: str
-    seq: int
-
-
-class Entry(NamedTuple):
-    """What the index says of a key, without its value. `size` in bytes."""
-
-    key: str
-    etag: str
-    size: int
-    ctype: str
-    expires: int
-    created: int
-    mod: int
-    versions: int
-
-
 class Written(NamedTuple):
     """The outcome of a write. `changed` False: nothing differed and no commit was made; `commit`
     and `seq` are then the tip's, `txn` is "".
@@ -55,55 +22,6 @@ class Written(NamedTuple):
     keys_set: int
     keys_del: int
     receipt: str
-
-
-class Revision(NamedTuple):
-    """One version of a key. `op`: "set" or "delete"; a deletion has `etag` and `ctype` "" and size
-    0.
-
-    `signer`: fingerprint of the key that the commit's signature names, or ""; `principal`: whose
-    key that is by the policy, or "".
-    """
-
-    seq: int
-    commit: str
-    time: int
-    author: str
-    signer: str
-    principal: str
-    text: str
-    op: str
-    etag: str
-    size: int
-    ctype: str
-
-
-class Logged(NamedTuple):
-    """One transaction of the ledger."""
-
-    seq: int
-    commit: str
-    time: int
-    author: str
-    signer: str
-    principal: str
-    text: str
-    keys_set: int
-    keys_del: int
-    txn: str
-
-
-class Changed(NamedTuple):
-    """A key that differs between two revisions. `op`: "add", "change" or "delete"; the side that
-    lacks it has etag "" and size 0.
-    """
-
-    key: str
-    op: str
-    old_etag: str
-    new_etag: str
-    old_size: int
-    new_size: int
 
 
 class Expect(NamedTuple):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gitkv.audit.commit import Commit, parse_commit
 from gitkv.audit.history import UNLIMITED, Judged, Trust, audit_chain
 from gitkv.client.replica import Heads, Replica
-from gitkv.client.revisions import resolve_revision
+from gitkv.client.state import trusted_state
 from gitkv.client.verify_objects import ProvedObjects, commits_of, line_to
 from gitkv.client.verify_policies import Policies, Version, standalone_policies, team_policies
 from gitkv.client.verify_receipts import Receipts, receipts_line
@@ -22,6 +22,7 @@ from gitkv.client.verify_signers import Signers
 from gitkv.errors import IntegrityError, UsageError
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid
 from gitkv.model.verdict import INTEGRITY, REASONS_MAX, FormError, Reason, reason
+from gitkv.reading.revisions import resolve_revision
 from gitkv.sign.verifier import SignatureVerifier
 
 
@@ -87,10 +88,10 @@ def verify(replica: Replica, since: str, to: str) -> Verified:
 
 
 def _range(replica: Replica, heads: Heads, since: str, to: str) -> _Range:
-    first = resolve_revision(replica, since).seq if since else -1
+    first = resolve_revision(trusted_state(replica), since).seq if since else -1
     ledger, index = line_to(replica, heads[0]), line_to(replica, heads[1])
     if to:
-        last = resolve_revision(replica, to).seq
+        last = resolve_revision(trusted_state(replica), to).seq
         ledger, index = ledger[: last + 1], index[: last + 1]
     if first >= len(ledger):
         raise UsageError(f"--from {since} comes after --to {to or 'the tip'}")

@@ -12,7 +12,6 @@ import re
 from gitkv.audit.commit import Commit
 from gitkv.audit.history import UNLIMITED, Judged
 from gitkv.audit.step import AuditRules
-from gitkv.client.signers import GATEWAY
 from gitkv.client.verify_policies import Version
 from gitkv.model.oid import Oid
 from gitkv.model.policy import Principal
@@ -20,6 +19,7 @@ from gitkv.model.refs import Namespace
 from gitkv.model.verdict import POLICY, reason
 from gitkv.policy.rules import Ranges, allowed_ranges, judge_identity, judge_signature
 from gitkv.ports import Verifier
+from gitkv.reading.signers import GATEWAY
 
 UNSIGNED = "unsigned"
 

@@ -130,6 +130,10 @@ class GitObjectStore:
                 self._end()
                 raise
 
+    def expand(self, abbreviation: str) -> Oid | None:
+        """The object whose id begins with these hex digits; None when none or several do."""
+        return self.resolve([abbreviation])[0]
+
     def close(self) -> None:
         """Ends the child; a later read starts another."""
         with self._lock:

@@ -46,11 +46,11 @@ def prefix_end(prefix: bytes) -> bytes | None:
     return prefix[:-1] + bytes((prefix[-1] + 1,)) if prefix else None
 
 
-def versions(tip: Tip, name: bytes, load: Load) -> Iterator[Version]:
+def versions(tip: LedgerCommit, name: bytes, load: Load) -> Iterator[Version]:
     """A key's versions, newest first, deletions included. Cost: O(log n) commits and one index
     look-up a version.
     """
-    at: LedgerCommit = tip.ledger
+    at = tip
     while True:
         changed, line = _last_change(at, name, load)
         if changed is None:

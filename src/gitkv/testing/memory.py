@@ -43,6 +43,10 @@ class MemoryObjectStore:
     def has(self, oid: Oid) -> bool:
         return oid in self._objects
 
+    def expand(self, abbreviation: str) -> Oid | None:
+        found = [oid for oid in self._objects if oid.hex().startswith(abbreviation)]
+        return found[0] if len(found) == 1 else None
+
     def _object(self, oid: Oid) -> tuple[bytes, bytes]:
         found = self._objects.get(oid)
         if found is None:

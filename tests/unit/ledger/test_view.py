@@ -39,13 +39,13 @@ def test_a_line_is_found_or_not(ledger: LedgerInMemory) -> None:
 def test_versions_are_told_newest_first_across_a_deletion(ledger: LedgerInMemory) -> None:
     found = [
         (version.commit.seq, version.line.size if version.line else None)
-        for version in versions(ledger.tip, b"k", ledger.store.read)
+        for version in versions(ledger.tip.ledger, b"k", ledger.store.read)
     ]
     assert found == [(5, 3), (4, None), (3, 2), (1, 1)]
     assert [
-        version.commit.seq for version in versions(ledger.tip, b"other", ledger.store.read)
+        version.commit.seq for version in versions(ledger.tip.ledger, b"other", ledger.store.read)
     ] == [6, 2]
-    assert list(versions(ledger.tip, b"unknown", ledger.store.read)) == []
+    assert list(versions(ledger.tip.ledger, b"unknown", ledger.store.read)) == []
 
 
 def test_keys_are_listed_by_prefix_and_page_by_page() -> None:

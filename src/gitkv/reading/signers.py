@@ -7,9 +7,9 @@ judged when the transaction was accepted, and `git kv verify` judges it again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from gitkv.client.replica import Replica
 from gitkv.ledger.seek import LedgerCommit
 from gitkv.model.policy import Policy
 
@@ -28,27 +28,22 @@ class Maker(NamedTuple):
 
 
 class SignerNames:
-    """Looks up makers; the policy is read once, when the first signed commit comes by."""
+    """Looks up makers; the policy is asked for once, when the first signed commit comes by."""
 
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
+    def __init__(self, policy: Callable[[], Policy | None]) -> None:
+        self._policy = policy
         self._names: dict[str, str] | None = None
 
     def of(self, commit: LedgerCommit) -> Maker:
+        """Who made a ledger commit."""
         identity = commit.commit.identity()
         signer = named_key(commit.commit.armour)
-        return Maker(
-            identity.seconds,
-            f"{identity.name} <{identity.email}>",
-            signer,
-            self._principal(signer) if signer else "",
-        )
+        principal = self._principal(signer) if signer else ""
+        return Maker(identity.seconds, f"{identity.name} <{identity.email}>", signer, principal)
 
     def _principal(self, fingerprint: str) -> str:
         if self._names is None:
-            from gitkv.client.policy import read_policy
-
-            policy = read_policy(self._replica)
+            policy = self._policy()
             self._names = {} if policy is None else _names_of(policy)
         return self._names.get(fingerprint, "")
 

@@ -1,0 +1,43 @@
+"""One state of a namespace, as readers see it: a clone asks with what it trusts, a server with its
+own tip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gitkv.errors import IntegrityError
+from gitkv.ledger.seek import LedgerCommit
+from gitkv.model.oid import Oid
+from gitkv.model.refs import Namespace
+from gitkv.model.verdict import FormError
+from gitkv.ports import ObjectStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gitkv.model.policy import Policy
+
+
+class State(NamedTuple):
+    """`tip`: the newest ledger commit that counts; `now_s`: seconds since 1970, by which keys
+    expire; `policy` gives the policy whose names are shown, None when there is none.
+    """
+
+    ns: Namespace
+    tip: LedgerCommit
+    objects: ObjectStore
+    now_s: int
+    policy: Callable[[], Policy | None]
+
+    def load(self, oid: Oid, kind: bytes) -> bytes:
+        """A Load of the rules."""
+        return self.objects.read(oid, kind)
+
+
+def malformed(what: str, at: LedgerCommit, error: FormError) -> IntegrityError:
+    """The error for data below a ledger commit that is not what the format says."""
+    return IntegrityError(
+        f"the {what} of {at.oid.hex()} is malformed: {error}",
+        hint="check the history with: git kv verify",
+    )
