@@ -1,4 +1,4 @@
-"""Decides a whole ledger again from its raw objects: every commit, its chain, its index, its trees
+"""Re-verifies a whole ledger from its raw objects: every commit, its chain, its index, its trees
 (`spec/attestation` 1–5).
 
 Independent of admission: own commit reader (`audit/commit.py`), own jump rule, own index commit.
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from gitkv.audit.commit import Commit, index_commit, is_first_and_empty, parse_commit
 from gitkv.audit.step import AuditRules, Loader, Roots, StepFacts, audit_step
+from gitkv.model.chain import Chain
 from gitkv.model.oid import COMMIT, Oid, hash_object
 from gitkv.model.verdict import INTEGRITY, POLICY, REASONS_MAX, Reason, reason
 
@@ -41,12 +42,14 @@ class Trust(NamedTuple):
     `verify_gateway` as in `audit_history`.
 
     Signers and trees of the sequence numbers up to `trusted_to` are taken as right; place, form and
-    index of their commits are not.
+    index of their commits are not. `first_seq`: of the first commit; of one after 0 the place is
+    taken as right too, for what stands before it is not there, so it must be trusted.
     """
 
     judge: Judge
     verify_gateway: Verify | None = None
     trusted_to: int = -1
+    first_seq: int = 0
 
 
 def audit_history(
@@ -98,17 +101,16 @@ def audit_chain(
     return [*chain.reasons, *chain.not_undone][:REASONS_MAX]
 
 
-def jump_after(jumps: list[int]) -> int:
-    """3.1: the jump of sequence number len(jumps), given those before it (the first entry stands
-    for none).
+def jump_of(seq: int) -> int:
+    """3.1: the sequence number that the commit of `seq` names; 0 for the first, which names none.
+
+    `seq` as a skew binary number is a sum of weights 2^k - 1; the jump leaves out the last one.
     """
-    seq = len(jumps)
-    if seq <= 1:
-        return 0
-    before = seq - 1
-    near = jumps[before]
-    far = jumps[near] if near else near
-    return far if before - near == near - far else before
+    rest = last = max(seq, 0)
+    while rest:
+        last = (1 << (rest + 1).bit_length() - 1) - 1
+        rest -= last
+    return seq - last
 
 
 class _Chain:
@@ -117,12 +119,11 @@ class _Chain:
     def __init__(self, load: Loader, trust: Trust) -> None:
         self._load = load
         self._trust = trust
-        self._ids: list[Oid] = []
-        self._jumps: list[int] = []
+        self._ids: Chain[Oid] = Chain(trust.first_seq)
+        self._states: Chain[Roots] = Chain(trust.first_seq)
         self._txns: set[bytes] = set()
         self._last: Commit | None = None
         self._index: Oid | None = None
-        self._states: list[Roots] = []
         self._wrong_since: int | None = (
             None  # the first sequence number whose trees are wrong and not restored away
         )
@@ -132,7 +133,7 @@ class _Chain:
     def refuse(
         self, rule: str, expected: str | bytes, got: str | bytes, code: int = INTEGRITY
     ) -> None:
-        self.reasons.append(reason(code, rule, f"commit {len(self._ids)}", expected, got))
+        self.reasons.append(reason(code, rule, f"commit {self._ids.next_seq}", expected, got))
 
     def accept(self, ledger: tuple[Oid, bytes], index: tuple[Oid, bytes]) -> bool:
         """Judges the next pair of commits; False when nothing sensible can be said of those that
@@ -146,10 +147,12 @@ class _Chain:
         except ValueError as broken:
             self.refuse("commit.form", "the form of spec/attestation 1 and 2", str(broken))
             return False
-        self._judge_place(commit)
-        self._judge_index(oid, commit, index)
-        if len(self._ids) > self._trust.trusted_to:
-            found, rules = self._trust.judge(len(self._ids), oid, commit)
+        seq = self._ids.next_seq
+        self._judge_place(seq, commit)
+        if self._last is not None or seq == 0:
+            self._judge_index(oid, commit, index)
+        if seq > self._trust.trusted_to:
+            found, rules = self._trust.judge(seq, oid, commit)
             self.reasons += found
             self._judge_trees(commit, rules)
         self._ids.append(oid)
@@ -158,24 +161,29 @@ class _Chain:
         self._last, self._index = commit, index[0]
         return len(self.reasons) < REASONS_MAX
 
-    def _judge_place(self, commit: Commit) -> None:
+    def _judge_place(self, seq: int, commit: Commit) -> None:
         """2.3, 3.2, 1.3: everything a trailer repeats of the chain."""
-        jump = jump_after(self._jumps)
-        self._jumps.append(jump)
-        parent, last = (self._ids[-1].hex().encode() if self._ids else b"-"), self._last
-        facts = [
-            ("commit.parent", parent, commit.parent or b"-"),
-            ("attestation.base", parent, commit.base),
-            ("attestation.base-tree", last.tree if last else b"-", commit.base_tree),
-            ("attestation.seq", b"%d" % len(self._ids), b"%d" % commit.seq),
-            (
-                "attestation.jump",
-                self._ids[jump].hex().encode() if self._ids else b"-",
-                commit.jump,
-            ),
-            ("attestation.ns", last.ns if last else commit.ns, commit.ns),
-            ("attestation.epoch", last.epoch if last else commit.epoch, commit.epoch),
-        ]
+        last = self._last
+        facts = [("attestation.seq", b"%d" % seq, b"%d" % commit.seq)]
+        if last is not None:
+            parent = self._ids.last.hex().encode()
+            facts += [
+                ("commit.parent", parent, commit.parent or b"-"),
+                ("attestation.base", parent, commit.base),
+                ("attestation.base-tree", last.tree, commit.base_tree),
+                ("attestation.ns", last.ns, commit.ns),
+                ("attestation.epoch", last.epoch, commit.epoch),
+            ]
+            jump = self._ids.get(jump_of(seq))
+            if jump is not None:  # else it stands before the chain
+                facts.append(("attestation.jump", jump.hex().encode(), commit.jump))
+        elif seq == 0:
+            facts += [
+                ("commit.parent", b"-", commit.parent or b"-"),
+                ("attestation.base", b"-", commit.base),
+                ("attestation.base-tree", b"-", commit.base_tree),
+                ("attestation.jump", b"-", commit.jump),
+            ]
         for rule, expected, got in facts:
             if expected != got:
                 self.refuse(rule, expected, got)
@@ -195,7 +203,7 @@ class _Chain:
             self.refuse("index.commit", hash_object(COMMIT, body).hex(), index[0].hex())
 
     def _judge_trees(self, commit: Commit, rules: AuditRules) -> None:
-        seq = len(self._ids)
+        seq = self._ids.next_seq
         if self._last is None:
             if not is_first_and_empty(commit):
                 self._wrong_since = seq
@@ -206,7 +214,7 @@ class _Chain:
             self._judge_restoration(commit)
         elif self._wrong_since is None:
             facts = StepFacts(seq, commit.keys_set, commit.keys_del)
-            found = audit_step(self._states[-1], _roots(commit), facts, rules, self._load).reasons
+            found = audit_step(self._states.last, _roots(commit), facts, rules, self._load).reasons
             self.not_undone = [
                 entry._replace(where=f"commit {seq}: {entry.where}") for entry in found
             ]
@@ -217,7 +225,8 @@ class _Chain:
         makes the ledger wrong.
         """
         match = _RESTORE.fullmatch(commit.subject)
-        if match is None or match[1] != commit.ns or int(match[2]) >= len(self._ids):
+        state = self._states.get(int(match[2])) if match is not None else None
+        if match is None or match[1] != commit.ns or state is None:
             self.refuse(
                 "transaction.empty",
                 "a changed key, or an earlier state to restore",
@@ -226,7 +235,7 @@ class _Chain:
             )
             return
         seq = int(match[2])
-        if _roots(commit) != self._states[seq]:
+        if _roots(commit) != state:
             self.refuse(
                 "restore.trees",
                 f"the trees of sequence number {seq}",

@@ -28,6 +28,7 @@ from gitkv.ledger.index_line import parse_meta
 from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.roots import open_ledger
 from gitkv.model.commit import parse_commit
+from gitkv.model.gateway_act import APPLY_AGAIN, RESTORE, GatewayAct
 from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, Oid
 from gitkv.model.policy import Principal
 from gitkv.model.refs import Namespace, RefUpdate, audited_ref, ledger_ref
@@ -140,8 +141,9 @@ def _answer_violation(
         good = _audited_tip(stargate, ns)
         current = stargate.tip(ns)
         assert current is not None
+        act = GatewayAct(RESTORE, ns, good.seq)
         text = (
-            f"restore {ns}@{good.seq}\n\nTransaction {bad.entry.txn} ({ns}@{bad.entry.seq}) failed "
+            f"{act.subject()}\n\nTransaction {bad.entry.txn} ({ns}@{bad.entry.seq}) failed "
             "the audit:\n" + "\n".join(said)
         )
         restored = _author(stargate, current, Plan(*good.trees, 0, 0), spool(stargate), text)
@@ -194,8 +196,8 @@ def _apply_again(
                 {**fields, "why": "without what was undone it changes nothing"},
             )
             return
-        of = f"{pending.entry.ns}@{pending.entry.seq} of {signer.name}"
-        text = f"apply {of} again\n\nIt was undone together with a violation before it."
+        act = GatewayAct(APPLY_AGAIN, pending.entry.ns, pending.entry.seq, signer.name)
+        text = f"{act.subject()}\n\nIt was undone together with a violation before it."
         _author(stargate, current, plan, writer, text)
         stargate.report("audit.reapplied", fields)
     except (FormError, GitKvError) as error:

@@ -18,6 +18,7 @@ from gitkv.git.repository import set_config
 from gitkv.ledger.compose import compose_first
 from gitkv.ledger.ordered_tree import Emit
 from gitkv.model.commit import commit_payload, sign_payload
+from gitkv.model.gateway_act import BEGIN, GatewayAct
 from gitkv.model.oid import BLOB, COMMIT, TREE, ZERO_OID, Oid
 from gitkv.model.refs import FIRST_EPOCH, LEDGER, POLICY_REF, Namespace, RefUpdate
 from gitkv.policy.template import format_policy
@@ -128,7 +129,7 @@ def write_first_state(stargate: Stargate, order: Order, gateway_public: bytes) -
 def add_namespace(stargate: Stargate, ns: Namespace) -> None:
     """Begins the ledger of a namespace; to be called with `stargate.moving` held."""
     writer = spool(stargate)
-    stamp = gateway_stamp(stargate, f"begin {ns}")
+    stamp = gateway_stamp(stargate, GatewayAct(BEGIN, ns).subject())
     transaction = compose_first(ns, FIRST_EPOCH, stamp, stargate.signer.sign, writer.add)
     commit(stargate, deliver(stargate, transaction, writer, None))
 

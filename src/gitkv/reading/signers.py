@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gitkv.ledger.seek import LedgerCommit
+from gitkv.model.gateway_act import GATEWAY
 from gitkv.model.policy import Policy
-
-GATEWAY = "stargate"  # who a key of `gateway_keys` stands for
 
 
 class Maker(NamedTuple):

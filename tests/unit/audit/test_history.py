@@ -8,7 +8,7 @@ import pytest
 from support.naive_store import Ledger, Told, Value, jump, tell
 
 from gitkv.audit.commit import parse_commit
-from gitkv.audit.history import UNLIMITED, Verify, audit_history, jump_after
+from gitkv.audit.history import UNLIMITED, Verify, audit_history, jump_of
 from gitkv.audit.step import Roots, StepFacts
 from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid, hash_object
 
@@ -68,9 +68,7 @@ def test_honest_ledger_passes(history: History) -> None:
 
 
 def test_jump_follows_the_rule_of_the_specification() -> None:
-    jumps: list[int] = []
-    for _ in range(500):
-        jumps.append(jump_after(jumps))
+    jumps = [jump_of(seq) for seq in range(500)]
     assert jumps[1:] == [jump(seq) for seq in range(1, 500)]
     assert jumps[1:12] == [0, 1, 0, 3, 4, 3, 0, 7, 8, 7, 10]
 
