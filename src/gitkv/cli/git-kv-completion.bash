@@ -39,7 +39,7 @@ _git_kv ()
 	list,-*) __gitcomp "--prefix --long --limit --after --at --read-from= --json" ;;
 	history,-*|log,-*) __gitcomp "--limit --json" ;;
 	diff,-*) __gitcomp "--prefix --json" ;;
-	verify,-*) __gitcomp "--from --to --json" ;;
+	verify,-*) __gitcomp "--from --to --anchor --json" ;;
 	wait,-*) __gitcomp "--oid --visible-on= --timeout --json" ;;
 	get,*|set,*|del,*|history,*) _git_kv_keys "$ns" ;;
 	cas,*) [ "$previous" = cas ] && __gitcomp "set" || _git_kv_keys "$ns" ;;

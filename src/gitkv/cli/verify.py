@@ -1,4 +1,4 @@
-"""`git kv verify`: decides the ledger again, offline, and says what is wrong with it."""
+"""`git kv verify`: re-verifies the ledger, offline, and says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ if TYPE_CHECKING:
 
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
-    from gitkv.client.verify import Verified
+    from gitkv.verifying.history import Verified
 
-USAGE = "verify [--from REV] [--to REV]"
+USAGE = "verify [--from REV] [--to REV] [--anchor FINGERPRINT|RECEIPT|COMMIT]..."
 NOTES = (
     "Reads this clone only: every commit, signature, receipt, index line and value. Exit code 8: "
-    "something is wrong, and what.\n"
+    "something is wrong, and what; 5: something could not be judged here, and what to fetch.\n"
     "The fingerprint of the gateway's key is where all trust begins: compare it with what the "
-    "operator says."
+    "operator says, or give it as an anchor."
 )
+_WRONG, _UNJUDGED = 8, 5
 
 
 def add_arguments(parser: Parser) -> None:
@@ -27,40 +28,55 @@ def add_arguments(parser: Parser) -> None:
         dest="since",
         default="",
         metavar="REV",
-        help="trust the state REV, and begin behind it",
+        help="trust the state REV, and begin after it",
     )
     parser.add_argument(
         "--to", default="", metavar="REV", help="end with REV (default: the newest)"
+    )
+    parser.add_argument(
+        "--anchor",
+        dest="anchors",
+        action="append",
+        default=[],
+        metavar="FINGERPRINT|RECEIPT|COMMIT",
+        help="what must be in the history: the gateway's first key (SHA256:…), a receipt, a commit "
+        "(40 hex digits); may be repeated",
     )
 
 
 def run(args: Namespace, context: Context) -> int:
     with context.open_store() as store:
-        found = store.verify(args.since, args.to)
+        found = store.verify(args.since, args.to, anchors=args.anchors)
     if context.json:
         put_json(
             {
                 **found._asdict(),
-                "verified": not found.reasons,
+                "verified": not found.reasons and not found.unjudged,
+                "unjudged": [entry._asdict() for entry in found.unjudged],
                 "reasons": [entry._asdict() for entry in found.reasons],
             }
         )
-    elif found.reasons:
+    elif found.reasons or found.unjudged:
         _complain(found, context)
     else:
         put_lines(_summary(found))
-    return 8 if found.reasons else 0
+    return _WRONG if found.reasons else _UNJUDGED if found.unjudged else 0
 
 
 def _complain(found: Verified, context: Context) -> None:
     for entry in found.reasons:
         context.note(f"error: {entry._replace(hint='').text()}")
+    for gap in found.unjudged:
+        context.note(f"error: could not judge {safe(gap.what)}")
     for hint in dict.fromkeys(entry.hint for entry in found.reasons if entry.hint):
         context.note(f"hint: {hint}")
-    context.note(
-        f"hint: {found.ns}@{found.first}..@{found.last} is not to be believed as it stands here; "
-        "tell the operator"
-    )
+    for gap in found.unjudged:
+        context.note(f"hint: {safe(gap.hint)}")
+    if found.reasons:
+        context.note(
+            f"hint: {found.ns}@{found.first}..@{found.last} is not to be believed as it stands "
+            "here; tell the operator"
+        )
 
 
 def _summary(found: Verified) -> list[str]:
@@ -72,6 +88,8 @@ def _summary(found: Verified) -> list[str]:
     if found.without_receipt:
         parts.append(f"{found.without_receipt} without receipt yet")
     lines = [f"verified {found.ns}@{found.first}..@{found.last}: {', '.join(parts)}"]
+    if found.standalone:
+        lines.append("standalone: this repository is its own authority, nobody gives receipts")
     if found.signers:
         lines.append(
             "signed by "
@@ -84,6 +102,8 @@ def _summary(found: Verified) -> list[str]:
             f"{_count(found.policies, 'policy', 'policies')}, from the gateway's key "
             f"{found.gateway} on"
         )
+    if found.anchors:
+        lines.append(f"{_count(len(found.anchors), 'anchor')} found")
     return lines
 
 

@@ -12,6 +12,7 @@ from gitkv.client.store import edge_for, namespace_of
 from gitkv.errors import UsageError
 from gitkv.git.local_pack import store_pack
 from gitkv.git.pack import PackWriter
+from gitkv.git.repository import set_config
 from gitkv.ledger.compose import Transaction, compose_first
 from gitkv.model.refs import FIRST_EPOCH
 
@@ -69,6 +70,8 @@ def _create(replica: Replica, author: Author) -> bool:
         store_pack(replica.git, pack)
     finally:
         pack.close()
+    # A clone does not inherit settings: only where this stands is the repository the store itself.
+    set_config(replica.git, f"kv.{replica.ns}.standalone", "true")
     return replica.move(None, (transaction.tip.ledger.oid, transaction.tip.index_oid))
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gitkv.client.draft import Draft
     from gitkv.client.opening import Opening
     from gitkv.client.transaction import Tx
-    from gitkv.client.verify import Verified
+    from gitkv.verifying.history import Verified
 
 __all__ = [
     "Changed",
@@ -159,16 +159,17 @@ class Store:
 
         wait_for(self._replica, oid, visible_on, timeout_s)
 
-    def verify(self, since: str = "", to: str = "") -> Verified:
-        """Decides the ledger again from raw objects, offline; `since`: a revision whose state is
-        trusted. What is wrong is in `reasons`.
+    def verify(self, since: str = "", to: str = "", *, anchors: Sequence[str] = ()) -> Verified:
+        """Re-verifies the ledger from raw objects, offline; `since`: a revision whose state is
+        trusted. `anchors`: gateway key fingerprints, receipts and commits (whole ids) that the
+        history must have. What is wrong is in `reasons`, what could not be judged in `unjudged`.
 
-        Raises UsageError for a revision that is not in the ledger, ToolError when there is no
-        ledger.
+        Raises UsageError for a revision that is not in the ledger or what is no anchor, ToolError
+        when there is no ledger.
         """
         from gitkv.client.verify import verify
 
-        return verify(self._replica, since, to)
+        return verify(self._replica, since, to, anchors)
 
     # Writing
 

@@ -23,6 +23,18 @@ class MemoryObjectStore:
         self._objects[oid] = kind, body
         return oid
 
+    def all(self) -> Iterator[tuple[Oid, bytes, bytes]]:
+        """Id, kind and body of every object."""
+        return ((oid, kind, body) for oid, (kind, body) in list(self._objects.items()))
+
+    def drop(self, oid: Oid) -> None:
+        """Loses an object, as a damaged disk does."""
+        del self._objects[oid]
+
+    def replace(self, oid: Oid, kind: bytes, body: bytes) -> None:
+        """Lets an id lead to another object, as a damaged disk or a liar does."""
+        self._objects[oid] = kind, body
+
     def read(self, oid: Oid, kind: bytes) -> bytes:
         found, body = self._object(oid)
         if found != kind:

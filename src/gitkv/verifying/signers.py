@@ -1,8 +1,5 @@
 """Who signed each ledger commit, whether the policy of that time let them, and what they might
 change (spec/policy 6 to 8).
-
-Keys expire by the commit's own time, which admission let be at most ten minutes ahead of the
-judge's clock (spec/policy 6.3).
 """
 
 from __future__ import annotations
@@ -12,22 +9,19 @@ import re
 from gitkv.audit.commit import Commit
 from gitkv.audit.history import UNLIMITED, Judged
 from gitkv.audit.step import AuditRules
-from gitkv.client.verify_policies import Version
+from gitkv.model.gateway_act import APPLY_AGAIN, GATEWAY, RESTORE, GatewayAct, parse_gateway_act
 from gitkv.model.oid import Oid
 from gitkv.model.policy import Principal
 from gitkv.model.refs import Namespace
 from gitkv.model.verdict import POLICY, reason
 from gitkv.policy.rules import Ranges, allowed_ranges, judge_identity, judge_signature
 from gitkv.ports import Verifier
-from gitkv.reading.signers import GATEWAY
+from gitkv.verifying.policies import Version
+from gitkv.verifying.validity import Signed, verify_at
 
 UNSIGNED = "unsigned"
 
 _EMAIL = re.compile(rb"\ncommitter [^\n<]*<([^\n>]*)>")
-_RESTORED = re.compile(rb"restore ([a-z0-9._-]+)@(?:0|[1-9][0-9]{0,14})")
-_APPLIED_AGAIN = re.compile(
-    rb"apply ([a-z0-9._-]+)@(0|[1-9][0-9]{0,14}) of ([A-Za-z0-9._@-]+) again"
-)
 
 
 class Signers:
@@ -43,14 +37,16 @@ class Signers:
         self._shared: dict[tuple[Oid, str], tuple[Version, str]] = {}
         self._by_seq: dict[int, tuple[Version, str]] = {}
 
-    def judge(self, seq: int, commit: Commit, version: Version) -> Judged:
-        """What is against the signer, and what the audit of the trees has to hold them to."""
-        signature = self._verifier.verify(
-            commit.payload, commit.armour or b"", version.keys, commit.time_s
-        )
-        if signature.status == "unknown-key" and self.is_gateway(
-            commit.payload, commit.armour or b"", version
-        ):
+    def judge(self, seq: int, commit: Commit, version: Version, accepted_s: int) -> Judged:
+        """What is against the signer, and what the audit of the trees has to hold them to.
+
+        A key must be valid at the commit's own time and at `accepted_s`, the receipt's, 0 where
+        there is none yet (spec/policy 6.3).
+        """
+        signed = Signed(commit.payload, commit.armour or b"")
+        moments = (commit.time_s, accepted_s) if accepted_s else (commit.time_s,)
+        signature = verify_at(self._verifier, signed, version.keys, moments)
+        if signature.status == "unknown-key" and self.is_gateway(*signed, version):
             return self._judge_gateway(seq, commit, version)
         where = f"commit {seq}"
         principal, found = judge_signature(version.policy, signature, where)
@@ -76,11 +72,12 @@ class Signers:
         restoration undid; nothing of its own.
         """
         self.counts[GATEWAY] = self.counts.get(GATEWAY, 0) + 1
-        if seq == 0 or (
-            commit.keys_set == commit.keys_del == 0 and _RESTORED.fullmatch(commit.subject)
-        ):
+        if seq == 0:
             return [], UNLIMITED
-        original = self._original(commit, version)
+        act = parse_gateway_act(commit.subject)
+        if act is not None and act.kind == RESTORE and commit.keys_set == commit.keys_del == 0:
+            return [], UNLIMITED
+        original = self._original(act, version)
         if original is None:
             expected = "the signature of a writer, whose transaction this is"
             return [
@@ -90,28 +87,23 @@ class Signers:
             seq, original[0], allowed_ranges(original[0].policy, self._ns, original[1])
         )
 
-    def _original(self, commit: Commit, version: Version) -> tuple[Version, str] | None:
+    def _original(self, act: GatewayAct | None, version: Version) -> tuple[Version, str] | None:
         """Policy and writer of what the gateway says it applies again; as it says, where that lies
         in the trusted part.
         """
-        match = _APPLIED_AGAIN.fullmatch(commit.subject)
-        if match is None or match[1] != self._ns.encode():
+        if act is None or act.kind != APPLY_AGAIN or act.ns != self._ns:
             return None
-        name = match[3].decode("ascii")
-        if int(match[2]) <= self._trusted_to:
-            return version, name
-        original = self._by_seq.get(int(match[2]))
-        return original if original is not None and original[1] == name else None
+        if act.seq <= self._trusted_to:
+            return version, act.principal
+        original = self._by_seq.get(act.seq)
+        return original if original is not None and original[1] == act.principal else None
 
     def _limits(self, seq: int, version: Version, ranges: Ranges) -> Judged:
         rules = version.policy.namespace(self._ns)
         if rules is None:
+            expected = f"a policy with namespace {self._ns}"
             found = reason(
-                POLICY,
-                "namespace.unknown",
-                f"commit {seq}",
-                f"a policy with namespace {self._ns}",
-                version.oid.hex(),
+                POLICY, "namespace.unknown", f"commit {seq}", expected, version.oid.hex()
             )
             return [found], UNLIMITED
         return [], AuditRules(
