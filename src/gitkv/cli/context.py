@@ -46,6 +46,9 @@ class Context:
 
     def warn(self, text: str) -> None:
         """The store's way to speak without failing: a line on stderr, or a JSON object there."""
+        from gitkv.model.address import redact
+
+        text = redact(text)
         if self.json:
             from json import dumps
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 
 from gitkv.errors import GitKvError
+from gitkv.model.address import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ def report(error: Exception, *, as_json: bool, debug: bool) -> int:
     if sys.stderr is None:
         return _code(error)
     if debug:
-        from traceback import print_exception
+        from traceback import format_exception
 
-        print_exception(error)
+        sys.stderr.write(redact("".join(format_exception(error))))
     if as_json:
         from json import dumps
 
@@ -38,6 +39,11 @@ def _code(error: Exception) -> int:
 
 
 def _message(error: Exception) -> str:
+    """In words, and without the credentials that an address in them may have."""
+    return redact(_words(error))
+
+
+def _words(error: Exception) -> str:
     if isinstance(error, GitKvError):
         return str(error)
     if isinstance(error, OSError):
@@ -50,7 +56,7 @@ def _message(error: Exception) -> str:
 
 def _hint(error: Exception) -> str:
     if isinstance(error, GitKvError):
-        return error.hint
+        return redact(error.hint)
     return (
         ""
         if isinstance(error, (OSError, MemoryError))

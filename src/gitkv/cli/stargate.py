@@ -112,6 +112,7 @@ def run(args: Namespace, context: Context) -> int:
 def _init(args: Namespace, context: Context) -> int:
     from gitkv.daemon.found import found
     from gitkv.gateway.setup import Order
+    from gitkv.git.ssh_pipe import parse_ssh_url
     from gitkv.git.urls import check_mirror_url
     from gitkv.model.environment import server_environment
     from gitkv.model.refs import Namespace as Ns
@@ -123,6 +124,8 @@ def _init(args: Namespace, context: Context) -> int:
         else os.path.abspath(context.path(args.mirror))
     )
     check_mirror_url(mirror)
+    if args.push_url:
+        parse_ssh_url(args.push_url)
     name = os.path.basename(directory)
     push_url = args.push_url or f"ssh://git@{DEFAULT_HOST}:{DEFAULT_PORT}/{name}"
     writers = [_named_key(context, word) for word in args.writer]

@@ -25,6 +25,7 @@ from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ref_store import PackedRefStore
 from gitkv.git.repository import discover
+from gitkv.git.urls import refuse_secret
 from gitkv.sign.gateway_key import Ed25519Signer
 from gitkv.sign.verifier import SignatureVerifier
 from gitkv.telemetry.clock import SystemClock
@@ -155,6 +156,7 @@ class _Workers:
         self._stargate = stargate
         self._stopping = threading.Event()
         url = discover(service.git_dir, service.env).config.get(MIRROR_SETTING, "")
+        refuse_secret(url, MIRROR_SETTING)
         interval = service.mirror_interval_s
         if interval is None:
             interval = (

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import IO, NamedTuple
 
 from gitkv.errors import BusyError, ToolError, UnavailableError
-from gitkv.git.urls import redact
+from gitkv.model.address import redact
 from gitkv.model.environment import child_environment
 from gitkv.model.verdict import printable
 

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from gitkv.errors import PolicyError, ToolError, UnavailableError
 from gitkv.git.process import complaint, end_process, start
-from gitkv.git.urls import redact
+from gitkv.git.urls import refuse_secret
+from gitkv.model.address import redact
 from gitkv.model.environment import child_environment
 from gitkv.model.verdict import printable
 
@@ -44,6 +45,7 @@ def parse_ssh_url(url: str) -> SshTarget:
     """The parts of `ssh://[user@]host[:port]/path`. Raises PolicyError for anything a shell or ssh
     could read in another way.
     """
+    refuse_secret(url, "Stargate's address")
     found = _URL.fullmatch(url)
     if found is None or int(found["port"] or 22) > 65535:
         raise PolicyError(

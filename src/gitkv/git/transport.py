@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gitkv.errors import IntegrityError, ToolError, UnavailableError
 from gitkv.git.packed_refs import is_ref
 from gitkv.git.process import Completed, Git, busy, complaint, failure
-from gitkv.git.urls import redact
+from gitkv.model.address import redact
 from gitkv.model.oid import Oid
 from gitkv.model.refs import Ref
 from gitkv.model.verdict import printable

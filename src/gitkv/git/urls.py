@@ -1,5 +1,4 @@
-"""Repository addresses: which ones a mirror may have, and how any of them is shown without its
-credentials.
+"""Repository addresses: which ones a mirror may have.
 
 Left to others: whether the address answers, and whether the network may reach it (a deployment's
 firewall decides that).
@@ -10,6 +9,7 @@ from __future__ import annotations
 import re
 
 from gitkv.errors import PolicyError
+from gitkv.model.address import has_secret, redact
 from gitkv.model.verdict import printable
 
 URL_CHARS_MAX = 2048
@@ -20,13 +20,12 @@ _USER = r"(?:[A-Za-z0-9_][A-Za-z0-9._+-]*@)?"
 _PATH = r"[A-Za-z0-9._~%+,=@:/-]"
 # Compiled at its only use: a client that never configures a mirror should not pay for it.
 _MIRROR = (
-    rf"https://(?:[A-Za-z0-9._~%!$&'()*+,;=:-]+@)?{_HOST}{_PORT}/{_PATH}*"
+    rf"https://{_HOST}{_PORT}/{_PATH}*"
     rf"|ssh://{_USER}{_HOST}{_PORT}/{_PATH}+"
     rf"|{_USER}{_HOST}:(?![:-])(?!//){_PATH}+"
     # A path on this machine goes to git as one argument: no character in it can do harm
     r"|(?:file://)?/[ -~]*"
 )
-_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/\s'\"]*)@")
 
 
 def check_mirror_url(url: str) -> str:
@@ -34,36 +33,28 @@ def check_mirror_url(url: str) -> str:
     ASCII.
 
     Raises PolicyError on anything else: a leading '-' would be an option, `<helper>::` runs a
-    program, http:// and git:// are not authenticated.
+    program, http:// and git:// are not authenticated, credentials would be published.
     """
+    refuse_secret(url, "mirror address")
     if (
         len(url) > URL_CHARS_MAX
         or "::" in url.partition("[")[0]
         or re.fullmatch(_MIRROR, url) is None
     ):
         raise PolicyError(
-            f"mirror address {printable(redact(url))}: expected https://, ssh://, user@host:path, "
-            "file:// or an absolute path"
+            f"mirror address {printable(redact(url, url))}: expected https://, ssh://, "
+            "user@host:path, file:// or an absolute path"
         )
     return url
 
 
-def redact(text: str, url: str = "") -> str:
-    """`text` with the credentials of every address in it replaced by `***`; those of `url` also
-    where they stand alone.
-
-    The user name of an ssh address stays: it is no secret, and the reader needs it.
-
+def refuse_secret(url: str, what: str) -> None:
+    """Raises PolicyError for an address with a password or token in it: it would be published with
+    the store, and shown by `ps`.
     """
-    shown = _USERINFO.sub(_hide, text)
-    found = _USERINFO.match(url)
-    if found is not None and _hide(found) != found[0]:
-        for secret in (found[2], found[2].partition(":")[2]):
-            shown = shown.replace(secret, "***") if len(secret) > 3 else shown
-    return shown
-
-
-def _hide(found: re.Match[str]) -> str:
-    if "ssh" in found[1] and ":" not in found[2]:
-        return found[0]
-    return f"{found[1]}***@"
+    if has_secret(url):
+        raise PolicyError(
+            f"{what} {printable(redact(url, url))}: it carries credentials, expected none",
+            hint="leave them out; use an ssh key, or git's credential helper (see "
+            "gitcredentials(7)); a token that was written down should be revoked",
+        )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from gitkv.errors import KeyInvalidError
+from gitkv.model.address import redact
 from gitkv.model.key import encode_prefix
 from gitkv.policy.nodes import Listing, Mapping, Node, Problems, Scalar, quoted, unseen
 
@@ -162,7 +163,8 @@ def read_push_url(node: Node, what: str, problems: Problems) -> str | None:
     match = _PUSH_URL.fullmatch(text)
     if match is not None and int(match[1] or 22) <= 65535:
         return text
-    problems.add(node, f"{what}: expected ssh://[user@]host[:port]/path, got {quoted(text)}")
+    shown = quoted(redact(text, text))  # a refused policy is told to everybody who reads the log
+    problems.add(node, f"{what}: expected ssh://[user@]host[:port]/path, got {shown}")
     return None
 
 

@@ -1,5 +1,5 @@
 """The daemon's log: one readable line, or one JSON object, for each event. Nothing secret is ever
-handed in; text is escaped here.
+handed in, and an address in a message loses its credentials; text is escaped here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import TextIO
 
+from gitkv.model.address import redact
 from gitkv.model.verdict import printable
 
 
@@ -28,7 +29,7 @@ class EventLog:
         stamp = (
             time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
         )
-        line = (
+        line = redact(
             self._as_json(stamp, event, fields)
             if self._json
             else self._as_text(stamp, event, fields)

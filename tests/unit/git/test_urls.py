@@ -1,18 +1,18 @@
-"""Which addresses a mirror may have, and that no credentials are ever shown."""
+"""Which addresses a mirror may have, and that a refused one keeps its secret."""
 
 from __future__ import annotations
 
 import pytest
 
 from gitkv.errors import PolicyError
-from gitkv.git.urls import check_mirror_url, redact
+from gitkv.git.urls import check_mirror_url
 
 
 @pytest.mark.parametrize(
     "url",
     [
         "https://example.org/a/b.git",
-        "https://user:p%40ss@example.org:8443/a.git",
+        "https://example.org:8443/a.git",
         "https://[::1]:8443/a.git",
         "ssh://git@example.org/a.git",
         "ssh://example.org:2222/~me/a.git",
@@ -88,20 +88,3 @@ def test_a_refused_address_keeps_its_secret(url: str) -> None:
     with pytest.raises(PolicyError) as caught:
         check_mirror_url(url)
     assert "s3cret" not in str(caught.value)
-
-
-def test_secrets_go_and_the_rest_stays() -> None:
-    assert (
-        redact("fatal: unable to access 'https://me:s3cret@host/r/': 403")
-        == "fatal: unable to access 'https://***@host/r/': 403"
-    )
-    assert (
-        redact("password s3cret was wrong", "https://me:s3cret@host/r") == "password *** was wrong"
-    )
-    assert (
-        redact("https://token@host and https://other@host")
-        == "https://***@host and https://***@host"
-    )
-    assert redact("ssh://git@host/r") == "ssh://git@host/r"
-    assert redact("git@host:r") == "git@host:r"
-    assert redact("nothing here") == "nothing here"
