@@ -15,6 +15,7 @@ from gitkv.gateway.setup import (
     open_stargate,
     write_first_state,
 )
+from gitkv.git.process import Git
 from gitkv.sign.gateway_key import generate
 
 
@@ -30,7 +31,8 @@ def found(order: Order, env: Mapping[str, str]) -> str:
     try:
         stargate = open_stargate(adapters)
         write_first_state(stargate, order, gateway_public)
-        outcome = Mirror(stargate, order.mirror, interval_s=0).push_once()
+        git = Git(order.git_dir, env=env)
+        outcome = Mirror(stargate, git, order.mirror, interval_s=0).push_once()
     finally:
         adapters.objects.close()
         adapters.refs.close()

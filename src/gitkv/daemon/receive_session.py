@@ -17,7 +17,7 @@ import asyncssh
 from gitkv.errors import GitKvError, UnavailableError
 from gitkv.gateway.commit import OutcomeUnknownError
 from gitkv.gateway.policy_push import PACK_BYTES_MAX
-from gitkv.gateway.receive import Answer, receive
+from gitkv.gateway.receive import Answer, receive, tidy_up
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine import Limits, PackRefused, Quarantine, QuarantinedPack
 from gitkv.model.refs import AUDITED
@@ -138,7 +138,7 @@ async def _receive(
             "stargate.failed", "its own state in order", str(error), "tell the operator"
         )
     finally:
-        quarantine.discard()
+        tidy_up(stargate, quarantine.discard)
     return Received(answer, is_whole)
 
 

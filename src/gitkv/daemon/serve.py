@@ -61,7 +61,7 @@ def open_adapters(git_dir: str, env: Mapping[str, str]) -> Adapters:
         raise ToolError(
             f"{git_dir} is not a Stargate repository", hint="create one with: git kv stargate init"
         ) from None
-    git = Git(git_dir, env=env)
+    git = Git(git_dir, env=env).sealed()
     verifier = SignatureVerifier(os.path.join(git_dir, "kv", "gnupg"), env)
     return Adapters(
         git, GitObjectStore(git), PackedRefStore(git_dir), signer, verifier, SystemClock()
@@ -164,7 +164,8 @@ class _Workers:
                 if url.startswith(("/", "file://"))
                 else REMOTE_MIRROR_INTERVAL_S
             )
-        mirror = Mirror(stargate, url, interval)
+        git = Git(service.git_dir, env=service.env)
+        mirror = Mirror(stargate, git, url, interval)
         works: dict[str, Callable[[], None]] = {
             "audit": self._audit,
             "maintenance": lambda: maintain.run(stargate, self._stopping),

@@ -48,7 +48,8 @@ def deliver(
         *transaction.updates,
         *(RefUpdate(ref, stargate.refs.read(ref) or bytes(20), oid) for ref, oid in moves),
     ]
-    return Delivery(quarantine, pack, [body], updates)
+    txn = tip.ledger.attestation.txn
+    return Delivery(quarantine, pack, [body], updates, [txn])
 
 
 def spool(stargate: Stargate) -> PackWriter:

@@ -232,5 +232,4 @@ def _author(stargate: Stargate, base: Tip, plan: Plan, writer: PackWriter, text:
     )
     delivery = deliver(stargate, transaction, writer, stargate.watchlog_tip(base), audited=False)
     commit(stargate, delivery)
-    stargate.learn_transaction(stamp.txn)
     return transaction.tip

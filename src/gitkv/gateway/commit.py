@@ -2,7 +2,8 @@
 
 The order is: intent on disk, pack and watchlog entries in place, then one rename of `packed-refs`,
 which is the commit point for every ref. A crash before it leaves an intent whose files `recover`
-removes; a crash behind it leaves an intent that is only cleared.
+removes; a crash after it leaves an intent that is only cleared. An error before it is a refusal;
+an error after it never is.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from gitkv.errors import ConflictError, GitKvError
+from gitkv.errors import GitKvError
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.durable import sync
 from gitkv.git.loose_object import remove_loose, write_loose
 from gitkv.git.quarantine import Quarantine, QuarantinedPack
+from gitkv.git.ref_store import UnconfirmedMoveError
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object, parse_oid
 from gitkv.model.refs import RefUpdate
 
@@ -32,23 +34,25 @@ class OutcomeUnknownError(GitKvError):
 
 class Delivery(NamedTuple):
     """What a push brings: its quarantined pack, the gateway's own commits (watchlog entries), and
-    the refs that move.
+    the refs that move. `txns`: the ids of its transactions, known from the commit point on.
     """
 
     quarantine: Quarantine
     pack: QuarantinedPack
     commits: Sequence[bytes]
     updates: Sequence[RefUpdate]
+    txns: Sequence[str] = ()
 
 
 def commit(stargate: Stargate, delivery: Delivery) -> None:
     """Makes the delivery the repository's state, durably; to be called with `stargate.moving` held.
 
     Raises ConflictError, with nothing changed, when a ref is not where the delivery says; OSError,
-    with nothing changed, when the disk fails before the commit point, OutcomeUnknownError when it
-    fails behind it.
+    with nothing changed, when the disk fails before the commit point; OutcomeUnknownError when the
+    disk does not confirm that the refs moved.
     """
     path, intent = _intent_path(stargate), _intent_of(stargate, delivery)
+    _finish_former(stargate, path)
     try:
         _write_intent(path, intent)
         stargate.step("intent-written")
@@ -58,24 +62,59 @@ def commit(stargate: Stargate, delivery: Delivery) -> None:
             write_loose(stargate.git_dir, COMMIT, body)
         stargate.step("entries-written")
         stargate.refs.move(delivery.updates)
-    except (
-        ConflictError
-    ):  # another push was first: the refs stand at its values, neither our old nor our new ones
+    except UnconfirmedMoveError as error:
+        if _have_moved(stargate, delivery.updates):
+            _follow_up(stargate, delivery, path)
+        raise OutcomeUnknownError(
+            f"the refs moved, but are perhaps not durable: {error}"
+        ) from error
+    except BaseException:  # nothing has moved: the refs stand at old values, or at another push's
+        _take_back(stargate, intent, path)
+        raise
+    _follow_up(stargate, delivery, path)
+
+
+def _follow_up(stargate: Stargate, delivery: Delivery, path: str) -> None:
+    """What follows the commit point happens whatever the disk says: the push is accepted, and an
+    error would be heard as a refusal. An intent that stays is finished by the next push or start.
+    """
+    for txn in delivery.txns:
+        stargate.learn_transaction(txn)
+    stargate.announce_move()
+    stargate.step("refs-moved")
+    try:
+        _clear(path)
+    except OSError as error:
+        stargate.report("commit.untidy", {"error": str(error)})
+    stargate.step("intent-cleared")
+
+
+def _take_back(stargate: Stargate, intent: _Intent, path: str) -> None:
+    """Leaves nothing of a delivery that did not come to its commit point; the error that stopped it
+    is the one to tell.
+    """
+    try:
         _undo(stargate, intent)
         _clear(path)
-        raise
-    except Exception as error:
-        if (
-            recover_intent(stargate) == "forward"
-        ):  # the refs moved, but the disk would not confirm it
-            raise OutcomeUnknownError(
-                f"the refs moved, but are perhaps not durable: {error}"
-            ) from error
-        raise
-    stargate.step("refs-moved")
-    _clear(path)
-    stargate.step("intent-cleared")
-    stargate.announce_move()
+    except OSError as error:
+        stargate.report("commit.untidy", {"error": str(error)})
+
+
+def _finish_former(stargate: Stargate, path: str) -> None:
+    """An intent that a failing disk would not let go of is finished before it is overwritten."""
+    try:
+        if os.path.lexists(path):
+            recover_intent(stargate)
+    except OSError as error:
+        stargate.report("commit.untidy", {"error": str(error)})
+
+
+def _have_moved(stargate: Stargate, updates: Sequence[RefUpdate]) -> bool:
+    """Whether the refs are seen at their new values; False when nobody can tell."""
+    try:
+        return all((stargate.refs.read(ref) or ZERO_OID) == new for ref, _, new in updates)
+    except (OSError, GitKvError):
+        return False
 
 
 def recover_intent(stargate: Stargate) -> str:

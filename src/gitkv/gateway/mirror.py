@@ -14,6 +14,7 @@ from typing import NamedTuple
 from gitkv.errors import GitKvError
 from gitkv.gateway.stargate import Stargate
 from gitkv.git import transport
+from gitkv.git.process import Git
 from gitkv.model.oid import ZERO_OID, Oid
 from gitkv.model.refs import (
     POLICY_REF,
@@ -45,11 +46,13 @@ class MirrorOutcome(NamedTuple):
 
 class Mirror:
     """One mirror of a Stargate. `interval_s`: the least time between two pushes, what comes
-    meanwhile travels together.
+    meanwhile travels together. `git` is the operator's own: credential helpers, ssh and proxies of
+    their configuration are for the mirror.
     """
 
-    def __init__(self, stargate: Stargate, url: str, interval_s: float) -> None:
+    def __init__(self, stargate: Stargate, git: Git, url: str, interval_s: float) -> None:
         self._stargate = stargate
+        self._git = git
         self._url = url
         self._interval_s = interval_s
         self._confirmed: dict[Ref, Oid] = {}
@@ -76,7 +79,7 @@ class Mirror:
         if not wanted:
             return MirrorOutcome("current")
         moves = [transport.Push(oid, ref) for ref, oid in sorted(wanted.items())]
-        statuses = transport.push(stargate.git, self._url, moves, timeout_s=PUSH_TIMEOUT_S)
+        statuses = transport.push(self._git, self._url, moves, timeout_s=PUSH_TIMEOUT_S)
         bad = {
             ref: status
             for ref, status in statuses.items()

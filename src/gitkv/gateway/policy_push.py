@@ -5,6 +5,7 @@ nobody could change (spec/policy 9).
 from __future__ import annotations
 
 from gitkv.errors import IntegrityError
+from gitkv.gateway.own_key import judge_own_key
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.model.commit import CLOCK_SKEW_MAX_S, Commit, parse_commit
 from gitkv.model.oid import COMMIT, Oid
@@ -62,7 +63,8 @@ def judge_policy_push(
             before = JudgedPolicy(link[0], parse_policy(policy_text(link[0], objects.read)))
     except FormError as error:
         return refuse([error.reason])
-    return ACCEPTED
+    reasons = judge_own_key(stargate, before.policy)
+    return refuse(reasons) if reasons else ACCEPTED
 
 
 def _judge_commit(

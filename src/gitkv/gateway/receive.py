@@ -7,9 +7,10 @@ leaves is nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from gitkv.errors import ConflictError
+from gitkv.errors import ConflictError, GitKvError
 from gitkv.gateway.commit import Delivery, commit
 from gitkv.gateway.judge import JudgedPush, Pushed, judge_transaction
 from gitkv.gateway.policy_push import judge_policy_push
@@ -54,35 +55,33 @@ def receive(
     pack: QuarantinedPack,
 ) -> Answer:
     """Judges the push and, when it is accepted, makes it durable. The quarantine is empty
-    afterwards, whatever happens.
+    afterwards, whatever happens. Raises OutcomeUnknownError, and nothing else once the refs moved.
     """
+    objects = GitObjectStore(
+        stargate.git, quarantine_dir=quarantine.objects_dir, object_bytes_max=READ_BYTES_MAX
+    )
     try:
-        with GitObjectStore(
-            stargate.git, quarantine_dir=quarantine.objects_dir, object_bytes_max=READ_BYTES_MAX
-        ) as objects:
-            if isinstance(push, PolicyPush):
-                return _receive_policy(stargate, push.policy_move, objects, (quarantine, pack))
-            return _receive_transaction(
-                stargate, Pushed(push, objects, pack.oids), (quarantine, pack)
-            )
+        if isinstance(push, PolicyPush):
+            return _receive_policy(stargate, push.policy_move, objects, (quarantine, pack))
+        return _receive_transaction(stargate, Pushed(push, objects, pack.oids), (quarantine, pack))
     except (
         ObjectTooLargeError
     ) as error:  # the sender's doing: nothing that was accepted comes near it
-        return Answer(
-            refuse(
-                [
-                    reason(
-                        POLICY,
-                        "object.size",
-                        "pack",
-                        f"trees and texts of at most {READ_BYTES_MAX} bytes",
-                        str(error),
-                    )
-                ]
-            )
-        )
+        expected = f"trees and texts of at most {READ_BYTES_MAX} bytes"
+        return Answer(refuse([reason(POLICY, "object.size", "pack", expected, str(error))]))
     finally:
-        quarantine.discard()
+        tidy_up(stargate, objects.close, quarantine.discard)
+
+
+def tidy_up(stargate: Stargate, *works: Callable[[], None]) -> None:
+    """Tidying after a decision: what fails in it is for the log, and changes no answer. The next
+    start sweeps what stays.
+    """
+    for work in works:
+        try:
+            work()
+        except (OSError, GitKvError) as error:
+            stargate.report("push.untidy", {"error": str(error)})
 
 
 def _receive_policy(
@@ -171,13 +170,12 @@ def apply_tips(
         not moved
     ):  # the audit comes behind the answer, when the pack may have been rolled up with others
         keep_sent(stargate, log, parcel[1].oids)
+    txns = [tip.ledger.attestation.txn for tip in judged.tips]
     try:
-        commit(stargate, Delivery(*parcel, entries, updates + moved))
+        commit(stargate, Delivery(*parcel, entries, updates + moved, txns))
     except (ConflictError, OSError):  # nothing was changed
-        drop_sent(stargate, log)
+        tidy_up(stargate, lambda: drop_sent(stargate, log))
         raise
-    for tip in judged.tips:
-        stargate.learn_transaction(tip.ledger.attestation.txn)
     return Receipt(last, log)
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from gitkv.errors import IntegrityError
 from gitkv.gateway.background_audit import pending_entries
 from gitkv.gateway.commit import recover_intent
+from gitkv.gateway.own_key import check_own_key
 from gitkv.gateway.sent_objects import sweep_sent
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine import sweep
@@ -42,7 +43,7 @@ def recover(stargate: Stargate) -> None:
             for entry in pending_entries(stargate, ns)
         ],
     )
-    stargate.policy()
+    check_own_key(stargate)
     stargate.load_transaction_ids()
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from gitkv.errors import IntegrityError
-from gitkv.gateway.watchlog import Entry, parse_entry, transaction_ids
+from gitkv.gateway.watchlog import Entry, entries_back, parse_entry
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ref_store import PackedRefStore
@@ -67,7 +68,7 @@ class Stargate:
 
     def __init__(self, adapters: Adapters, report: Report, step: Step = lambda name: None) -> None:
         self.git, self.objects, self.refs, self.signer, self.verifier, self.clock = adapters
-        self.report = report
+        self._report = report
         self.step = step
         self.moving = threading.RLock()
         self._moves = 0  # how often refs have moved: workers wait for more than they have seen
@@ -78,6 +79,11 @@ class Stargate:
     @property
     def git_dir(self) -> str:
         return self.git.git_dir
+
+    def report(self, event: str, fields: Mapping[str, object]) -> None:
+        """To log and metrics. A log that cannot be written stops no transaction."""
+        with suppress(OSError, ValueError):  # ValueError: the stream is closed
+            self._report(event, fields)
 
     def announce_move(self) -> None:
         """Wakes the workers that wait for moved refs."""
@@ -140,10 +146,19 @@ class Stargate:
         return parse_entry(self.objects.read(oid, COMMIT))
 
     def load_transaction_ids(self) -> None:
-        """Learns the ids of all accepted transactions from the watchlogs: once, at start."""
-        for oid in self.refs.read_all(WATCHLOG).values():
-            log = self.git.run("log", "--format=%B", "--end-of-options", oid.hex()).stdout
-            self._txns |= transaction_ids(log)
+        """Learns the ids of all accepted transactions from the watchlogs: once, at start. Raises
+        IntegrityError when an entry is missing, or an id stands in two.
+        """
+        for ref, newest in self.refs.read_all(WATCHLOG).items():
+            known, entries = len(self._txns), 0
+            for entry in entries_back(self.git, self.objects, newest):
+                self.learn_transaction(entry.txn)
+                entries += 1
+            if len(self._txns) != known + entries:
+                raise IntegrityError(
+                    f"{ref.decode()}: expected {entries} different transaction ids, got "
+                    f"{len(self._txns) - known}"
+                )
 
     def knows_transaction(self, txn: str) -> bool:
         return bytes.fromhex(txn.replace("-", "")) in self._txns

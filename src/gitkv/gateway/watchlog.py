@@ -5,14 +5,19 @@
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from gitkv.errors import IntegrityError
+from gitkv.git.ancestry import commits_back
+from gitkv.git.process import Git
 from gitkv.ledger.compose import Tip
 from gitkv.model.commit import Identity, commit_payload, parse_commit, sign_payload
 from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid, hash_object, parse_oid
 from gitkv.model.refs import EpochLabel, Namespace, parse_epoch, parse_namespace
 from gitkv.model.verdict import INTEGRITY, FormError, reason
-from gitkv.ports import Signer
+from gitkv.ports import ObjectStore, Signer
 
 GATEWAY_NAME = "Stargate"
 GATEWAY_EMAIL = "stargate@git-kv.invalid"
@@ -78,9 +83,37 @@ def parse_entry(body: bytes) -> Entry:
     )
 
 
-def transaction_ids(log: bytes) -> set[bytes]:
-    """Transaction ids, as 16 raw bytes each, in the concatenated messages of watchlog entries."""
-    return {
-        bytes.fromhex(txn.replace(b"-", b"").decode())
-        for txn in re.findall(rb"(?m)^KV-Txn: ([0-9a-f-]{36})$", log)
-    }
+def entries_back(git: Git, objects: ObjectStore, newest: Oid) -> Iterator[Entry]:
+    """All entries of a watchlog, newest first, a few thousand held at a time.
+
+    git lists the commits; that they are one line from `newest` down to transaction 0, with nothing
+    left out, is proved from the raw objects. Raises IntegrityError, and FormError for a commit that
+    is no entry.
+    """
+    listed: deque[Oid] = deque()
+    expected: Oid | None = newest
+    last: Entry | None = None
+    for body in objects.read_many(_remembered(commits_back(git, newest), listed), COMMIT):
+        oid, entry = listed.popleft(), parse_entry(body)
+        if oid != expected or (last is not None and entry.seq != last.seq - 1):
+            raise _gap(newest, oid)
+        parents = parse_commit(body).parents
+        expected, last = parents[0] if len(parents) == 1 else None, entry
+        if (expected is None) != (entry.seq == 0):
+            raise _gap(newest, oid)
+        yield entry
+    if expected is not None:
+        raise _gap(newest, expected)
+
+
+def _remembered(oids: Iterable[Oid], listed: deque[Oid]) -> Iterator[Oid]:
+    for oid in oids:
+        listed.append(oid)
+        yield oid
+
+
+def _gap(newest: Oid, oid: Oid) -> IntegrityError:
+    return IntegrityError(
+        f"the watchlog that ends with {newest.hex()} is not one line of entries down to "
+        f"transaction 0: see {oid.hex()}"
+    )

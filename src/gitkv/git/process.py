@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 from gitkv.errors import BusyError, ToolError, UnavailableError
 from gitkv.model.address import redact
-from gitkv.model.environment import child_environment
+from gitkv.model.environment import child_environment, server_environment
 from gitkv.model.verdict import printable
 
 GIT_VERSION_MIN = "2.39"
@@ -30,6 +30,12 @@ _SETTINGS = (
     "gc.auto=0",
     "maintenance.auto=false",
 )
+_SEALED = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "XDG_CONFIG_HOME": os.devnull,  # git's ignore and attributes files
+}
 _STDERR_BYTES_MAX = 64 * 1024
 # For an interrupted git to remove its lock files: what is killed leaves them, and they block
 # whoever comes next
@@ -74,7 +80,21 @@ class Git:
 
     def with_extra(self, extra: Mapping[str, str]) -> Git:
         """The same door, with more variables in the children's environment."""
-        return Git(self.git_dir, env=self.env, cwd=self.cwd, extra=self.extra | dict(extra))
+        git = Git(self.git_dir, env=self.env, cwd=self.cwd, extra=self.extra | dict(extra))
+        git._settings = list(self._settings)
+        return git
+
+    def sealed(self) -> Git:
+        """The same door for a service: its children read the repository's own configuration, and
+        neither the user's nor the system's, which could change what git's answers mean.
+
+        The repository may belong to whoever it does: its caller has looked at that (`discover`).
+        """
+        env = server_environment(self.env)
+        git = Git(self.git_dir, env=env, cwd=self.cwd, extra=self.extra | _SEALED)
+        if self.git_dir:
+            git._settings += ["-c", f"safe.directory={self.git_dir}"]
+        return git
 
     def run(
         self, *args: str, stdin: bytes = b"", check: bool = True, timeout_s: float | None = None

@@ -16,7 +16,7 @@ import resource
 import select
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import IO, NamedTuple
 
 from gitkv.errors import GitKvError, IntegrityError, ToolError
@@ -171,14 +171,14 @@ class Quarantine:
         """Moves the pack among the repository's own, durably; its index last, for git sees a pack
         through its index.
         """
-        moved = False
-        for suffix in (".pack", ".rev", ".idx"):
-            source = pack.pack_path.removesuffix(".pack") + suffix
-            if pack.oids and os.path.exists(source):
-                sync(source)
-                os.rename(source, os.path.join(self._real_pack_dir, os.path.basename(source)))
-                moved = True
-        if moved:
+        if pack.oids:
+            stem = pack.pack_path.removesuffix(".pack")
+            for suffix in (".pack", ".rev", ".idx"):
+                target = os.path.join(self._real_pack_dir, os.path.basename(stem) + suffix)
+                # Not asked for first: a disk that cannot tell would leave refs without objects.
+                with suppress(FileNotFoundError) if suffix == ".rev" else nullcontext():
+                    sync(stem + suffix)
+                    os.rename(stem + suffix, target)
             sync(self._real_pack_dir)
         self.discard()
 

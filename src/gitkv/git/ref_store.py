@@ -22,6 +22,12 @@ from gitkv.model.refs import Ref, RefUpdate
 from gitkv.model.verdict import printable
 
 
+class UnconfirmedMoveError(OSError):
+    """The refs have moved, or may have, and the disk does not confirm it: a power cut could take
+    them back.
+    """
+
+
 class PackedRefStore:
     """RefStore of a bare repository whose refs are all in `packed-refs`.
 
@@ -40,6 +46,7 @@ class PackedRefStore:
         # file's
         self._fd = -1
         self._seen = (0, 0, 0, 0)
+        self._is_lock_left = False
 
     def read(self, ref: Ref) -> Oid | None:
         """The ref's value. Raises IntegrityError."""
@@ -52,20 +59,37 @@ class PackedRefStore:
         return {ref: oid for ref, oid in self._load().items() if ref.startswith(prefix)}
 
     def move(self, updates: Sequence[RefUpdate]) -> None:
-        """Moves all or none, durably. Raises ConflictError, UnavailableError when the file is
-        locked, ValueError for a bad name, and OSError when the disk fails: after `_commit` the refs
-        may have moved, so read them again.
+        """Moves all or none, durably. With nothing moved it raises ConflictError, UnavailableError
+        when the file is locked, ValueError for a bad name, OSError when the disk fails; when the
+        refs have moved, or may have, and the disk does not confirm it, UnconfirmedMoveError.
         """
         with self._thread_lock:
-            self._take_lock()
+            # Opened first: once the refs have moved there may be no descriptor left to sync with.
+            folder = os.open(self._git_dir, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                moved = moved_refs(self._load_locked(), updates)
-                self._write_lock_file(format_packed_refs(moved))
-                self._commit()
-            except BaseException:
-                self._drop_lock()
-                raise
-            self._sync_directory()
+                self._move(updates)
+                _confirm(folder)
+            finally:
+                _close_quietly(folder)
+
+    def _move(self, updates: Sequence[RefUpdate]) -> None:
+        lock = self._take_lock()
+        try:
+            moved = moved_refs(self._load_locked(), updates)
+            _write_all(lock, format_packed_refs(moved))
+            os.fsync(lock)
+            seen = _identity(os.fstat(lock))
+            self._commit(seen)
+        except UnconfirmedMoveError:
+            _close_quietly(lock)
+            raise
+        except BaseException:
+            _close_quietly(lock)
+            self._drop_lock()
+            raise
+        # The lock file is packed-refs now: what was written need not be read again.
+        self._forget()
+        self._fd, self._seen, self._refs = lock, seen, moved
 
     def check(self) -> None:
         """Raises IntegrityError unless `packed-refs` reads well and holds every ref."""
@@ -95,7 +119,7 @@ class PackedRefStore:
             except FileNotFoundError:
                 continue
             removed.append(os.path.basename(path))
-        self._sync_directory()
+        sync(self._git_dir)
         return removed
 
     def close(self) -> None:
@@ -127,14 +151,16 @@ class PackedRefStore:
 
     def _forget(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
+            _close_quietly(self._fd)
         self._fd, self._seen, self._refs = -1, (0, 0, 0, 0), {}
 
-    def _take_lock(self) -> None:
+    def _take_lock(self) -> int:
+        """Descriptor of the new, empty lock file."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            os.close(
-                os.open(self._lock_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            )
+            if self._is_lock_left:
+                self._drop_lock()
+            return os.open(self._lock_path, flags, 0o644)
         except FileExistsError:
             raise UnavailableError(
                 "packed-refs.lock exists: another process moves refs, or one was killed",
@@ -142,25 +168,28 @@ class PackedRefStore:
             ) from None
 
     def _drop_lock(self) -> None:
-        with suppress(FileNotFoundError):  # it became packed-refs after all
-            os.unlink(self._lock_path)
-
-    def _write_lock_file(self, text: bytes) -> None:
-        fd = os.open(self._lock_path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        """A lock of ours that the disk would not remove is remembered, and removed next time."""
         try:
-            view = memoryview(text)
-            while view:
-                view = view[os.write(fd, view) :]
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+            os.unlink(self._lock_path)
+            self._is_lock_left = False
+        except FileNotFoundError:
+            self._is_lock_left = False
+        except OSError:
+            self._is_lock_left = True
 
-    def _commit(self) -> None:
-        """The one moment at which every ref moves."""
-        os.rename(self._lock_path, self._path)
-
-    def _sync_directory(self) -> None:
-        sync(self._git_dir)
+    def _commit(self, seen: tuple[int, int, int, int]) -> None:
+        """The one moment at which every ref moves. An error need not mean that it did not come."""
+        try:
+            os.rename(self._lock_path, self._path)
+        except OSError as error:
+            try:
+                is_moved = _identity(os.stat(self._path)) == seen
+            except FileNotFoundError:
+                is_moved = False
+            except OSError:
+                raise UnconfirmedMoveError(error.errno, f"packed-refs: {error.strerror}") from error
+            if not is_moved:
+                raise
 
 
 class GitRefStore:
@@ -270,6 +299,25 @@ def _spell(oid: bytes) -> str:
 
 def _identity(stat: os.stat_result) -> tuple[int, int, int, int]:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _confirm(folder: int) -> None:
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        raise UnconfirmedMoveError(error.errno, f"packed-refs: {error.strerror}") from error
+
+
+def _write_all(fd: int, text: bytes) -> None:
+    view = memoryview(text)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _close_quietly(fd: int) -> None:
+    """What was synced is safe, whatever closing says."""
+    with suppress(OSError):
+        os.close(fd)
 
 
 def _read_all(fd: int) -> bytes:

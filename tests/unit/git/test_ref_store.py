@@ -4,6 +4,7 @@ do.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -155,21 +156,18 @@ def test_another_process_move_is_seen_at_the_next_read(bare_repo: Path) -> None:
         writer.move([RefUpdate(LEDGER, NEW, OLD), RefUpdate(INDEX, NEW, OLD)])
 
 
-@pytest.mark.parametrize("step", ["_write_lock_file", "_commit", "_sync_directory"])
+@pytest.mark.parametrize("call", ["write 1", "fsync 1", "rename 1", "fsync 2"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_step_both_refs_moved_or_none_and_recovery_needs_no_hand(
-    bare_repo: Path, step: str, when: str
+    bare_repo: Path, call: str, when: str
 ) -> None:
     store = PackedRefStore(str(bare_repo))
     store.move(BIRTH)
-    _move_and_die(store, step, when)
+    _move_and_die(store, call, when)
     after = PackedRefStore(str(bare_repo))
     seen = after.read_all()
     assert seen in ({LEDGER: OLD, INDEX: OLD}, {LEDGER: NEW, INDEX: NEW})
-    assert (seen[LEDGER] == NEW) == (
-        (step, when)
-        in {("_commit", "after"), ("_sync_directory", "before"), ("_sync_directory", "after")}
-    )
+    assert (seen[LEDGER] == NEW) == (call == "fsync 2" or (call, when) == ("rename 1", "after"))
     if seen[LEDGER] == OLD:
         with pytest.raises(UnavailableError, match=r"packed-refs\.lock"):
             after.move(MOVE)
@@ -179,14 +177,41 @@ def test_killed_at_any_step_both_refs_moved_or_none_and_recovery_needs_no_hand(
     assert after.read_all() == {LEDGER: NEW, INDEX: NEW}
 
 
-def test_a_full_disk_moves_nothing_and_leaves_no_lock(bare_repo: Path) -> None:
+@pytest.mark.parametrize("call", ["write", "fsync", "rename"])
+def test_a_full_disk_moves_nothing_and_leaves_no_lock(
+    bare_repo: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
     store = PackedRefStore(str(bare_repo))
     store.move(BIRTH)
-    store._lock_path = "/dev/full"  # the one file that is always full
-    store._take_lock, store._drop_lock = (lambda: None), (lambda: None)  # type: ignore[method-assign]
-    with pytest.raises(OSError, match="No space left"):
-        store.move(MOVE)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        with pytest.raises(OSError, match="No space left"):
+            store.move(MOVE)
     assert PackedRefStore(str(bare_repo)).read_all() == {LEDGER: OLD, INDEX: OLD}
+    assert not (bare_repo / "packed-refs.lock").exists()
+
+
+def test_a_lock_that_the_disk_would_not_remove_blocks_nobody_later(
+    bare_repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PackedRefStore(str(bare_repo))
+    store.move(BIRTH)
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        patch.setattr(os, "unlink", failing)
+        with pytest.raises(OSError, match="Input/output"):
+            store.move(MOVE)
+    assert (bare_repo / "packed-refs.lock").exists()
+    store.move(MOVE)
+    assert store.read(LEDGER) == NEW
 
 
 def test_a_clones_move_runs_no_hook(repo: Path) -> None:
@@ -207,17 +232,22 @@ def test_a_clones_failure_that_is_no_conflict_is_gits_own(repo: Path) -> None:
         )
 
 
-def _move_and_die(store: PackedRefStore, step: str, when: str) -> None:
+def _move_and_die(store: PackedRefStore, call: str, when: str) -> None:
+    """`call`: which call to the operating system it dies at, "NAME N"."""
+    name, _, number = call.partition(" ")
     pid = os.fork()
     if pid == 0:
-        real = getattr(store, step)
+        real, calls = getattr(os, name), []
 
-        def dying(*arguments: object) -> None:
+        def dying(*arguments: object) -> object:
+            calls.append(name)
+            if len(calls) < int(number):
+                return real(*arguments)
             if when == "after":
                 real(*arguments)
             os._exit(9)  # no finally, no except: what kill -9 leaves
 
-        setattr(store, step, dying)
+        setattr(os, name, dying)
         store.move(MOVE)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9

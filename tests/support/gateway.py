@@ -1,0 +1,119 @@
+"""A gateway in this process: its real repository, files, key and mirror, without the daemon around
+it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gitkv.daemon.serve import open_adapters
+from gitkv.gateway.receive import Answer, receive
+from gitkv.gateway.recover import recover
+from gitkv.gateway.setup import Keys, Order, create_repository, write_first_state
+from gitkv.gateway.stargate import Stargate
+from gitkv.git.pack import PackWriter
+from gitkv.git.quarantine import Quarantine
+from gitkv.ledger.compose import Stamp, Tip, Transaction, compose
+from gitkv.ledger.plan import Changes, Put, plan_changes
+from gitkv.ledger.uuid7 import uuid7
+from gitkv.model.commit import Identity, commit_payload, sign_payload
+from gitkv.model.oid import BLOB, COMMIT, TREE
+from gitkv.model.refs import POLICY_REF, Namespace, RefUpdate
+from gitkv.policy.tree import policy_text
+from gitkv.sign.gateway_key import Ed25519Signer, generate
+from gitkv.wire.push_grammar import PolicyPush, TransactionPush
+
+NS = Namespace("main")
+
+
+class Gateway:
+    """A created gateway and alice, its admin and only writer. `events`: what it has reported."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.mirror, self.env = root, root / "mirror.git", dict(os.environ)
+        subprocess.run(["git", "init", "--quiet", "--bare", str(self.mirror)], check=True)
+        self.keys = Keys(generate()[0], generate()[0])
+        private, public = generate()
+        self.alice = Ed25519Signer(private)
+        order = Order(
+            str(root / "gate.git"),
+            str(self.mirror),
+            "ssh://git@stargate.example/gate.git",
+            ("alice", public.decode().strip()),
+            [],
+            [NS],
+        )
+        create_repository(order, self.keys, self.env)
+        self.git_dir = Path(order.git_dir)
+        self.events: list[tuple[str, Mapping[str, object]]] = []
+        self.stargate = self._open()
+        write_first_state(self.stargate, order, Ed25519Signer(self.keys.gateway).public_line)
+
+    def _open(self) -> Stargate:
+        return Stargate(
+            open_adapters(str(self.git_dir), self.env),
+            lambda event, fields: self.events.append((event, fields)),
+        )
+
+    def restart(self, env: Mapping[str, str] | None = None) -> Stargate:
+        """As the daemon starts: another process would find the same. Raises what `recover` does."""
+        self.close()
+        self.env |= env or {}
+        self.stargate = self._open()
+        recover(self.stargate)
+        return self.stargate
+
+    def close(self) -> None:
+        self.stargate.objects.close()
+        self.stargate.refs.close()
+
+    def tip(self) -> Tip:
+        found = self.stargate.tip(NS)
+        assert found is not None
+        return found
+
+    def transaction(
+        self, changes: Changes | None = None, txn: str = ""
+    ) -> tuple[Transaction, PackWriter]:
+        """Alice's, on the tip."""
+        writer, tip = PackWriter(str(self.root)), self.tip()
+        made = changes or {b"k:" + os.urandom(6).hex().encode(): Put(os.urandom(4).hex().encode())}
+        read = self.stargate.objects.read
+        plan = plan_changes(tip.trees, tip.seq + 1, made, read, writer.add)
+        who = Identity("Alice", "alice@example.com", int(time.time()))
+        stamp = Stamp(who, txn or uuid7(time.time_ns() // 1_000_000, os.urandom(10)), "kv: set")
+        return compose(tip, plan, stamp, self.alice.sign, read, writer.add), writer
+
+    def push(self, made: tuple[Transaction, PackWriter] | None = None) -> Answer:
+        transaction, writer = made or self.transaction()
+        return self._receive(TransactionPush(NS, *transaction.updates), writer)
+
+    def change_policy(self, change: Callable[[bytes], bytes]) -> Answer:
+        """Alice commits what `change` makes of the policy's text."""
+        writer, base = PackWriter(str(self.root)), self.stargate.policy().commit
+        text = change(policy_text(base, self.stargate.objects.read))
+        folder = writer.add(TREE, b"100644 policy.yaml\0" + writer.add(BLOB, text))
+        tree = writer.add(TREE, b"40000 .kv\0" + folder)
+        who = Identity("Alice", "alice@example.com", int(time.time()))
+        payload = commit_payload(tree, (base,), who.line(), b"policy: change\n")
+        oid = writer.add(COMMIT, sign_payload(payload, self.alice.sign(payload)))
+        return self._receive(PolicyPush(RefUpdate(POLICY_REF, base, oid)), writer)
+
+    def _receive(self, push: TransactionPush | PolicyPush, writer: PackWriter) -> Answer:
+        quarantine = Quarantine(self.stargate.git)
+        for chunk in writer.finish().chunks():
+            quarantine.feed(chunk)
+        return receive(self.stargate, push, quarantine, quarantine.finish())
+
+    def refs(self, repository: Path | None = None) -> dict[str, str]:
+        line = ["git", "for-each-ref", "--format=%(refname) %(objectname)"]
+        told = subprocess.run(line, cwd=repository or self.git_dir, check=True, capture_output=True)
+        return dict(entry.split(" ") for entry in told.stdout.decode().splitlines())
+
+    def names(self, event: str) -> list[Mapping[str, object]]:
+        """The fields of every event of this name."""
+        return [fields for name, fields in self.events if name == event]

@@ -1,0 +1,123 @@
+"""Whatever the disk does after the commit point, an accepted push is never answered with a no."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from support.gateway import NS, Gateway
+from support.os_faults import FailingDisk, after_the_refs_moved
+
+from gitkv.daemon.serve import open_adapters
+from gitkv.errors import GitKvError
+from gitkv.gateway.commit import OutcomeUnknownError
+from gitkv.gateway.stargate import Stargate
+from gitkv.git.ref_store import PackedRefStore, UnconfirmedMoveError
+from gitkv.model.oid import ZERO_OID, Oid
+from gitkv.model.refs import Ref, RefUpdate
+
+FAULTS = (errno.EIO, errno.EMFILE, errno.ENOSPC)
+
+
+def _push_onto(gateway: Gateway, disk: FailingDisk) -> str:
+    """What the pusher hears: "accepted", "unknown", or why not."""
+    made = gateway.transaction()
+    with pytest.MonkeyPatch.context() as patch:
+        disk.install(patch)
+        try:
+            answer = gateway.push(made)
+        except OutcomeUnknownError:
+            said = "unknown"
+        else:
+            said = "accepted" if answer.verdict.accepted else str(answer.verdict.reasons)
+    txn = made[0].tip.ledger.attestation.txn
+    assert gateway.stargate.knows_transaction(txn), f"{disk.calls}: the id may be used again"
+    assert gateway.tip().ledger.oid == made[0].tip.ledger.oid
+    return said
+
+
+def test_every_failing_call_after_the_refs_moved_is_no_refusal_and_all_that_follows_happens(
+    gateway: Gateway,
+) -> None:
+    recorded = FailingDisk(after_the_refs_moved)
+    assert _push_onto(gateway, recorded) == "accepted"
+    calls = recorded.calls
+    assert any("intent.json" in call for call in calls) and len(calls) >= 4
+    for number in FAULTS:
+        for at in range(1, len(calls) + 1):
+            moves = gateway.stargate.wait_for_move(-1, timeout_s=0)
+            disk = FailingDisk(after_the_refs_moved, at, number)
+            said = _push_onto(gateway, disk)
+            is_confirmation = disk.calls[at - 1].startswith("fsync")
+            assert said == ("unknown" if is_confirmation else "accepted"), (disk.calls, at, said)
+            assert gateway.stargate.wait_for_move(moves, timeout_s=0) > moves, "nobody was woken"
+    assert gateway.push().verdict.accepted
+    before = gateway.refs()
+    gateway.restart()
+    assert gateway.refs() == before
+    assert gateway.push().verdict.accepted
+    assert not (gateway.git_dir / "kv" / "intent.json").exists()
+    assert not any((gateway.git_dir / "kv" / "quarantine").iterdir())
+
+
+def test_before_the_commit_point_every_failing_call_is_a_no_that_is_true(gateway: Gateway) -> None:
+    def begins(name: str, what: object) -> bool:
+        return name == "open" and str(what).endswith("intent.json.draft")
+
+    recorded = FailingDisk(begins)
+    with pytest.MonkeyPatch.context() as patch:
+        recorded.install(patch)
+        assert gateway.push().verdict.accepted
+    until = next(at for at, call in enumerate(recorded.calls) if "packed-refs.lock" in call)
+    for at in range(1, until + 4):
+        before, made = gateway.refs(), gateway.transaction()
+        disk = FailingDisk(begins, at, errno.EIO)
+        with pytest.MonkeyPatch.context() as patch:
+            disk.install(patch)
+            try:
+                accepted = gateway.push(made).verdict.accepted
+            except (OSError, GitKvError):
+                accepted = False
+        assert accepted == (gateway.refs() != before), disk.calls
+        assert gateway.stargate.knows_transaction(made[0].tip.ledger.attestation.txn) == accepted
+    assert gateway.push().verdict.accepted
+    assert gateway.stargate.tip(NS) is not None
+
+
+def test_a_log_that_cannot_be_written_refuses_nobody(gateway: Gateway) -> None:
+    def broken(event: str, fields: object) -> None:
+        raise OSError(errno.ENOSPC, "the log's disk is full")
+
+    gateway.close()
+    gateway.stargate = Stargate(open_adapters(str(gateway.git_dir), gateway.env), broken)
+    gateway.stargate.report("anything", {})
+    disk = FailingDisk(after_the_refs_moved, 3, errno.EIO)
+    assert _push_onto(gateway, disk) in ("accepted", "unknown")
+
+
+def test_a_rename_that_reports_failure_is_believed_only_when_nothing_moved(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, made = os.rename, gateway.transaction()
+
+    def renames_and_complains(source: str, target: str) -> None:
+        real(source, target)
+        if target.endswith("packed-refs"):
+            raise OSError(errno.EIO, "lost")
+
+    monkeypatch.setattr(os, "rename", renames_and_complains)
+    assert gateway.push(made).verdict.accepted
+    assert gateway.tip().ledger.oid == made[0].tip.ledger.oid
+
+
+def test_a_ref_store_says_when_a_move_is_not_confirmed(
+    bare_repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, ref = PackedRefStore(str(bare_repo)), Ref(b"refs/kv/main")
+    disk = FailingDisk(after_the_refs_moved, 1, errno.EIO).install(monkeypatch)
+    with pytest.raises(UnconfirmedMoveError):
+        store.move([RefUpdate(ref, ZERO_OID, Oid(b"\x01" * 20))])
+    assert disk.calls[0].startswith("fsync")
+    assert store.read(ref) == b"\x01" * 20

@@ -1,0 +1,107 @@
+"""What a gateway makes sure of before it serves, and what it refuses to guess."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from support.gateway import NS, Gateway
+
+from gitkv.errors import IntegrityError
+from gitkv.gateway.watchlog import entries_back
+from gitkv.model.refs import FIRST_EPOCH, watchlog_ref
+
+HOSTILE = """\
+[i18n]
+	logOutputEncoding = UTF-16
+	commitEncoding = UTF-16
+[log]
+	showSignature = true
+	decorate = full
+	mailmap = true
+	excludeDecoration = *
+[core]
+	abbrev = 7
+	quotePath = false
+	pager = false
+	attributesFile = /nonexistent
+[format]
+	pretty = oneline
+[color]
+	ui = always
+	branch = always
+"""
+
+
+def _hostile_home(root: Path) -> dict[str, str]:
+    """An environment whose user has set everything that changes what git prints."""
+    home = root / "hostile"
+    home.mkdir()
+    (home / ".gitconfig").write_text(HOSTILE)
+    return {
+        "HOME": str(home),
+        "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+        "GIT_CONFIG_PARAMETERS": "'i18n.logoutputencoding=UTF-16'",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "i18n.logOutputEncoding",
+        "GIT_CONFIG_VALUE_0": "UTF-16",
+    }
+
+
+def test_used_transaction_ids_are_known_after_a_restart_whatever_the_users_configuration_says(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    made = [gateway.transaction() for _ in range(1)]
+    assert gateway.push(made[0]).verdict.accepted
+    used = made[0][0].tip.ledger.attestation.txn
+    gateway.restart(_hostile_home(tmp_path))
+    assert gateway.stargate.knows_transaction(used)
+    answer = gateway.push(gateway.transaction(txn=used))
+    assert [entry.rule for entry in answer.verdict.reasons] == ["transaction.replayed"]
+
+
+def test_children_of_the_gateway_see_no_configuration_of_user_or_system(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    gateway.restart(_hostile_home(tmp_path))
+    told = gateway.stargate.git.run("config", "--list", "--show-scope").stdout.splitlines()
+    scopes, listed = {line.split(b"\t")[0] for line in told}, b"\n".join(told)
+    assert scopes <= {b"local", b"command"} and b"UTF-16" not in listed
+    again = gateway.stargate.git.with_extra({"GIT_PROTOCOL": "version=2"})
+    assert b"UTF-16" not in again.run("config", "--list").stdout
+
+
+def test_every_entry_is_read_from_raw_objects_down_to_the_first(gateway: Gateway) -> None:
+    for _ in range(5):
+        assert gateway.push().verdict.accepted
+    newest = gateway.stargate.watchlog_tip(gateway.tip())
+    stargate = gateway.stargate
+    seqs = [entry.seq for entry in entries_back(stargate.git, stargate.objects, newest)]
+    assert seqs == [5, 4, 3, 2, 1, 0]
+
+
+def test_a_list_of_commits_that_leaves_one_out_is_noticed(gateway: Gateway, tmp_path: Path) -> None:
+    """Whoever lists them, a broken commit-graph or another git: the raw commits decide."""
+    for _ in range(3):
+        assert gateway.push().verdict.accepted
+    newest = gateway.stargate.watchlog_tip(gateway.tip())
+    ids = gateway.stargate.git.run("rev-list", newest.hex()).stdout.split()
+    for left_out in range(len(ids)):
+        told = [oid for at, oid in enumerate(ids) if at != left_out]
+        fake = tmp_path / f"bin{left_out}"
+        fake.mkdir()
+        listing = "\n".join(oid.decode() for oid in told)
+        (fake / "git").write_text(f"#!/bin/sh\nprintf '%s\\n' '{listing}'\n")
+        (fake / "git").chmod(0o755)
+        liar = gateway.stargate.git.with_extra({"PATH": f"{fake}:{os.environ['PATH']}"})
+        with pytest.raises(IntegrityError, match="one line of entries"):
+            list(entries_back(liar, gateway.stargate.objects, newest))
+
+
+def test_a_gateway_starts_again_as_it_was(gateway: Gateway) -> None:
+    assert gateway.push().verdict.accepted
+    before = gateway.refs()
+    gateway.restart()
+    assert gateway.refs() == before and gateway.stargate.namespaces() == [NS]
+    assert watchlog_ref(NS, FIRST_EPOCH).decode() in before
