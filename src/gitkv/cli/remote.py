@@ -1,4 +1,6 @@
-"""`git kv remote setup`: make a clone of the mirror write to its Stargate."""
+"""`git kv remote setup|repair`: make a clone of the mirror read and write, and heal one that
+followed a lie.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +13,76 @@ if TYPE_CHECKING:
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
 
-USAGE = "remote setup [--remote NAME]"
+USAGE = "remote setup|repair [--remote NAME] [--gateway-key FINGERPRINT]"
 NOTES = """\
-Reads stargate.push_url from the clone's .kv/policy.yaml, sets the push URL, the fetch refspecs and
-the signing key, and fetches the store. Prints what it changed, one line each."""
+setup: proves the remote's policy and receipts, sets the fetch refspecs and, where the policy knows
+a key of yours, the push URL and the signing key, and fetches the store. Prints what it changed, and
+the fingerprint of the gateway's key, with which trust begins: compare it with the operator's.
+repair: asks Stargate what receipts prove, drops what the clone trusts beyond that, and keeps it
+under refs/kv-rescue."""
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("action", choices=["setup"], help="the only one so far")
+    parser.add_argument("action", choices=["setup", "repair"])
     parser.add_argument(
         "--remote",
-        default="origin",
+        default="",
         metavar="NAME",
-        help="the remote that is the mirror (default: origin)",
+        help="the remote that is the mirror (default: origin, or the one that was set up)",
+    )
+    parser.add_argument(
+        "--gateway-key",
+        default="",
+        metavar="FINGERPRINT",
+        help="trust this gateway key and no other: SHA256:...",
     )
 
 
 def run(args: Namespace, context: Context) -> int:
+    from gitkv.client.trust.memory import parse_pin
+
+    pin = parse_pin(args.gateway_key)
+    return (_setup if args.action == "setup" else _repair)(args.remote, pin, context)
+
+
+def _setup(remote: str, pin: str, context: Context) -> int:
     from gitkv.client.setup import setup_remote
 
-    report = setup_remote(context.repository, args.remote, context.ns, context.env)
+    report = setup_remote(context.repository, remote or "origin", context.ns, context.env, pin)
     if context.json:
         put_json(report._asdict())
         return 0
     for step in report.steps:
         put_line(safe(step))
+    put_line(f"trust begins with the gateway's key {safe(report.gateway)}")
+    if report.missing:
+        put_line("this clone can read; to write it lacks something:")
+    for line in report.missing:
+        put_line(f"  {safe(line)}")
+    return 0
+
+
+def _repair(remote: str, pin: str, context: Context) -> int:
+    from gitkv.client.edge import Edge
+    from gitkv.client.repair import repair, repair_source
+    from gitkv.client.replica import open_replica
+    from gitkv.client.store import namespace_of
+
+    edge = Edge(context.env, context.warn)
+    replica = open_replica(context.repository, namespace_of(context.ns), edge)
+    try:
+        done = repair(replica, repair_source(replica, remote, pin))
+    finally:
+        replica.close()
+    if context.json:
+        put_json({**done._asdict(), "dropped": [entry._asdict() for entry in done.dropped]})
+        return 0
+    for entry in done.dropped:
+        place = "what is no ledger commit" if entry.seq is None else f"{done.ns}@{entry.seq}"
+        put_line(f"dropped {place} {entry.commit}")
+    if done.rescue:
+        put_line(f"kept it at {done.rescue}")
+    if not done.dropped:
+        put_line("nothing was dropped")
+    put_line(f"{done.ns}@{done.seq} {done.commit} is proved by receipt {done.receipt}")
     return 0

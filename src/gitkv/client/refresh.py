@@ -21,7 +21,8 @@ def refresh(replica: Replica, read_from: str) -> None:
     if read_from not in (MIRROR, STARGATE, LOCAL):
         raise UsageError(f"read_from: expected mirror, stargate or local, got {read_from[:60]!r}")
     if read_from == STARGATE:
-        from gitkv.client.follow import follow, stargate_of
+        from gitkv.client.follow import follow
+        from gitkv.client.trust.shown import stargate_of
 
         follow(replica, stargate_of(replica))
     elif read_from == MIRROR and replica.remote:
@@ -31,7 +32,8 @@ def refresh(replica: Replica, read_from: str) -> None:
 
 
 def _refresh_from_mirror(replica: Replica, since_s: float | None) -> None:
-    from gitkv.client.follow import follow, mirror_of
+    from gitkv.client.follow import follow
+    from gitkv.client.trust.shown import mirror_of
 
     try:
         follow(replica, mirror_of(replica))

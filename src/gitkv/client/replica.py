@@ -7,6 +7,7 @@ Trusted refs move here and nowhere else, and only forward. Where new tips come f
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from gitkv.client.edge import Edge
 from gitkv.client.opening import Opening, begin, push_url, stargate_remote
@@ -148,20 +149,31 @@ class Replica:
             )
         return tip
 
-    def move(self, before: Heads | None, after: Heads) -> bool:
-        """Moves both trusted refs as one; False when they are no longer at `before`. Raises
-        BusyError when another process locks them.
+    def move(self, before: Heads | None, after: Heads, also: Sequence[RefUpdate] = ()) -> bool:
+        """Moves both trusted refs, and others with them, as one; False when one is no longer where
+        it was. Raises BusyError when another process locks them.
+
+        The others come first: where git is cut short between two, what proves a head is there
+        before it.
         """
+        old = before or (ZERO_OID, ZERO_OID)
+        return self.move_refs(
+            [
+                *also,
+                RefUpdate(ledger_ref(self.ns), old[0], after[0]),
+                RefUpdate(index_ref(self.ns), old[1], after[1]),
+            ]
+        )
+
+    def move_refs(self, updates: Sequence[RefUpdate]) -> bool:
+        """Moves refs as one; False when one is no longer where it was. Raises BusyError."""
+        if not updates:
+            return True
         from gitkv.git.ref_store import GitRefStore
 
-        old = before or (ZERO_OID, ZERO_OID)
-        updates = [
-            RefUpdate(ledger_ref(self.ns), old[0], after[0]),
-            RefUpdate(index_ref(self.ns), old[1], after[1]),
-        ]
         try:
             GitRefStore(self.git).move(updates)
-        except ConflictError:  # someone else's transaction came first
+        except ConflictError:  # another process came first
             return False
         return True
 

@@ -1,8 +1,9 @@
-"""Setting up a clone to write through its Stargate: what to push to and how to sign, learnt from
-the policy that came with the clone.
+"""Setting up a clone: for reading always, and for writing through its Stargate where the policy
+names one and knows a key of this person.
 
-Writes git configuration of this repository only, and nothing before everything was found. The
-user's own choices stay where they work.
+Trust begins here: with the policy that the remote shows, and the gateway key that signed it. Writes
+git configuration of this repository only, and nothing before everything was proved. The user's own
+choices stay where they work.
 """
 
 from __future__ import annotations
@@ -11,31 +12,46 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gitkv.client.edge import Edge
-from gitkv.client.follow import follow, mirror_of
-from gitkv.client.policy import policy_text
+from gitkv.client.follow import follow
 from gitkv.client.replica import Replica, open_replica
-from gitkv.client.signing_key import SigningKey, find_signing_key
+from gitkv.client.signing_key import (
+    NO_PUSH_URL,
+    NO_PUSH_URL_HINT,
+    SigningKey,
+    find_signing_key,
+)
 from gitkv.client.store import edge_for, namespace_of
-from gitkv.errors import PolicyError, ToolError, UsageError
+from gitkv.client.trust.judge import gateway_of, judge_policy
+from gitkv.client.trust.memory import PIN, parse_pin, read_memory
+from gitkv.client.trust.shown import Source, fetch_policy, mirror_source
+from gitkv.errors import PolicyError, UsageError
 from gitkv.git.repository import set_config
 from gitkv.git.ssh_pipe import parse_ssh_url
 from gitkv.model.policy import Policy
 from gitkv.model.refs import POLICY_PATH
-from gitkv.policy.text import parse_policy
 
 _KINDS = ("kv", "kv-index", "kv-mirror", "kv-watchlog")
 
 
 class SetupReport(NamedTuple):
-    """`signing`: "ssh" or "openpgp"; `principal`: whose key signs; `steps`: what was done, a line
-    each.
+    """`push_url`, `signing` ("ssh" or "openpgp") and `principal` (whose key signs) are "" in a
+    clone that can only read; `missing` then says what it lacks for writing, a line each. `gateway`:
+    fingerprint of the gateway key that trust began with; `steps`: what was done, a line each.
     """
 
     push_url: str
     signing: str
     principal: str
+    gateway: str
     steps: list[str]
+    missing: list[str]
+
+
+class _Writing(NamedTuple):
+    """`key` is None in a clone that can only read, and `missing` says why."""
+
+    key: SigningKey | None
+    missing: list[str]
 
 
 def setup_remote(
@@ -43,46 +59,39 @@ def setup_remote(
     remote: str = "origin",
     ns: str = "main",
     env: Mapping[str, str] | None = None,
+    gateway_key: str = "",
 ) -> SetupReport:
-    """Makes the clone around `path` write through the Stargate that its policy names, and fetches
-    the namespace.
+    """Makes the clone around `path` follow the remote, which is a mirror, and write through the
+    Stargate that its policy names. `gateway_key`: the fingerprint that its gateway must have.
 
-    Raises UsageError without such a remote, PolicyError when there is no policy, no push_url or no
-    usable key, UnavailableError when the mirror cannot be read.
+    Raises UsageError without such a remote, PolicyError without a policy, IntegrityError for what
+    cannot be trusted, UnavailableError when the mirror cannot be read.
     """
     edge = edge_for(env)
+    source = mirror_source(remote, parse_pin(gateway_key))
     replica = open_replica(os.fspath(path), namespace_of(ns), edge)
     try:
-        policy = _policy(replica, remote)
-        key = find_signing_key(replica, policy)
-        steps = _configure(replica, remote, policy.push_url, key)
+        policy = _policy(replica, source)
+        writing = _writing(replica, policy)
+        tip = follow(replica, source)
+        gateway = gateway_of(replica, read_memory(replica, source.tracking))
+        steps = _configure(replica, source, _wanted(replica, source, policy, writing, gateway))
     finally:
         replica.close()
-    steps.append(_first_fetch(os.fspath(path), replica, edge))
-    return SetupReport(policy.push_url, key.format, key.principal, steps)
+    steps.append(f"fetched {replica.ns}@{tip.seq} ({tip.ledger.oid.hex()[:12]})")
+    if writing.key is None:
+        return SetupReport("", "", "", gateway, steps, writing.missing)
+    signing, principal = writing.key.format, writing.key.principal
+    return SetupReport(policy.push_url, signing, principal, gateway, steps, [])
 
 
-def _policy(replica: Replica, remote: str) -> Policy:
-    if not replica.config.get(f"remote.{remote}.url"):
+def _policy(replica: Replica, source: Source) -> Policy:
+    if not replica.config.get(f"remote.{source.tracking}.url"):
         raise UsageError(
-            f"there is no remote {remote}",
+            f"there is no remote {source.tracking}",
             hint="clone the mirror, or name another one with --remote",
         )
-    text = policy_text(replica, remote)
-    if text is None:
-        hint = f"git fetch {remote}; an admin starts a store with: git kv stargate init"
-        raise PolicyError(
-            f"the remote {remote} has no policy: "
-            f"{POLICY_PATH} is not in refs/remotes/{remote}/main",
-            hint=hint,
-        )
-    policy = parse_policy(text)
-    if not policy.push_url:
-        raise PolicyError(
-            f"{POLICY_PATH} has no stargate.push_url",
-            hint="ask an admin to add the address of the Stargate",
-        )
-    parse_ssh_url(policy.push_url)
+    policy = judge_policy(replica, fetch_policy(replica, source), source)
     if policy.namespace(replica.ns) is None:
         known = ", ".join(entry.ns for entry in policy.namespaces)
         raise PolicyError(
@@ -92,31 +101,49 @@ def _policy(replica: Replica, remote: str) -> Policy:
     return policy
 
 
-def _configure(replica: Replica, remote: str, push_url: str, key: SigningKey) -> list[str]:
-    wanted = {f"remote.{remote}.pushurl": push_url, "kv.remote": remote, **key.settings}
+def _writing(replica: Replica, policy: Policy) -> _Writing:
+    if not policy.push_url:
+        return _Writing(None, [NO_PUSH_URL, NO_PUSH_URL_HINT])
+    parse_ssh_url(policy.push_url)
+    try:
+        return _Writing(find_signing_key(replica, policy), [])
+    except PolicyError as error:
+        return _Writing(None, [str(error), error.hint])
+
+
+def _wanted(
+    replica: Replica, source: Source, policy: Policy, writing: _Writing, gateway: str
+) -> dict[str, str]:
+    """The settings that must hold."""
+    wanted = {"kv.remote": source.tracking}
+    if source.pin or not replica.config.get(PIN):
+        wanted["kv.gatewayKey"] = source.pin or gateway
+    if writing.key is not None:
+        wanted[f"remote.{source.tracking}.pushurl"] = policy.push_url
+        wanted |= writing.key.settings
+    return wanted
+
+
+def _configure(replica: Replica, source: Source, wanted: Mapping[str, str]) -> list[str]:
     steps = []
     for name, value in wanted.items():
-        if replica.config_all.get(name) != (value,):
+        if replica.config_all.get(_stored(name)) != (value,):
             set_config(replica.git, name, value)
             steps.append(f"git config {name} {value}")
+    remote = source.tracking
     have = replica.config_all.get(f"remote.{remote}.fetch", ())
-    for kind in _KINDS:  # no '+': git itself then refuses a mirror that went back
-        refspec = f"refs/{kind}/*:refs/remotes/{remote}/{kind}/*"
+    # With '+', as for branches: tracking refs show what the remote shows, and block nothing after
+    # it was repaired. What is trusted lies elsewhere, and moves forward only.
+    for kind in _KINDS:
+        refspec = f"+refs/{kind}/*:refs/remotes/{remote}/{kind}/*"
         if refspec not in have:
             set_config(replica.git, f"remote.{remote}.fetch", refspec, add=True)
             steps.append(f"git config --add remote.{remote}.fetch {refspec}")
     return steps
 
 
-def _first_fetch(path: str, before: Replica, edge: Edge) -> str:
-    replica = open_replica(path, before.ns, edge)
-    try:
-        tip = follow(replica, mirror_of(replica))
-    except ToolError as error:
-        raise ToolError(
-            f"the settings are made, but namespace {before.ns} could not be fetched: {error}",
-            hint=error.hint,
-        ) from None
-    finally:
-        replica.close()
-    return f"fetched {before.ns}@{tip.seq} ({tip.ledger.oid.hex()[:12]})"
+def _stored(name: str) -> str:
+    """As git lists it: section and name in lower case."""
+    section, _, rest = name.partition(".")
+    middle, dot, last = rest.rpartition(".")
+    return f"{section.lower()}.{middle}{dot}{last.lower()}"

@@ -16,6 +16,10 @@ from gitkv.errors import PolicyError
 from gitkv.model.identity import PublicKey
 from gitkv.model.policy import Policy, Principal
 from gitkv.model.public_key import openpgp_keys, parse_ssh_key
+from gitkv.model.refs import POLICY_PATH
+
+NO_PUSH_URL = f"nobody can write here: {POLICY_PATH} has no stargate.push_url"
+NO_PUSH_URL_HINT = "ask an admin to add the address of the Stargate"
 
 _SSH_DIR = ".ssh"
 _FILE_BYTES_MAX = 16 * 1024
@@ -68,6 +72,21 @@ def find_signing_key(replica: Replica, policy: Policy) -> SigningKey:
         "ed25519"
     )
     raise PolicyError(f"none of your keys may write here: tried {looked}", hint=hint)
+
+
+def explain_reader(replica: Replica) -> PolicyError:
+    """Why a clone that was set up for reading cannot write, and what to do."""
+    from gitkv.client.policy import read_policy
+
+    policy = read_policy(replica)
+    try:
+        if policy is not None and not policy.push_url:
+            return PolicyError(NO_PUSH_URL, hint=NO_PUSH_URL_HINT)
+        if policy is not None:
+            find_signing_key(replica, policy)
+    except PolicyError as error:
+        return error
+    return PolicyError("this clone was set up for reading only", hint="run: git kv remote setup")
 
 
 def _configured(replica: Replica, policy: Policy, style: str, setting: str) -> str | None:

@@ -8,16 +8,18 @@ a later base is made only after the look.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from gitkv.client.author import Author, require_signer
 from gitkv.client.build import Built, build, unchanged
 from gitkv.client.draft import Draft
 from gitkv.client.edge import pauses
-from gitkv.client.follow import GoneBackError, Source, adopt, follow, stargate_of
+from gitkv.client.follow import adopt, advance, follow
 from gitkv.client.opening import call
 from gitkv.client.push_line import LostAnswerError, Outcome, PushLine
 from gitkv.client.replica import Heads, Replica
+from gitkv.client.trust.shown import GoneBackError, Shown, Source, stargate_of, watchlog_name
 from gitkv.client.values import Written
 from gitkv.errors import (
     ConflictError,
@@ -32,7 +34,8 @@ from gitkv.git.housekeeping import tidy_now_and_then
 from gitkv.git.local_pack import PackStoring
 from gitkv.git.ssh_pipe import SshPipe
 from gitkv.ledger.compose import Tip
-from gitkv.model.refs import index_ref, ledger_ref
+from gitkv.model.oid import Oid
+from gitkv.model.refs import POLICY_REF, Ref, index_ref, ledger_ref
 from gitkv.model.verdict import CONFLICT, NOT_LEADER, Verdict
 
 _ATTEMPTS = 10
@@ -162,16 +165,19 @@ class _TeamWrite:
 
         Raises IntegrityError when it does not lead on from ours.
         """
-        shown = self._shown(line)
+        refs = line.heads()
+        shown = self._shown(refs)
         if guess is not None and shown == (guess.ledger.oid, guess.index_oid):
             return guess
-        if all(self._replica.has_commit(oid) for oid in shown):
-            return adopt(self._replica, shown, self.source)
+        if self._replica.has_commit(shown[0]):
+            receipts = refs.get(watchlog_name(self._replica, shown[0]))
+            state = Shown(*shown, receipts, refs.get(POLICY_REF))
+            if all(oid is not None and self._replica.has_commit(oid) for oid in state):
+                return adopt(self._replica, state, self.source)
         return follow(self._replica, self.source)
 
-    def _shown(self, line: PushLine) -> Heads:
+    def _shown(self, refs: Mapping[Ref, Oid]) -> Heads:
         ns = self._replica.ns
-        refs = line.heads()
         ledger, index = refs.get(ledger_ref(ns)), refs.get(index_ref(ns))
         if ledger is None or index is None:
             raise ToolError(
@@ -244,10 +250,8 @@ class _TeamWrite:
         """Our transaction is the trusted tip now, unless another process of this clone has seen a
         later one.
         """
-        before = built.base.ledger.oid, built.base.index_oid
-        after = built.tip.ledger.oid, built.tip.index_oid
-        if not self._replica.move(before, after):
-            adopt(self._replica, after, self.source._replace(is_authority=False))
+        ours = built.tip.ledger.oid, built.tip.index_oid
+        advance(self._replica, (built.base.ledger.oid, built.base.index_oid), ours, self.source)
 
 
 def _lost_race(verdict: Verdict, built: Built) -> _Lost:

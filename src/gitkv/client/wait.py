@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import os
 
-from gitkv.client.follow import Source, follow, mirror_of, stargate_of
+from gitkv.client.follow import follow
 from gitkv.client.refresh import MIRROR, STARGATE
 from gitkv.client.replica import Replica
+from gitkv.client.trust.shown import Source, mirror_of, stargate_of
 from gitkv.errors import MirrorTimeoutError, UnavailableError, UsageError
 from gitkv.git import transport
 from gitkv.git.ancestry import is_ancestor

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import GitRunner
+from conftest import GitRunner, SshKey
+from support.small_gateway import SmallGateway
 
 from gitkv import Store
 from gitkv.client.init import init_store
+from gitkv.policy.template import format_policy
 
 _FAKE_SSH = """\
 #!{python}
@@ -55,8 +57,8 @@ child.wait()
 class Team:
     """One server, one mirror, any number of clones."""
 
-    def __init__(self, root: Path, git: GitRunner) -> None:
-        self.root, self.git = root, git
+    def __init__(self, root: Path, git: GitRunner, admin: SshKey) -> None:
+        self.root, self.git, self.admin = root, git, admin
         self.server, self.mirror = root / "server.git", root / "mirror.git"
         self.lose_marker, self.ssh_log = root / "lose", root / "ssh.log"
         self.ssh = root / "fake-ssh"
@@ -67,19 +69,24 @@ class Team:
         )
         self.ssh.chmod(0o755)
         self.opened: list[Store] = []
-        git("init", "--quiet", "--bare", self.server)
+        self.gateway = SmallGateway(self.server)
+        self.gateway.found(self.policy)
         git("init", "--quiet", "--bare", self.mirror)
-        git("init", "--quiet", root / "first")
-        init_store(root / "first")
-        git(
-            "push",
-            "--quiet",
-            self.server,
-            "refs/kv/*:refs/kv/*",
-            "refs/kv-index/*:refs/kv-index/*",
-            cwd=root / "first",
-        )
         self.publish()
+
+    def policy(
+        self,
+        gateway_key: str,
+        *,
+        push_url: str | None = None,
+        writers: Sequence[tuple[str, str]] = (),
+    ) -> bytes:
+        """A policy that lets anybody write unsigned. `writers`: those besides alice, who is the
+        admin, by name and public key line.
+        """
+        url = f"ssh://stargate.invalid{self.server}" if push_url is None else push_url
+        text = format_policy(url, ("alice", self.admin.public), writers, gateway_key)
+        return text.replace(b"signatures: required", b"signatures: optional")
 
     def publish(self) -> None:
         """What the mirror worker does."""
@@ -114,8 +121,8 @@ class Team:
 
 
 @pytest.fixture
-def team(tmp_path: Path, git: GitRunner) -> Iterator[Team]:
-    made = Team(tmp_path, git)
+def team(tmp_path: Path, git: GitRunner, ssh_key: SshKey) -> Iterator[Team]:
+    made = Team(tmp_path, git, ssh_key)
     yield made
     for store in made.opened:
         store.close()

@@ -1,0 +1,234 @@
+"""Healing a clone that trusts what no receipt proves: it goes on from what receipts do prove, and
+keeps what it drops under a rescue ref.
+
+Asked is Stargate, or the mirror in a clone that was set up for reading; either must prove what it
+shows. What a gateway's receipt has proved here is never dropped.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from gitkv.client.follow import is_explained
+from gitkv.client.replica import Heads, Replica
+from gitkv.client.trust.judge import judge, look_of, verifier_of
+from gitkv.client.trust.memory import (
+    POLICY_TRUSTED,
+    Memory,
+    change,
+    read_memory,
+    receipt_ref,
+    shown_refs,
+    written_ref,
+)
+from gitkv.client.trust.policies import prove_policy
+from gitkv.client.trust.proof import Proof, index_of, is_genuine, receipt_at
+from gitkv.client.trust.shown import Shown, Source, fetch_shown, mirror_source
+from gitkv.errors import GitKvError, IntegrityError, UnavailableError, UsageError
+from gitkv.git.ancestry import is_ancestor
+from gitkv.git.ref_store import GitRefStore
+from gitkv.git.repository import set_config
+from gitkv.ledger.seek import read_ledger_commit
+from gitkv.model.oid import OID_HEX, Oid, parse_oid
+from gitkv.model.refs import Ref, RefUpdate, index_ref, ledger_ref
+from gitkv.model.verdict import FormError
+
+_RESCUE = b"refs/kv-rescue/"
+_LISTED_MAX = 1000  # dropped commits that are told one by one
+_MOVES_MAX = 20
+
+
+class Dropped(NamedTuple):
+    """A commit that is trusted no more. `seq`: None for one that is no ledger commit."""
+
+    seq: int | None
+    commit: str
+
+
+class Repaired(NamedTuple):
+    """`seq`, `commit`: what is trusted now, which `receipt` proves. `dropped`: newest first, kept
+    at the ref `rescue`; nothing when the clone was right.
+    """
+
+    ns: str
+    seq: int
+    commit: str
+    receipt: str
+    dropped: list[Dropped]
+    rescue: str
+
+
+class _Before(NamedTuple):
+    """What is trusted before the repair, right or wrong, and what of the memory stands."""
+
+    ledger: Oid | None
+    index_oid: Oid | None
+    memory: Memory
+    sound: Memory
+
+
+def repair_source(replica: Replica, remote: str, pin: str) -> Source:
+    """Who is asked. Raises UsageError without such a remote."""
+    name = remote or replica.remote or "origin"
+    if not replica.config.get(f"remote.{name}.url"):
+        raise UsageError(f"there is no remote {name}", hint="name another one with --remote")
+    url = replica.config.get(f"remote.{name}.pushurl", "")
+    if url:
+        return Source("Stargate", url, f"{name}-stargate", True, pin)
+    return mirror_source(name, pin)
+
+
+def repair(replica: Replica, source: Source) -> Repaired:
+    """Moves what is trusted to what the source's receipts prove.
+
+    Raises IntegrityError when they do not prove what it shows, or contradict a receipt that is
+    proved here; UnavailableError when it cannot be reached, or the trusted refs stay locked.
+    """
+    shown = fetch_shown(replica, source)
+    refs = [os.fsdecode(ref(replica.ns)) for ref in (ledger_ref, index_ref)]
+    for _ in range(_MOVES_MAX):
+        memory = read_memory(replica, source.tracking)
+        sound, proof = _prove(replica, shown, memory, source)
+        if proof.gap:
+            raise IntegrityError(
+                f"{source.name} cannot prove what it shows: {proof.gap}", hint="nothing was changed"
+            )
+        ledger, index_oid = replica.objects.resolve(refs)
+        before = _Before(ledger, index_oid, memory, sound)
+        repaired = _move(replica, source, before, proof)
+        if repaired is not None:
+            if source.pin:
+                set_config(replica.git, "kv.gatewayKey", source.pin)
+            return repaired
+        replica.edge.sleep(0.01)  # another process moves the same refs
+    raise UnavailableError(f"the refs of {replica.ns} are busy", hint="try again")
+
+
+def _prove(replica: Replica, shown: Shown, memory: Memory, source: Source) -> tuple[Memory, Proof]:
+    """What of our memory stands, and what is proved. Raises IntegrityError."""
+    known = memory.receipt
+    try:
+        proof = judge(replica, shown, memory._replace(shown=None), source)
+    except IntegrityError as problem:
+        proof = judge(replica, shown, Memory(), source)
+        if _is_proved_too(replica, memory, proof):
+            raise problem from None
+        return Memory(), proof
+    if known is not None and not is_ancestor(replica.git, known, proof.receipt.oid):
+        if source.is_authority:
+            raise IntegrityError(
+                f"{source.name} has gone back: receipt {known.hex()}, which its gateway signed, is "
+                f"not in what it shows up to {proof.receipt.oid.hex()}",
+                hint="tell the operator: an old backup may have been restored; nothing was changed",
+            )
+        receipt = receipt_at(known, replica.ns, look_of(replica))  # a mirror may lag
+        proof = proof._replace(receipt=receipt, ledger=receipt.ledger, index_oid=index_of(receipt))
+    return memory, proof
+
+
+def _is_proved_too(replica: Replica, memory: Memory, proof: Proof) -> bool:
+    """Whether what a proof contradicts is proved as well, from the same first policy: that is more
+    than a clone can mend.
+    """
+    look, verifier = look_of(replica), verifier_of(replica)
+    if memory.receipt is not None and is_genuine(
+        memory.receipt, replica.ns, proof.policy, look, verifier
+    ):
+        return True
+    if memory.policy is None:
+        return False
+    try:
+        ours = prove_policy(memory.policy, None, look, verifier)
+        follows = look.descends(memory.policy, proof.policy.oid)
+    except (GitKvError, FormError):
+        return False
+    return not follows and ours.versions[0].oid == proof.policy.versions[0].oid
+
+
+def _move(replica: Replica, source: Source, before: _Before, proof: Proof) -> Repaired | None:
+    """None when another process has moved something meanwhile."""
+    target = _target(replica, source, before, proof)
+    dropped = _dropped(replica, before, target)
+    rescued: list[RefUpdate] = []
+    if dropped and before.ledger is not None and replica.has_commit(before.ledger):
+        rescue = Ref(b"%b%b/%b" % (_RESCUE, replica.ns.encode(), before.ledger.hex().encode()))
+        rescued = change(rescue, GitRefStore(replica.git).read(rescue), before.ledger)
+        name = os.fsdecode(rescue)
+    else:
+        name = ""
+    tip = replica.read_pair(target)
+    updates = [
+        *rescued,
+        *_memory_updates(replica, before.memory, proof, target[0]),
+        *change(ledger_ref(replica.ns), before.ledger, target[0]),
+        *change(index_ref(replica.ns), before.index_oid, target[1]),
+    ]
+    if not replica.move_refs(updates):
+        return None
+    receipt = proof.receipt.oid.hex()
+    return Repaired(replica.ns, tip.seq, target[0].hex(), receipt, dropped, name)
+
+
+def _target(replica: Replica, source: Source, before: _Before, proof: Proof) -> Heads:
+    """What is proved; what we wrote and have no receipt for yet stays before a mirror, which may
+    lag.
+    """
+    proved = proof.ledger, proof.index_oid
+    if source.is_authority or before.ledger is None or before.index_oid is None:
+        return proved
+    goes_on = _is_ancestor(replica, proved[0], before.ledger) and _is_ancestor(
+        replica, proved[1], before.index_oid
+    )
+    if goes_on and is_explained(replica, before.ledger, before.sound):
+        return before.ledger, before.index_oid
+    return proved
+
+
+def _dropped(replica: Replica, before: _Before, target: Heads) -> list[Dropped]:
+    """What is trusted and does not come before the target, newest first."""
+    ledger = before.ledger
+    if ledger is None or _is_ancestor(replica, ledger, target[0]):
+        return []
+    if not replica.has_commit(ledger):
+        return [Dropped(None, ledger.hex())]
+    listed = replica.git.run(
+        "rev-list",
+        "--first-parent",
+        f"--max-count={_LISTED_MAX}",
+        ledger.hex(),
+        f"^{target[0].hex()}",
+        "--",
+        check=False,
+    ).stdout
+    found = [parse_oid(line) for line in listed.split(b"\n") if len(line) == OID_HEX]
+    return [Dropped(_seq(replica, oid), oid.hex()) for oid in found]
+
+
+def _seq(replica: Replica, oid: Oid) -> int | None:
+    try:
+        return read_ledger_commit(oid, replica.load).seq
+    except (FormError, GitKvError):
+        return None
+
+
+def _memory_updates(replica: Replica, memory: Memory, proof: Proof, ledger: Oid) -> list[RefUpdate]:
+    """The memory as the proof has it; of what sources have shown and we have written only what it
+    confirms.
+    """
+    receipt, written = proof.receipt.oid, memory.written
+    updates = change(POLICY_TRUSTED, memory.policy, proof.policy.oid)
+    updates += change(receipt_ref(replica.ns), memory.receipt, receipt)
+    if written is not None and not _is_ancestor(replica, written, ledger):
+        updates += change(written_ref(replica.ns), written, None)
+    for ref, oid in GitRefStore(replica.git).read_all(shown_refs(replica.ns)).items():
+        if not _is_ancestor(replica, oid, receipt):
+            updates += change(ref, oid, None)
+    return updates
+
+
+def _is_ancestor(replica: Replica, older: Oid, newer: Oid) -> bool:
+    """False also for what is no commit, or is not here: a lie need not be whole."""
+    return all(replica.has_commit(oid) for oid in (older, newer)) and is_ancestor(
+        replica.git, older, newer
+    )
