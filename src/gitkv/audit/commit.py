@@ -127,7 +127,7 @@ def _parse_message(message: bytes) -> tuple[bytes, ...]:
     if not separator or not block.endswith(b"\n"):
         raise ValueError("1.5: no trailer block, ended by one LF, as last paragraph")
     subject, separator, body = text.partition(b"\n\n")
-    if not subject or b"\n" in subject or (separator and not body):
+    if not subject.strip(b"\t ") or b"\n" in subject or (separator and not body):
         raise ValueError("1.5: no subject line followed by an empty line")
     match = _TRAILERS.fullmatch(block[:-1])
     if match is None:
