@@ -67,7 +67,7 @@ def _read_in_process(directory: Path) -> Samples:
         return interleave(
             {
                 "list in process": list_some,
-                "get in process": lambda at: store.get(_key(draw)) and None,
+                "get in process": lambda at: store.value(_key(draw)) and None,
             },
             ROUNDS_IN_PROCESS,
         )
@@ -76,7 +76,7 @@ def _read_in_process(directory: Path) -> Samples:
 def _read_by_command(bob: Person, directory: Path) -> Samples:
     draw = random.Random(2)
     with gitkv.open(directory) as store:
-        etags = [store.get(_key(draw)).etag for _ in range(ROUNDS_READ + 1)]
+        etags = [store.value(_key(draw)).etag for _ in range(ROUNDS_READ + 1)]
 
     def list_some(at: int) -> None:
         assert kv(bob, "list", "--prefix", _prefix(draw), cwd=directory).out.count(b"\n") == LISTED

@@ -15,6 +15,7 @@ from gitkv.version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gitkv.client.init import InitReport, init_store
     from gitkv.client.store import (
         Changed,
         Entry,
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
         Value,
         Written,
     )
+    from gitkv.client.transaction import Tx
     from gitkv.errors import (
+        BusyError,
         ConflictError,
         ExpiredError,
         GitKvError,
@@ -41,16 +44,29 @@ if TYPE_CHECKING:
         UnavailableError,
         UsageError,
     )
+    from gitkv.model.verdict import Reason, Verdict
+    from gitkv.verifying.history import Verified
 
+    init = init_store
     open = Store.open
 
+_HOMES = {
+    "InitReport": "gitkv.client.init",
+    "Reason": "gitkv.model.verdict",
+    "Tx": "gitkv.client.transaction",
+    "Verdict": "gitkv.model.verdict",
+    "Verified": "gitkv.verifying.history",
+}
+
 __all__ = [
+    "BusyError",
     "Changed",
     "ConflictError",
     "Entry",
     "Expect",
     "ExpiredError",
     "GitKvError",
+    "InitReport",
     "IntegrityError",
     "KeyInvalidError",
     "KeyNotFoundError",
@@ -59,15 +75,20 @@ __all__ = [
     "NotLeaderError",
     "PolicyError",
     "Put",
+    "Reason",
     "RejectedError",
     "Revision",
     "Store",
     "ToolError",
+    "Tx",
     "UnavailableError",
     "UsageError",
     "Value",
+    "Verdict",
+    "Verified",
     "Written",
     "__version__",
+    "init",
     "open",
 ]
 
@@ -79,9 +100,10 @@ def __getattr__(name: str) -> object:
 
     if name == "open":
         return import_module("gitkv.client.store").Store.open
-    return getattr(
-        import_module("gitkv.errors" if name.endswith("Error") else "gitkv.client.store"), name
-    )
+    if name == "init":
+        return import_module("gitkv.client.init").init_store
+    home = "gitkv.errors" if name.endswith("Error") else _HOMES.get(name, "gitkv.client.store")
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

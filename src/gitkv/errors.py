@@ -26,6 +26,15 @@ class GitKvError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled and copied as it is, whatever its constructor takes: errors cross processes."""
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(kind: type[GitKvError], args: tuple[object, ...]) -> GitKvError:
+    """An error without its attributes, which `pickle` and `copy` set after that."""
+    return kind.__new__(kind, *args)
+
 
 class UsageError(GitKvError):
     """The command line or a call's arguments make no sense."""
@@ -48,10 +57,13 @@ class KeyInvalidError(GitKvError, ValueError):
     exit_code = 4
 
 
-class ExpiredError(GitKvError):
+class ExpiredError(GitKvError, KeyError):
     """The key's time to live is over."""
 
     exit_code = 7
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ConflictError(GitKvError):

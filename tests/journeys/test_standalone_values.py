@@ -45,7 +45,7 @@ def _at(store: Store, seconds: int) -> None:
 def test_a_value_comes_back_bit_for_bit(store: Store, value: bytes) -> None:
     store["k"] = value
     assert store["k"] == value
-    assert store.read_line("k").size == len(value)
+    assert store.entry("k").size == len(value)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -70,7 +70,7 @@ def test_stock_git_reads_a_value_and_finds_nothing_wrong(
 ) -> None:
     store.write({f"k{number}": Put(b"v%d" % number, ctype="text/plain") for number in range(500)})
     store.set("k7", b"new", ttl_s=60)
-    blob = store.get("k7").etag
+    blob = store.value("k7").etag
     assert git("cat-file", "blob", blob, cwd=repo) == b"new"
     assert blob.encode() in git("ls-tree", "-r", "refs/kv/main", cwd=repo)
     git("fsck", "--strict", "--no-dangling", cwd=repo)
@@ -80,7 +80,7 @@ def test_a_batch_with_one_bad_key_changes_nothing(store: Store) -> None:
     before = store.set("a", b"1").commit
     with pytest.raises(KeyInvalidError):
         store.write({"b": Put(b""), "line\nbreak": Put(b"")})
-    assert store.get("a").commit == before and list(store) == ["a"]
+    assert store.value("a").commit == before and list(store) == ["a"]
 
 
 def test_deleting_several_keys_of_which_one_is_missing_deletes_none(store: Store) -> None:
@@ -98,12 +98,12 @@ def test_an_empty_batch_succeeds_without_a_commit(store: Store) -> None:
 
 def test_expectations_name_what_they_found(store: Store) -> None:
     first = store.set("a", b"1", expect=Expect(if_absent=True))
-    etag = store.read_line("a").etag
+    etag = store.entry("a").etag
     for expect in (Expect(if_absent=True), Expect(if_match="0" * 40), Expect(tree="0" * 40)):
         with pytest.raises(ConflictError) as caught:
             store.set("a", b"2", expect=expect)
         assert caught.value.exit_code == 2 and caught.value.actual
-    assert store.get("a").commit == first.commit
+    assert store.value("a").commit == first.commit
     assert store.set("a", b"2", expect=Expect(if_match=etag)).changed
 
 
@@ -111,8 +111,8 @@ def test_an_expired_key_is_told_apart_from_a_missing_one(store: Store) -> None:
     store.set("lease", b"mine", ttl_s=60)
     _at(store, 61)
     with pytest.raises(ExpiredError):
-        store.get("lease")
-    assert store.get("lease", allow_expired=True).value == b"mine"
+        store.value("lease")
+    assert store.value("lease", allow_expired=True).value == b"mine"
     assert "lease" not in store and list(store) == []
     assert store.set("lease", b"yours", expect=Expect(if_absent=True)).changed
 
@@ -137,10 +137,10 @@ def test_a_prefix_is_no_path(store: Store) -> None:
 def test_old_values_are_read_by_number_and_by_commit(store: Store) -> None:
     first = store.set("a", b"1")
     store.set("a", b"2")
-    assert store.get("a", at="@1").value == store.get("a", at=first.commit[:10]).value == b"1"
+    assert store.value("a", at="@1").value == store.value("a", at=first.commit[:10]).value == b"1"
     for revision in ("@99", "@-1", "@01", "HEAD", "0" * 40, "deadbeef", "--all", "e1\n"):
         with pytest.raises(UsageError):
-            store.get("a", at=revision)
+            store.value("a", at=revision)
 
 
 def test_a_commit_that_is_not_of_this_ledger_is_no_revision(
@@ -149,7 +149,7 @@ def test_a_commit_that_is_not_of_this_ledger_is_no_revision(
     store.set("a", b"1")
     git("commit", "--quiet", "--allow-empty", "-m", "of the work tree", cwd=repo)
     with pytest.raises(UsageError, match="no ledger commit"):
-        store.get("a", at=git("rev-parse", "HEAD", cwd=repo).decode().strip())
+        store.value("a", at=git("rev-parse", "HEAD", cwd=repo).decode().strip())
 
 
 def test_a_key_set_to_something_else_and_back_is_no_difference(store: Store) -> None:
@@ -194,7 +194,7 @@ def test_starting_a_store_twice_changes_nothing(repo: Path) -> None:
 
 def test_without_a_ledger_the_way_to_one_is_named(repo: Path) -> None:
     with Store.open(repo) as store, pytest.raises(ToolError) as caught:
-        store.get("a")
+        store.value("a")
     assert "git kv init" in caught.value.hint
 
 
@@ -214,4 +214,4 @@ def test_a_commit_of_another_namespace_is_no_revision_of_this_one(store: Store, 
     with Store.open(repo, ns="other") as other:
         foreign = other.set("a", b"secret").commit
     with pytest.raises(UsageError, match="not in the trusted ledger"):
-        store.get("a", at=foreign)
+        store.value("a", at=foreign)

@@ -310,12 +310,12 @@ def test_the_python_sdk_writes_one_commit_for_one_transaction(team: World, alice
     import gitkv
 
     with gitkv.open(alice.clone_dir, env=alice.env) as store:
-        seq = store.get("cfg:region", read_from="stargate").seq
+        seq = store.value("cfg:region", read_from="stargate").seq
         with store.transaction("two at once") as tx:
             tx["sdk:a"] = b"1"
             tx["sdk:b"] = b"2"
         assert store["sdk:a"] + store["sdk:b"] == b"12"
-        assert store.get("sdk:b").seq == seq + 1
+        assert store.value("sdk:b").seq == seq + 1
         with pytest.raises(gitkv.KeyNotFoundError):
             store["sdk:none"]
     wait_until(

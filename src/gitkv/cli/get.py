@@ -37,7 +37,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace, context: Context) -> int:
     with context.open_store() as store:
-        found = store.get(
+        found = store.value(
             args.key, at=args.at, read_from=args.read_from, allow_expired=args.allow_expired
         )
     to_file = args.output not in (None, "-")

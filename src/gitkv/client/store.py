@@ -7,15 +7,22 @@ are hex.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from types import TracebackType
 
 from gitkv.client.edge import Edge, warn_in_python
+from gitkv.client.mapping import StoreMapping
 from gitkv.client.refresh import MIRROR, refresh
 from gitkv.client.replica import Replica, open_replica
 from gitkv.client.state import fresh_state
 from gitkv.client.values import Expect, Written
-from gitkv.errors import ExpiredError, KeyNotFoundError, UsageError
+from gitkv.errors import UsageError
+from gitkv.git.forks import ForkLock
 from gitkv.ledger.plan import Put
 from gitkv.model.environment import without_location
 from gitkv.model.refs import Namespace, parse_namespace
@@ -46,21 +53,21 @@ __all__ = [
 _NOTHING_EXPECTED = Expect()
 
 
-class Store:
-    """Made by `Store.open`; close it, or use it as a context. Reads may be shared between threads;
-    each thread that writes opens its own.
+class Store(StoreMapping):
+    """Made by `Store.open`; close it, or use it as a context. It is a mutable mapping from keys to
+    values, in which an expired key is absent.
+
+    Threads may share it: writes take turns. After a fork, parent and child may both go on with it.
 
     `read_from` of the reading methods: "mirror" (the local replica, refreshed when older than
     kv.maxAge), "stargate" (asks the authority) or "local" (never touches the network). In a
     standalone store "mirror" and "local" are the same. `at`: "" for the tip, "@SEQ", a commit (7
     hex digits or more), or the epoch's label.
-
-
-
     """
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
+        self._writing = ForkLock()
 
     @classmethod
     def open(
@@ -98,19 +105,19 @@ class Store:
 
     # Reading
 
-    def get(
+    def value(
         self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False
     ) -> Value:
-        """A key's value. Raises KeyNotFoundError, ExpiredError, KeyInvalidError, IntegrityError,
-        UnavailableError.
+        """A key's value with all that is known of it. Raises KeyNotFoundError, ExpiredError,
+        KeyInvalidError, IntegrityError, UnavailableError.
         """
         state = fresh_state(self._replica, read_from)
         return read_value(state, key, at, allow_expired=allow_expired)
 
-    def read_line(
+    def entry(
         self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False
     ) -> Entry:
-        """What the index says of a key; the value is not read. Raises as `get`."""
+        """What the index says of a key; the value is not read. Raises as `value`."""
         state = fresh_state(self._replica, read_from)
         return read_entry(state, key, at, allow_expired=allow_expired)
 
@@ -230,34 +237,17 @@ class Store:
         return Tx(self._replica, message, self._write)
 
     def _write(self, draft: Draft) -> Written:
-        if self.is_team:
-            from gitkv.client.team import write_team
+        with self._writing:
+            if self.is_team:
+                from gitkv.client.team import write_team
 
-            return write_team(self._replica, draft)
-        from gitkv.client.standalone import write_standalone
+                return write_team(self._replica, draft)
+            from gitkv.client.standalone import write_standalone
 
-        return write_standalone(self._replica, draft)
+            return write_standalone(self._replica, draft)
 
-    # A mapping of keys to values
-
-    def __getitem__(self, key: str) -> bytes:
-        return self.get(key).value
-
-    def __setitem__(self, key: str, value: bytes) -> None:
-        self.set(key, value)
-
-    def __delitem__(self, key: str) -> None:
-        self.delete([key])
-
-    def __contains__(self, key: str) -> bool:
-        try:
-            self.read_line(key)
-        except (KeyNotFoundError, ExpiredError):
-            return False
-        return True
-
-    def __iter__(self) -> Iterator[str]:
-        return (entry.key for entry in self.list())
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a store cannot be pickled or copied: open one where it is used")
 
     def close(self) -> None:
         """Ends the git process behind the store; it starts again when needed."""

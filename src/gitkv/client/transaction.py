@@ -21,6 +21,12 @@ from gitkv.ledger.view import find_line
 from gitkv.model.key import Name, encode_key
 from gitkv.model.oid import BLOB, Oid
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
 
 class Tx:
     """What `Store.transaction` gives. `written` is the outcome, None until the commit is made."""
@@ -35,7 +41,7 @@ class Tx:
         self._at: LedgerCommit | None = None
         self._over = False
 
-    def get(self, key: str) -> bytes:
+    def __getitem__(self, key: str) -> bytes:
         """The value as this transaction leaves it. Raises KeyNotFoundError, also for an expired
         key.
         """
@@ -48,6 +54,13 @@ class Tx:
         if oid is None:
             raise KeyNotFoundError(f"key {key} does not exist")
         return self._replica.objects.read(oid, BLOB)
+
+    def get(self, key: str, default: T = None) -> bytes | T:  # type: ignore[assignment]
+        """The value as this transaction leaves it, or `default` when there is none."""
+        try:
+            return self[key]
+        except KeyNotFoundError:
+            return default
 
     def set(self, key: str, value: bytes, *, ctype: str = "", ttl_s: int = 0) -> None:
         """Sets a key at commit. Raises KeyInvalidError, UsageError."""
@@ -62,13 +75,12 @@ class Tx:
             raise KeyNotFoundError(f"key {key} does not exist")
         self._open()._changes[key] = None
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: object) -> bool:
+        if not isinstance(key, str):
+            return False
         if key in self._changes:
             return self._changes[key] is not None
         return self._stored(encode_key(key)) is not None
-
-    def __getitem__(self, key: str) -> bytes:
-        return self.get(key)
 
     def __setitem__(self, key: str, value: bytes) -> None:
         self.set(key, value)

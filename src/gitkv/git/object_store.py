@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import IO, NamedTuple
 
 from gitkv.errors import IntegrityError, ToolError
+from gitkv.git.forks import ForkLock, watch
 from gitkv.git.process import Git, complaint, end_process, scratch_file, scratch_text
 from gitkv.model.oid import TREE, Oid, parse_oid
 
@@ -32,6 +32,9 @@ _TREE_BYTES_MAX = 16 * 1024
 _INFO = re.compile(rb"([0-9a-f]{40}) (?:blob|tree|commit|tag) [0-9]+\n")
 _INFOS = re.compile(rb"[0-9a-f]{40} (?:missing|([a-z]+) ([0-9]+))\n")
 _INFO_BYTES = 1 << 16
+
+
+_left_to_parents: list[subprocess.Popen[bytes]] = []
 
 
 class ObjectTooLargeError(IntegrityError):
@@ -61,11 +64,11 @@ class GitObjectStore:
             else git
         )
         self._object_bytes_max = object_bytes_max
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._child: subprocess.Popen[bytes] | None = None
-        self._pid = 0  # of the process that started it
         self._stderr: IO[bytes] | None = None
         self._trees: dict[Oid, bytes] = {}
+        watch(self)
 
     def read(self, oid: Oid, kind: bytes) -> bytes:
         """The body of the object. Raises IntegrityError when it is missing or of another kind."""
@@ -138,6 +141,25 @@ class GitObjectStore:
         """Ends the child; a later read starts another."""
         with self._lock:
             self._end()
+
+    def after_fork(self) -> None:
+        """Lets go of the other process's child: the pipes are replaced, so that it ends with its
+        parent, and kept, since another thread may have been at work on them.
+        """
+        if self._child is None:
+            return
+        sink = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for pipe in (self._child.stdin, self._child.stdout):
+            assert pipe is not None
+            os.dup2(sink, pipe.fileno(), inheritable=False)
+        os.close(sink)
+        self._child.returncode = 0  # nobody waits for it here
+        _left_to_parents.append(self._child)
+        self._child = self._stderr = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_child", None) is not None:
+            self._end()  # never closed
 
     def __enter__(self) -> GitObjectStore:
         return self
@@ -229,10 +251,7 @@ class GitObjectStore:
         return _Answer(fields[1], size, data)
 
     def _running(self) -> subprocess.Popen[bytes]:
-        if self._child is not None and self._pid != os.getpid():
-            self._end()  # a fork's copy: answers that the two processes share would go to either
         if self._child is None:
-            self._pid = os.getpid()
             self._stderr = scratch_file()
             self._child = self._git.popen(
                 "-c",

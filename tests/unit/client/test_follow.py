@@ -63,7 +63,7 @@ def test_a_rewound_mirror_is_reported_with_both_ids_and_never_adopted(team):
     with pytest.raises(IntegrityError, match="rewound") as caught:
         reader["a"]
     assert before in str(caught.value) and team.tip(team.mirror) in str(caught.value)
-    assert reader.get("a", read_from="local").value == b"2"
+    assert reader.value("a", read_from="local").value == b"2"
     with pytest.raises(IntegrityError):  # not only the first time
         reader["a"]
 
@@ -73,7 +73,7 @@ def test_a_forked_mirror_is_reported_and_never_adopted(team):
     _forked_copy(team)
     with pytest.raises(IntegrityError, match="another history"):
         reader["a"]
-    assert reader.get("a", read_from="local").value == b"2"
+    assert reader.value("a", read_from="local").value == b"2"
 
 
 def test_a_history_that_a_shallow_fetch_has_cut_is_told_with_the_way_to_get_the_rest(team):
@@ -104,7 +104,7 @@ def test_a_fork_from_before_the_first_look_is_seen_against_the_trusted_tip(team)
         IntegrityError, match="another history"
     ):  # alice has written, and never read the mirror
         alice["a"]
-    assert alice.get("a", read_from="local").value == b"2"
+    assert alice.value("a", read_from="local").value == b"2"
 
 
 def test_a_mirror_that_lags_behind_what_we_wrote_is_no_error(team):
@@ -127,7 +127,7 @@ def test_an_index_that_is_not_the_ledgers_is_never_adopted(team):
     team.git("push", "--quiet", team.mirror, "refs/kv/main", LOG, cwd=team.server)
     with pytest.raises(IntegrityError, match=r"index .* has not arrived"):
         reader["a"]
-    assert reader.get("a", read_from="local").value == b"2"
+    assert reader.value("a", read_from="local").value == b"2"
     team.publish()
     assert reader["a"] == b"new"
 
@@ -147,7 +147,7 @@ def test_without_a_mirror_the_answer_is_local_and_says_how_old_it_is(team):
 def test_a_local_read_never_looks_at_the_mirror(team):
     _alice_and_reader(team)
     shutil.rmtree(team.mirror)
-    assert team.open("reader").get("a", read_from="local").value == b"2"
+    assert team.open("reader").value("a", read_from="local").value == b"2"
 
 
 def test_within_the_maximal_age_the_mirror_is_left_alone(team):

@@ -31,7 +31,7 @@ def test_a_write_is_on_the_server_and_readable_here_at_once(team):
     assert written.changed and team.tip(team.server) == written.commit == team.tip(
         team.root / "alice"
     )
-    assert store.get("a", read_from="local").value == b"1"
+    assert store.value("a", read_from="local").value == b"1"
 
 
 def test_the_first_write_of_a_fresh_clone_adopts_the_servers_tip(team):
@@ -46,7 +46,7 @@ def test_a_write_on_a_stale_clone_is_rebuilt_on_the_servers_tip(team):
     alice.set("a", b"1")
     written = bob.set("b", b"2")
     assert written.seq == 3
-    assert bob.get("a", read_from="local").value == b"1"
+    assert bob.value("a", read_from="local").value == b"1"
 
 
 def test_an_expectation_is_judged_at_the_servers_tip_not_at_ours(team):
@@ -55,7 +55,7 @@ def test_an_expectation_is_judged_at_the_servers_tip_not_at_ours(team):
     alice.set("lock", b"alice")
     with pytest.raises(ConflictError) as caught:
         bob.set("lock", b"bob", expect=Expect(if_absent=True))
-    assert caught.value.actual == alice.read_line("lock", read_from="local").etag
+    assert caught.value.actual == alice.entry("lock", read_from="local").etag
 
 
 def test_a_key_deleted_here_only_because_we_are_behind_is_no_error(team):
@@ -81,7 +81,7 @@ def test_a_lost_answer_of_a_push_that_happened_is_found_and_not_repeated(team):
     written = alice.set("a", b"1")
     assert written.changed and written.commit == team.tip(team.server)
     assert _count(team, team.server) == 2
-    assert alice.get("a", read_from="local").value == b"1"
+    assert alice.value("a", read_from="local").value == b"1"
 
 
 def test_a_push_that_was_lost_on_its_way_is_sent_again_once(team):
@@ -114,7 +114,7 @@ def test_a_landed_push_is_not_repeated_when_another_process_of_the_clone_saw_it_
 
     alice._replica.edge = alice._replica.edge._replace(sleep=others_go_on)
     assert alice.set("a", b"1").seq == 2
-    assert _count(team, team.server) == 4 and alice.get("a", read_from="local").value == b"later"
+    assert _count(team, team.server) == 4 and alice.value("a", read_from="local").value == b"later"
 
 
 def test_an_answer_that_stays_lost_says_how_to_find_out(team):
@@ -151,7 +151,7 @@ def test_a_refusal_is_told_with_the_servers_reason_and_nothing_is_adopted(team):
     with pytest.raises(RejectedError) as caught:
         alice.set("a", b"1")
     assert "pre-receive hook declined" in str(caught.value) and caught.value.exit_code == 5
-    assert alice.get("a", read_from="local").commit == before
+    assert alice.value("a", read_from="local").commit == before
 
 
 def test_a_server_that_went_back_is_reported_and_not_written_to(team):
@@ -161,7 +161,7 @@ def test_a_server_that_went_back_is_reported_and_not_written_to(team):
     team.set_back(team.server)
     with pytest.raises(IntegrityError, match="gone back"):
         alice.set("b", b"3")
-    assert alice.get("a", read_from="local").value == b"2"
+    assert alice.value("a", read_from="local").value == b"2"
 
 
 def test_a_push_address_that_is_not_ssh_is_named(team):
@@ -187,7 +187,7 @@ def test_a_batch_larger_than_a_pipe_arrives_whole(team):
 def test_reading_from_stargate_needs_no_mirror(team):
     alice, bob = team.clone("alice"), team.clone("bob")
     alice.set("a", b"1")
-    assert bob.get("a", read_from="stargate").value == b"1"
+    assert bob.value("a", read_from="stargate").value == b"1"
 
 
 def test_waiting_ends_when_the_mirror_shows_the_transaction(team):
@@ -202,7 +202,7 @@ def test_waiting_ends_when_the_mirror_shows_the_transaction(team):
 
     bob._replica.edge = bob._replica.edge._replace(sleep=publish_at_the_second_look)
     bob.wait(oid, timeout_s=60)
-    assert len(looks) == 2 and bob.get("a", read_from="local").value == b"1"
+    assert len(looks) == 2 and bob.value("a", read_from="local").value == b"1"
 
 
 def test_waiting_ends_with_a_timeout_when_the_mirror_never_shows_it(team):
@@ -240,11 +240,11 @@ def test_a_lock_in_the_clone_does_not_turn_an_accepted_write_into_a_failure(team
     alice._replica.edge = alice._replica.edge._replace(sleep=lambda seconds: None)
     lock = team.root / "alice" / ".git" / "refs" / "kv" / "main.lock"
     lock.touch()
-    written = alice.set("a", b"2", expect=Expect(if_match=alice.get("a", read_from="local").etag))
+    written = alice.set("a", b"2", expect=Expect(if_match=alice.value("a", read_from="local").etag))
     assert team.tip(team.server) == written.commit
     assert len(warnings) == 1 and "was accepted" in warnings[0] and "main.lock" in warnings[0]
     lock.unlink()
-    assert alice.get("a", read_from="stargate").value == b"2"
+    assert alice.value("a", read_from="stargate").value == b"2"
 
 
 def test_a_clone_killed_between_its_two_refs_writes_on(team):
@@ -266,7 +266,7 @@ def test_a_first_fetch_killed_between_its_two_refs_is_done_again(team):
         "refs/kv/main:refs/remotes/origin-stargate/kv/main",
         cwd=team.root / "reader",
     )
-    assert reader.get("a", read_from="stargate").value == b"1"
+    assert reader.value("a", read_from="stargate").value == b"1"
 
 
 @pytest.mark.parametrize("length", [70_000, 61_441])
