@@ -9,11 +9,13 @@ from typing import IO
 
 import asyncssh
 
+from gitkv.daemon.ssh_connection import flush
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.upload_pack import UploadPack
 
 CHUNK_BYTES = 1 << 16
 IDLE_TIMEOUT_S = 300
+FETCH_TIMEOUT_S = 3600.0  # for all of it: whoever takes a byte now and then holds a git process
 
 
 async def serve_fetch(
@@ -23,8 +25,11 @@ async def serve_fetch(
     upload = UploadPack(stargate.git, process.env.get("GIT_PROTOCOL", ""), IDLE_TIMEOUT_S)
     feeding = asyncio.create_task(_feed(process, upload.requests))
     try:
-        await _drain(process, upload.answers)
-        return await asyncio.get_running_loop().run_in_executor(None, upload.wait)
+        async with asyncio.timeout(FETCH_TIMEOUT_S):
+            await _drain(process, upload.answers)
+            return await asyncio.get_running_loop().run_in_executor(None, upload.wait)
+    except TimeoutError:
+        raise ConnectionAbortedError("the fetch took too long") from None
     finally:
         feeding.cancel()
         upload.end()
@@ -55,6 +60,6 @@ async def _drain(process: asyncssh.SSHServerProcess[bytes], pipe: IO[bytes]) -> 
     try:
         while data := await reader.read(CHUNK_BYTES):
             process.stdout.write(data)
-            await process.stdout.drain()
+            await flush(process)
     finally:
         transport.close()

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import asyncssh
 
+from gitkv.daemon.ssh_connection import flush
 from gitkv.errors import GitKvError, UnavailableError
 from gitkv.gateway.commit import OutcomeUnknownError
 from gitkv.gateway.policy_push import PACK_BYTES_MAX
@@ -87,7 +88,7 @@ async def serve_push(
     stargate.step("judged")
     _say(process, proposed, answer)
     _log(stargate, who, push, answer, time.monotonic() - started)
-    await process.stdout.drain()
+    await flush(process)
     if not is_whole:
         await _drain_refused(process)
     return 0

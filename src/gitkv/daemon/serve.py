@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from gitkv.daemon.ssh_server import CONNECTIONS_MAX, SshServer
+from gitkv.daemon.ssh_server import SESSIONS_MAX, SESSIONS_OF_ADMINS, SshServer, load_host_key
 from gitkv.errors import ToolError, UnavailableError
 from gitkv.gateway import maintain
 from gitkv.gateway.background_audit import audit_pending
@@ -104,15 +104,14 @@ def serve(service: Service, report: Report, step: Step = lambda name: None) -> N
 
 async def _serve(service: Service, stargate: Stargate) -> None:
     stopping = asyncio.Event()
-    # A slow client's push holds two threads that only wait: enough for every connection, so that
-    # none waits for another.
+    # A slow client's push holds two threads that only wait: enough for every session, so that none
+    # waits for another.
     asyncio.get_running_loop().set_default_executor(
-        ThreadPoolExecutor(2 * CONNECTIONS_MAX, thread_name_prefix="session")
+        ThreadPoolExecutor(2 * (SESSIONS_MAX + SESSIONS_OF_ADMINS), thread_name_prefix="session")
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    with open(os.path.join(service.git_dir, "kv", "host_key"), "rb") as file:
-        host_key = file.read()
+    host_key = load_host_key(os.path.join(service.git_dir, "kv", "host_key"))
     server = SshServer(stargate, _names(service.git_dir, stargate), host_key)
     try:
         port = await server.start(service.host, service.port)

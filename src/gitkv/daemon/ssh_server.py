@@ -1,29 +1,33 @@
-"""The SSH face of Stargate: who gets in, and which two commands there are.
+"""The SSH face of Stargate: the listening sockets, and the two commands there are.
 
-Only public keys of the policy's principals, only `git-receive-pack` and `git-upload-pack` of this
-one repository; no shell, environment, subsystem, forwarding or terminal. A session's bytes are
-pumped by `receive_session` and `fetch_session`.
+Only public keys of the policy's principals (`ssh_login`), only `git-receive-pack` and
+`git-upload-pack` of this one repository; no shell, environment, subsystem, forwarding or terminal.
+What a connection may cost is bounded in `ssh_connection`, how many there may be in `door`. A
+session's bytes are pumped by `receive_session` and `fetch_session`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import asyncssh
 
 from gitkv.daemon.fetch_session import serve_fetch
-from gitkv.daemon.prompt_socket import PromptSocket, listen_promptly
+from gitkv.daemon.prompt_socket import listen_promptly
 from gitkv.daemon.receive_session import serve_push
+from gitkv.daemon.ssh_connection import BoundedChannel, BoundedConnection
+from gitkv.daemon.ssh_login import Lobby, Login, admit, principal_of
+from gitkv.errors import GitKvError, IntegrityError
 from gitkv.gateway.stargate import Stargate
-from gitkv.model.identity import PublicKey
 
 LOGIN_TIMEOUT_S = 20
-WAITING_MAX = 128  # connections that have not logged in yet
-CONNECTIONS_MAX = 128  # that have
-CONNECTIONS_OF_ONE_MAX = 32  # of one principal: nobody keeps out those who could stop them
-SESSIONS_MAX = 16  # at once, of one principal
+IDLE_CHECK_S = 5.0
+SESSIONS_OF_ONE_MAX = 16  # at once, of one principal
+SESSIONS_MAX = 96  # of all; an admin gets in above that
+SESSIONS_OF_ADMINS = 16
 
 _COMMAND = re.compile(r"git[ -](receive-pack|upload-pack) '?/?([A-Za-z0-9._/~-]{1,255})'?")
 # Ed25519 and AES-GCM first: on one core the handshake is the larger part of a small push.
@@ -39,102 +43,28 @@ _EXCHANGE = [
     "ecdh-sha2-nistp256",
     "diffie-hellman-group16-sha512",
 ]
+# What a client's own acts raise in the middle of a session
+_CLIENTS_DOING = (
+    asyncssh.Error,
+    asyncssh.SignalReceived,
+    asyncssh.BreakReceived,
+    asyncssh.TerminalSizeChanged,
+    ConnectionError,
+    asyncio.IncompleteReadError,
+)
 
 Session = Callable[["asyncssh.SSHServerProcess[bytes]", Stargate, str], Awaitable[int]]
 
 
-class Connections:
-    """Who stands at the door and who is in: a stranger takes nobody's place."""
+class _Door(asyncio.Protocol):
+    """A connection that was just accepted: it costs next to nothing until it is let in."""
 
-    def __init__(self) -> None:
-        self._waiting: dict[PolicyKeys, asyncssh.SSHServerConnection] = {}  # the oldest first
-        self._inside: dict[PolicyKeys, str] = {}  # to the principal's name
+    def __init__(self, server: SshServer) -> None:
+        self._server = server
 
-    def knock(self, one: PolicyKeys, connection: asyncssh.SSHServerConnection) -> None:
-        """When too many wait, the one that has waited longest goes: whoever has a key is through in
-        a moment.
-        """
-        if len(self._waiting) >= WAITING_MAX:
-            self._waiting.pop(next(iter(self._waiting))).abort()
-        self._waiting[one] = connection
-
-    def enter(self, one: PolicyKeys, principal: str) -> bool:
-        """Whether there is room for one more of this principal's."""
-        self._waiting.pop(one, None)
-        if (
-            len(self._inside) >= CONNECTIONS_MAX
-            or list(self._inside.values()).count(principal) >= CONNECTIONS_OF_ONE_MAX
-        ):
-            return False
-        self._inside[one] = principal
-        return True
-
-    def leave(self, one: PolicyKeys) -> None:
-        """Harmless for one that was sent away before."""
-        self._waiting.pop(one, None)
-        self._inside.pop(one, None)
-
-
-class PolicyKeys(asyncssh.SSHServer):
-    """One connection: knows after the log-in which principal it belongs to."""
-
-    def __init__(self, stargate: Stargate, connections: Connections) -> None:
-        self._stargate = stargate
-        self._connections = connections
-        self._connection: asyncssh.SSHServerConnection | None = None
-
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        self._connection = conn
-        self._connections.knock(self, conn)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.leave(self)
-
-    def auth_completed(self) -> None:
-        assert self._connection is not None
-        who = str(self._connection.get_extra_info("principal"))
-        if not self._connections.enter(self, who):
-            self._stargate.report(
-                "login.refused",
-                {"peer": _peer(self._connection), "who": who, "why": "too many connections"},
-            )
-            self._connection.disconnect(
-                asyncssh.DISC_TOO_MANY_CONNECTIONS, "too many connections at once"
-            )
-
-    def begin_auth(self, username: str) -> bool:
-        return True
-
-    def public_key_auth_supported(self) -> bool:
-        return True
-
-    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        name = principal_of(self._stargate, key.public_data)
-        if name is None or self._connection is None:
-            self._stargate.report(
-                "login.refused", {"peer": _peer(self._connection), "key": key.get_fingerprint()}
-            )
-            return False
-        self._connection.set_extra_info(principal=name, key_blob=key.public_data)
-        return True
-
-
-def principal_of(stargate: Stargate, key_blob: bytes) -> str | None:
-    """The principal whose SSH key this is, if the key may be used now."""
-    now_s = stargate.clock.now_s()
-    for principal in stargate.policy().policy.principals:
-        if any(_opens(key, key_blob, now_s) for key in principal.keys):
-            return principal.name
-    return None
-
-
-def _opens(key: PublicKey, blob: bytes, now_s: int) -> bool:
-    return (
-        key.kind == "ssh"
-        and key.material == blob
-        and not key.revoked
-        and not 0 < key.not_after_s <= now_s
-    )
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._server.receive(transport)
 
 
 class SshServer:
@@ -142,25 +72,62 @@ class SshServer:
     their ends.
     """
 
-    def __init__(self, stargate: Stargate, names: frozenset[str], host_key: bytes) -> None:
+    def __init__(
+        self, stargate: Stargate, names: frozenset[str], host_key: asyncssh.SSHKey
+    ) -> None:
         self._stargate = stargate
         self._names = names
         self._host_key = host_key
-        self._connections = Connections()
+        self._lobby = Lobby(stargate)
         self._sessions: dict[asyncio.Task[object], str] = {}
-        self._acceptors: list[asyncssh.SSHAcceptor] = []
+        self._servers: list[asyncio.Server] = []
+        self._options: asyncssh.SSHServerConnectionOptions | None = None
+        self._idle_check: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> int:
         """The port it listens on. Raises OSError."""
-        for listening in listen_promptly(host, port):
-            self._acceptors.append(await self._accept_from(listening))
-        return self._acceptors[0].get_port()
+        loop = asyncio.get_running_loop()
+        sockets = listen_promptly(host, port)
+        self._options = self._make_options()
+        for listening in sockets:
+            self._servers.append(await loop.create_server(lambda: _Door(self), sock=listening))
+        self._idle_check = loop.create_task(self._check_idle())
+        bound: int = sockets[0].getsockname()[1]
+        return bound
 
-    async def _accept_from(self, listening: PromptSocket) -> asyncssh.SSHAcceptor:
-        return await asyncssh.listen(
-            sock=listening,
-            server_factory=lambda: PolicyKeys(self._stargate, self._connections),
-            server_host_keys=[asyncssh.import_private_key(self._host_key)],
+    @property
+    def is_listening(self) -> bool:
+        """Whether every socket still takes connections."""
+        return all(server.is_serving() for server in self._servers)
+
+    def receive(self, transport: asyncio.Transport) -> None:
+        """Lets a new connection in, or closes it."""
+        peername = transport.get_extra_info("peername")
+        if not peername:  # it was gone before it was accepted
+            transport.abort()
+            return
+        address, port = peername[:2]
+        login = Login(self._lobby, f"{address}:{port}")
+        if not admit(self._lobby, login, address).admitted:
+            transport.abort()
+            self._lobby.strangers(
+                "login.refused", {"peer": f"{address}:{port}", "why": "too many wait to log in"}
+            )
+            return
+        assert self._options is not None
+        connection = BoundedConnection(
+            asyncio.get_running_loop(),
+            self._options,
+            login,
+            login.fault,
+            lambda stage: self._lobby.waiting.advance(login, stage),
+        )
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+
+    def _make_options(self) -> asyncssh.SSHServerConnectionOptions:
+        return asyncssh.SSHServerConnectionOptions(
+            server_host_keys=[self._host_key],
             process_factory=self._serve,
             encoding=None,
             allow_pty=False,
@@ -175,44 +142,63 @@ class SshServer:
             gss_host=None,
         )
 
+    async def _check_idle(self) -> None:
+        while True:
+            await asyncio.sleep(IDLE_CHECK_S)
+            self._lobby.send_idle_away()
+
     async def drain(self, timeout_s: float) -> None:
         """Stops listening, and waits for the sessions under way."""
-        for acceptor in self._acceptors:
-            acceptor.close()
+        for server in self._servers:
+            server.close()
+        if self._idle_check is not None:
+            self._idle_check.cancel()
         if self._sessions:
             await asyncio.wait(self._sessions, timeout=timeout_s)
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         task = asyncio.current_task()
         assert task is not None
-        who = str(process.get_extra_info("principal"))
-        self._sessions[task] = who
+        connection = process.channel.get_connection()
+        login = connection.get_owner()
+        assert isinstance(login, Login)
+        self._sessions[task] = login.principal
+        self._lobby.logged_in.begin(login)
         try:
-            code = await self._run(process, who)
+            code = await self._run(process, login.principal)
             process.exit(code)
-        except (asyncssh.Error, ConnectionError, asyncio.IncompleteReadError):
+        except _CLIENTS_DOING:
             process.channel.abort()
         # A defect of ours ends one session and is logged; asyncssh would end the connection.
         except Exception as error:
-            self._stargate.report(
-                "session.failed", {"who": who, "error": f"{type(error).__name__}: {error}"}
-            )
+            self._report_failure(login.principal, error)
             process.channel.abort()
         finally:
             del self._sessions[task]
+            self._lobby.logged_in.end(login)
+
+    def _report_failure(self, who: str, error: Exception) -> None:
+        known = isinstance(error, GitKvError)
+        detail = str(error) if known else f"{type(error).__name__}: {error}"
+        hint = (error.hint if isinstance(error, GitKvError) else "") or (
+            "look at the disk and at git fsck"
+            if known or isinstance(error, OSError)
+            else "a defect of git-kv: report it, with this line"
+        )
+        self._stargate.report("session.failed", {"who": who, "error": detail, "hint": hint})
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes], who: str) -> int:
-        if list(self._sessions.values()).count(who) > SESSIONS_MAX:
-            process.stderr.write(b"too many sessions at once: expected at most %d\n" % SESSIONS_MAX)
-            return 128
-        if (
-            principal_of(self._stargate, process.get_extra_info("key_blob")) != who
-        ):  # the policy has moved on since the log-in
+        principal = principal_of(self._stargate, process.get_extra_info("key_blob"))
+        if principal is None or principal.name != who:  # the policy moved on since the log-in
             self._stargate.report(
                 "session.refused",
                 {"who": who, "why": "the key does not open this connection any more"},
             )
             process.stderr.write(b"this key is not valid any more\n")
+            return 128
+        crowd = self._crowd(who, is_admin=principal.admin)
+        if crowd:
+            process.stderr.write(b"too many sessions at once: expected at most %d\n" % crowd)
             return 128
         match = _COMMAND.fullmatch(process.command or "") if process.subsystem is None else None
         if match is None or match[2].strip("/") not in self._names:
@@ -221,10 +207,27 @@ class SshServer:
             )
             process.stderr.write(b"Stargate serves git push and git fetch of one repository only\n")
             return 128
+        assert isinstance(process.channel, BoundedChannel)
+        process.channel.open_window()
         session: Session = serve_push if match[1] == "receive-pack" else serve_fetch
         return await session(process, self._stargate, who)
 
+    def _crowd(self, who: str, *, is_admin: bool) -> int:
+        """The limit that this session is beyond, 0 when it is not."""
+        counts = Counter(self._sessions.values())
+        if counts[who] > SESSIONS_OF_ONE_MAX:
+            return SESSIONS_OF_ONE_MAX
+        limit = SESSIONS_MAX + (SESSIONS_OF_ADMINS if is_admin else 0)
+        return limit if counts.total() > limit else 0
 
-def _peer(connection: asyncssh.SSHServerConnection | None) -> str:
-    peer = connection.get_extra_info("peername") if connection is not None else None
-    return f"{peer[0]}:{peer[1]}" if peer else ""
+
+def load_host_key(path: str) -> asyncssh.SSHKey:
+    """The SSH host key. Raises IntegrityError when the file holds none."""
+    try:
+        with open(path, "rb") as file:
+            return asyncssh.import_private_key(file.read())
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError) as error:
+        raise IntegrityError(
+            f"{path} is not an SSH host key: {error}",
+            hint="put it back from the backup (docs/operate/backup.md)",
+        ) from None

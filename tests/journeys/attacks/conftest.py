@@ -40,6 +40,18 @@ def admin_forge(world: World) -> Iterator[Forge]:
 
 
 @pytest.fixture
+def rss_mib(world: World) -> Callable[[], float]:
+    """The memory the daemon holds now, in MiB."""
+
+    def read() -> float:
+        assert world.daemon is not None
+        with open(f"/proc/{world.daemon.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmRSS:"))
+
+    return read
+
+
+@pytest.fixture
 def peak_mib(world: World) -> Callable[[], float]:
     """The most memory the daemon has ever held, in MiB."""
 

@@ -1,0 +1,172 @@
+"""The log-in: which keys open the door, and one connection's way through it.
+
+A key opens it when the policy has it for a principal and it is neither revoked nor over. What is
+logged of a stranger is one line a connection, and a few a second of all of them.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+
+import asyncssh
+
+from gitkv.daemon.allowance import Allowance
+from gitkv.daemon.door import LoggedIn, Ruling, Waiting, source_of
+from gitkv.daemon.ssh_connection import LOGIN_FAILURES_MAX, BoundedConnection
+from gitkv.errors import GitKvError
+from gitkv.gateway.stargate import Report, Stargate
+from gitkv.model.identity import PublicKey
+from gitkv.model.policy import Principal
+
+STRANGER_LINES_BURST, STRANGER_LINES_PER_S = 20, 1
+
+
+class StrangerLog:
+    """Log lines that anybody on the network can cause: some at once, then one a second. `unlogged`
+    on a line says how many before it were left out.
+    """
+
+    def __init__(self, report: Report, now: Callable[[], float] = time.monotonic) -> None:
+        self._report = report
+        self._allowance = Allowance(STRANGER_LINES_BURST, STRANGER_LINES_PER_S, now)
+        self._unlogged = 0
+
+    def __call__(self, event: str, fields: Mapping[str, object]) -> None:
+        if not self._allowance.take():
+            self._unlogged += 1
+            return
+        more = {"unlogged": self._unlogged} if self._unlogged else {}
+        self._unlogged = 0
+        self._report(event, {**fields, **more})
+
+
+class Lobby:
+    """Who waits and who is in, of one server."""
+
+    def __init__(self, stargate: Stargate) -> None:
+        self.stargate = stargate
+        self.strangers = StrangerLog(stargate.report)
+        self.waiting: Waiting[Login] = Waiting(random.random)
+        self.logged_in: LoggedIn[Login] = LoggedIn(time.monotonic)
+
+    def send_idle_away(self) -> None:
+        """To be called now and then."""
+        for one in self.logged_in.overdue():
+            one.send_away("no command for too long")
+
+
+class Login(asyncssh.SSHServer):
+    """One connection: knows after the log-in which principal it belongs to."""
+
+    def __init__(self, lobby: Lobby, peer: str) -> None:
+        self._lobby = lobby
+        self._peer = peer
+        self._connection: BoundedConnection | None = None
+        self._refused_keys: list[str] = []
+        self.principal = ""  # until the log-in
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        assert isinstance(conn, BoundedConnection)
+        self._connection = conn
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lobby.waiting.leave(self)
+        self._lobby.logged_in.leave(self)
+        if self.principal:
+            if isinstance(exc, asyncssh.ProtocolError):
+                self._report("connection.dropped", {"who": self.principal, "why": str(exc)})
+        elif self._refused_keys or isinstance(exc, asyncssh.DisconnectError):
+            why = "" if self._refused_keys and exc is None else str(exc or "")
+            fields = {"peer": self._peer, "keys": self._refused_keys, "why": why}
+            self._lobby.strangers("login.refused", fields)
+
+    def auth_completed(self) -> None:
+        assert self._connection is not None
+        self._lobby.waiting.log_in(self)
+        who = str(self._connection.get_extra_info("principal"))
+        is_admin = bool(self._connection.get_extra_info("is_admin"))
+        ruling = self._lobby.logged_in.enter(self, who, is_admin=is_admin)
+        if not ruling.admitted:
+            self._report("login.refused", {"who": who, "why": "too many connections"})
+            self._disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, "too many connections at once")
+            return
+        self.principal = who
+        if ruling.leaves is not None:
+            ruling.leaves.send_away("idle while others come")
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        principal = principal_of(self._lobby.stargate, key.public_data)
+        if principal is None or self._connection is None:
+            if len(self._refused_keys) <= LOGIN_FAILURES_MAX:
+                self._refused_keys.append(key.get_fingerprint())
+            return False
+        self._connection.set_extra_info(
+            principal=principal.name, is_admin=principal.admin, key_blob=key.public_data
+        )
+        return True
+
+    def send_away(self, why: str) -> None:
+        """Ends a connection that does nothing wrong."""
+        self._disconnect(asyncssh.DISC_BY_APPLICATION, why)
+
+    def abort(self) -> None:
+        """Ends a connection that waits for its log-in, without a word."""
+        if self._connection is not None:
+            self._connection.abort()
+
+    def fault(self, error: BaseException) -> None:
+        """Something failed on our side; the connection ends."""
+        hint = error.hint if isinstance(error, GitKvError) else ""
+        event = "connection.failed" if self.principal else "login.failed"
+        report = self._report if self.principal else self._lobby.strangers
+        report(
+            event,
+            {
+                "peer": self._peer,
+                "who": self.principal,
+                "error": f"{type(error).__name__}: {error}",
+                "hint": hint,
+            },
+        )
+
+    def _disconnect(self, code: int, why: str) -> None:
+        self._lobby.logged_in.leave(self)
+        if self._connection is not None:
+            self._connection.disconnect(code, why)
+
+    def _report(self, event: str, fields: Mapping[str, object]) -> None:
+        self._lobby.stargate.report(event, {"peer": self._peer, **fields})
+
+
+def admit(lobby: Lobby, login: Login, address: str) -> Ruling[Login]:
+    """Whether a connection from `address` may wait for its log-in; another may have to go."""
+    ruling = lobby.waiting.arrive(login, source_of(address))
+    if ruling.leaves is not None:
+        ruling.leaves.abort()
+    return ruling
+
+
+def principal_of(stargate: Stargate, key_blob: bytes) -> Principal | None:
+    """The principal whose SSH key this is, if the key may be used now."""
+    now_s = stargate.clock.now_s()
+    for principal in stargate.policy().policy.principals:
+        if any(_opens(key, key_blob, now_s) for key in principal.keys):
+            return principal
+    return None
+
+
+def _opens(key: PublicKey, blob: bytes, now_s: int) -> bool:
+    return (
+        key.kind == "ssh"
+        and key.material == blob
+        and not key.revoked
+        and not 0 < key.not_after_s <= now_s
+    )
