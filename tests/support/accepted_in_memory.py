@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gitkv.gateway.watchlog import Entry, write_entry
-from gitkv.ledger.compose import Stamp, Tip, compose, compose_first
+from gitkv.ledger.compose import Stamp, Tip, Transaction, compose, compose_first
 from gitkv.ledger.plan import Changes, Plan, plan_changes
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity, commit_payload, sign_payload
@@ -97,6 +97,18 @@ class Accepted:
             self.tip.trees, self.tip.seq + 1, changes, self.store.read, self.store.add
         )
         return self.write_plan(plan, by, time_s=time_s, text=text)
+
+    def make(self, changes: Changes, by: Keyed, time_s: int) -> Transaction:
+        """A transaction on the tip that nobody has accepted yet."""
+        plan = plan_changes(
+            self.tip.trees, self.tip.seq + 1, changes, self.store.read, self.store.add
+        )
+        stamp = self._stamp(by, "kv: test", time_s)
+        return compose(self.tip, plan, stamp, by.signer.sign, self.store.read, self.store.add)
+
+    def oids(self) -> set[Oid]:
+        """Every object there is."""
+        return {oid for oid, _, _ in self.store.all()}
 
     def write_plan(self, plan: Plan, by: Keyed, *, time_s: int = 0, text: str = "kv: test") -> Tip:
         stamp = self._stamp(by, text, time_s)

@@ -18,6 +18,7 @@ from gitkv.model.identity import Signature
 from gitkv.model.oid import BLOB, TREE, Oid
 from gitkv.model.policy import Policy
 from gitkv.model.verdict import refuse
+from gitkv.verifying.validity import Signed, verify_at
 
 
 class _WithNewObjects:
@@ -81,7 +82,8 @@ def _verified(replica: Replica, built: Built, policy: Policy) -> Signature:
     commit = built.tip.ledger.commit
     keys = [key for principal in policy.principals for key in principal.keys]
     verifier = SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.edge.env)
-    return verifier.verify(commit.payload, commit.armour, keys, replica.edge.now_s())
+    moments = (commit.identity().seconds, replica.edge.now_s())
+    return verify_at(verifier, Signed(commit.payload, commit.armour), keys, moments)
 
 
 def _never_seen(txn: str) -> bool:

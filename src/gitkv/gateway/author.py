@@ -38,9 +38,11 @@ def deliver(
     """
     tip: Tip = transaction.tip
     quarantine, pack = quarantined(stargate, writer)
-    body = write_entry(
-        entry_of(tip, stargate.policy().commit), log_before, stargate.clock.now_s(), stargate.signer
-    )[1]
+    # A clock that was set back must not make a receipt that contradicts its transaction's time.
+    now_s = max(stargate.clock.now_s(), tip.ledger.commit.identity().seconds)
+    body = write_entry(entry_of(tip, stargate.policy().commit), log_before, now_s, stargate.signer)[
+        1
+    ]
     entry = hash_object(b"commit", body)
     log_ref = watchlog_ref(tip.ns, tip.ledger.attestation.epoch)
     moves = [(log_ref, entry), *([(audited_ref(tip.ns), entry)] if audited else [])]

@@ -33,6 +33,7 @@ from gitkv.model.verdict import (
     refuse,
 )
 from gitkv.ports import ObjectStore
+from gitkv.verifying.validity import Signed, verify_at
 from gitkv.wire.push_grammar import TransactionPush
 
 COMMITS_MAX = 256  # ledger commits in one push
@@ -50,12 +51,13 @@ class Pushed(NamedTuple):
 
 class JudgedPush(NamedTuple):
     """The outcome. When the verdict accepts, `tips` are the new states in order and `principals`
-    who signed each.
+    who signed each; `now_s`: the clock it was judged by, which their receipts must show.
     """
 
     verdict: Verdict
     tips: tuple[Tip, ...] = ()
     principals: tuple[str, ...] = ()
+    now_s: int = 0
 
 
 def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolicy) -> JudgedPush:
@@ -87,7 +89,8 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
         chain = read_chain(push.ledger_move.new, tip, pushed)
     except FormError as error:
         return _refused([error.reason])
-    steps = _judge_chain(stargate, pushed, judged_by, tip, chain)
+    now_s = stargate.clock.now_s()
+    steps = _judge_chain(stargate, pushed, _Judges(judged_by, now_s), tip, chain)
     if isinstance(steps, Verdict):
         return JudgedPush(steps)
     stargate.step("admitted")
@@ -97,8 +100,15 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
             return JudgedPush(verdict)
         stargate.step("audited")
     return JudgedPush(
-        Verdict(), tuple(step.tip for step in steps), tuple(step.signer for step in steps)
+        Verdict(), tuple(step.tip for step in steps), tuple(step.signer for step in steps), now_s
     )
+
+
+class _Judges(NamedTuple):
+    """What a push is judged by: one policy, and one reading of the clock."""
+
+    judged_by: JudgedPolicy
+    now_s: int
 
 
 class _Admitted(NamedTuple):
@@ -234,23 +244,22 @@ def _judge_root(root: Oid, tip: Tip, chain: list[LedgerCommit], objects: ObjectS
 
 
 def _judge_chain(
-    stargate: Stargate, pushed: Pushed, judged_by: JudgedPolicy, tip: Tip, chain: list[LedgerCommit]
+    stargate: Stargate, pushed: Pushed, judges: _Judges, tip: Tip, chain: list[LedgerCommit]
 ) -> list[_Admitted] | Verdict:
+    judged_by, now_s = judges
     steps: list[_Admitted] = []
     in_push: set[str] = set()
     for ledger in chain:
         derived, _ = index_commit(index_facts(ledger, tip.index_oid))
         index_oid = Oid(pushed.push.index_move.new) if ledger is chain[-1] else derived
-        signature = stargate.verifier.verify(
-            ledger.commit.payload, ledger.commit.armour, judged_by.keys, stargate.clock.now_s()
-        )
+        signed = Signed(ledger.commit.payload, ledger.commit.armour)
+        moments = (ledger.commit.identity().seconds, now_s)
+        signature = verify_at(stargate.verifier, signed, judged_by.keys, moments)
 
         def txn_known(txn: str) -> bool:
             return txn in in_push or stargate.knows_transaction(txn)
 
-        situation = Situation(
-            pushed.push.ns, tip, judged_by.policy, stargate.clock.now_s(), txn_known
-        )
+        situation = Situation(pushed.push.ns, tip, judged_by.policy, now_s, txn_known)
         admission = admit(Candidate(ledger, index_oid, signature), situation, pushed.objects.read)
         if admission.reasons:
             return refuse(admission.reasons)

@@ -24,6 +24,7 @@ from gitkv.policy.rules import judge_identity, judge_policy_change, judge_signat
 from gitkv.policy.text import parse_policy
 from gitkv.policy.tree import policy_text
 from gitkv.ports import ObjectStore
+from gitkv.verifying.validity import Signed, verify_at
 
 COMMITS_MAX = 64
 PACK_BYTES_MAX = 8 << 20
@@ -76,11 +77,12 @@ def _judge_commit(
     oid, commit, parent = link
     policy, now_s = judged_by.policy, stargate.clock.now_s()
     where = f"{POLICY_REF.decode()} commit {oid.hex()[:12]}"
-    signature = stargate.verifier.verify(commit.payload, commit.armour, judged_by.keys, now_s)
+    identity = commit.identity()
+    signed = Signed(commit.payload, commit.armour)
+    signature = verify_at(stargate.verifier, signed, judged_by.keys, (identity.seconds, now_s))
     principal, reasons = judge_signature(
         policy._replace(signatures_required=True), signature, where
     )
-    identity = commit.identity()
     reasons += judge_identity(policy, principal, identity.email)
     earliest, latest = parent.identity().seconds - CLOCK_SKEW_MAX_S, now_s + CLOCK_SKEW_MAX_S
     if not earliest <= identity.seconds <= latest:
@@ -95,7 +97,7 @@ def _judge_commit(
         )
     if principal is not None:
         reasons += judge_policy_change(
-            policy, policy_text(oid, objects.read), principal.name, now_s
+            policy, policy_text(oid, objects.read), principal.name, max(identity.seconds, now_s)
         )
     return reasons
 

@@ -156,9 +156,7 @@ def apply_tips(
     log_before = stargate.watchlog_tip(last)
     entries, log = [], log_before
     for tip in judged.tips:
-        log, body = write_entry(
-            entry_of(tip, judged_by.commit), log, stargate.clock.now_s(), stargate.signer
-        )
+        log, body = write_entry(entry_of(tip, judged_by.commit), log, judged.now_s, stargate.signer)
         entries.append(body)
     updates = [
         RefUpdate(ledger_ref(ns), first, last.ledger.oid),

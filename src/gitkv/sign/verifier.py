@@ -27,8 +27,8 @@ class SignatureVerifier:
     def verify(
         self, payload: bytes, armour: bytes, keys: Sequence[PublicKey], now_s: int
     ) -> Signature:
-        """`armour` as in the commit, b"" for none; `now_s` the judge's time, not the commit's own,
-        which a signer can choose. Only who judges again later takes that (spec/policy 6.3).
+        """`armour` as in the commit, b"" for none; `now_s`: the moment at which a key must be
+        valid. Which moments count is spec/policy 6.3's (`gitkv.verifying.validity`).
 
         Raises ToolError when gpg is needed and cannot be used.
         """

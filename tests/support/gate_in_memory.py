@@ -1,0 +1,85 @@
+"""A Stargate's judgement without a disk: real rules, real signatures, stores in memory, and a clock
+that a test sets.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from support.accepted_in_memory import NS, Accepted, Keyed
+
+from gitkv.gateway.judge import JudgedPush, Pushed, judge_transaction
+from gitkv.gateway.policy_push import judge_policy_push
+from gitkv.gateway.stargate import Adapters, Stargate
+from gitkv.git.object_store import GitObjectStore
+from gitkv.git.process import Git
+from gitkv.git.ref_store import PackedRefStore
+from gitkv.ledger.plan import Changes
+from gitkv.model.oid import Oid
+from gitkv.model.refs import POLICY_REF, RefUpdate, index_ref, ledger_ref
+from gitkv.model.verdict import Verdict
+from gitkv.sign.verifier import SignatureVerifier
+from gitkv.testing.memory import MemoryRefStore
+from gitkv.wire.push_grammar import TransactionPush
+
+
+class SetClock:
+    """A clock that stands where it is put; `ticks` it makes when it is read."""
+
+    def __init__(self, now_s: int, ticks_s: int = 0) -> None:
+        self.now, self._ticks_s = now_s, ticks_s
+
+    def now_s(self) -> int:
+        self.now += self._ticks_s
+        return self.now
+
+
+class Gate:
+    """Judges pushes on top of an accepted history; what it accepts is for the test to add."""
+
+    def __init__(self, team: Accepted, clock: SetClock) -> None:
+        self.team, self.clock = team, clock
+
+    def push(self, changes: Changes, by: Keyed, time_s: int) -> JudgedPush:
+        """Judges a transaction and, when it is accepted, adds it with its receipt."""
+        team = self.team
+        base, before = team.tip, team.oids()
+        made = team.make(changes, by, time_s)
+        sent = tuple(sorted(team.oids() - before))
+        stargate = self._stargate()
+        push = TransactionPush(NS, *made.updates)
+        pushed = Pushed(push, cast(GitObjectStore, team.store), sent)
+        judged = judge_transaction(stargate, pushed, stargate.policy())
+        assert team.tip == base
+        if judged.verdict.accepted:
+            team.now_s = judged.now_s
+            team.add_tip(made.tip)
+        return judged
+
+    def push_policy(self, text: bytes, by: Keyed, time_s: int) -> Verdict:
+        """Judges a policy change; a refused one is taken back."""
+        stargate, before = self._stargate(), self.team.policies[-1]
+        oid = self.team.add_policy(text, by, time_s)
+        move = RefUpdate(POLICY_REF, before, oid)
+        store = cast(GitObjectStore, self.team.store)
+        verdict = judge_policy_push(stargate, move, store, stargate.policy())
+        if not verdict.accepted:
+            self.team.policies.pop()
+        return verdict
+
+    def _stargate(self) -> Stargate:
+        tip = self.team.tip
+        refs: dict[bytes, Oid] = {
+            POLICY_REF: self.team.policies[-1],
+            ledger_ref(NS): tip.ledger.oid,
+            index_ref(NS): tip.index_oid,
+        }
+        adapters = Adapters(
+            Git("/nowhere", env={}),
+            cast(GitObjectStore, self.team.store),
+            cast(PackedRefStore, MemoryRefStore(refs)),  # type: ignore[arg-type]
+            self.team.gateway.signer,
+            SignatureVerifier("/nowhere", {}),
+            self.clock,
+        )
+        return Stargate(adapters, lambda event, fields: None)
