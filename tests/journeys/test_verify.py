@@ -11,118 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.forge import Bend, Forge, Forged, Objects, emitter
+from support.forge import Bend, Forge, Objects, emitter
+from support.spoiled_clone import LEDGER, LOG, STARGATES_LOG, Clone, served_world
 
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.ledger.plan import Plan, Put
-from gitkv.model.commit import commit_payload, parse_commit, sign_payload
-from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, Oid, hash_object
+from gitkv.model.commit import parse_commit, sign_payload
+from gitkv.model.oid import BLOB, COMMIT, Oid, hash_object
 from gitkv.sign.gateway_key import Ed25519Signer, generate
-from gitkv.testing.world import Done, Person, World, run
-
-LEDGER, INDEX = "refs/kv/main", "refs/kv-index/main"
-STARGATES_LOG = "refs/remotes/origin-stargate/kv-watchlog/main@e1"
-LOG = "refs/remotes/origin/kv-watchlog/main@e1"
-
-
-class Clone:
-    """A copy of a good clone, for one test to spoil. `forge` builds transactions that follow the
-    clone's tip.
-    """
-
-    def __init__(self, world: World, forge: Forge, person: Person, path: Path) -> None:
-        self.world, self.forge, self.person, self.path = world, forge, person, path
-
-    def verify(self, *args: str) -> Done:
-        """Without a network: nobody answers at any address."""
-        self.git("config", "remote.origin.url", "/nowhere")
-        return self.person.kv("verify", *args, cwd=self.path, check=False)
-
-    def failure(self) -> str:
-        done = self.verify()
-        assert done.code == 8 and not done.out, done
-        return done.err
-
-    def git(self, *args: str, stdin: bytes = b"") -> str:
-        return self.person.git(*args, cwd=self.path, stdin=stdin).out.decode().strip()
-
-    def line(self, ref: str) -> list[str]:
-        return self.git("rev-list", "--reverse", ref).split("\n")
-
-    def add(self, objects: Objects) -> None:
-        for kind, body in objects.values():
-            self.git("hash-object", "-w", "--literally", "-t", kind.decode(), "--stdin", stdin=body)
-
-    def adopt(self, forged: Forged) -> None:
-        """As if it had come from the mirror or been written here: the trusted refs move to it."""
-        self.add(forged.objects)
-        self.git("update-ref", LEDGER, forged.ledger.hex())
-        self.git("update-ref", INDEX, forged.index.hex())
-
-    def body(self, oid: str) -> bytes:
-        return self.person.git("cat-file", "commit", oid, cwd=self.path).out
-
-    def rewrite_log(
-        self,
-        *,
-        left_out: int = -1,
-        key: bytes = b"",
-        but: tuple[int, bytes, bytes] = (-1, b"", b""),
-    ) -> None:
-        """Builds the watchlog anew and signs it: with an entry left out, by another key, or with
-        other words in an entry.
-        """
-        signer = Ed25519Signer(key or (self.world.gate / "kv" / "gateway_key").read_bytes())
-        objects: Objects = {}
-        emit, parent = emitter(objects), None
-        for seq, oid in enumerate(self.line(LOG)):
-            if seq == left_out:
-                continue
-            entry = parse_commit(self.body(oid))
-            message = entry.message.replace(but[1], but[2]) if seq == but[0] else entry.message
-            payload = commit_payload(
-                EMPTY_TREE, () if parent is None else (parent,), entry.committer, message
-            )
-            parent = emit(COMMIT, sign_payload(payload, signer.sign(payload)))
-        assert parent is not None
-        self.add(objects)
-        self.show_log(parent.hex())
-
-    def show_log(self, oid: str) -> None:
-        """As if the mirror had shown this watchlog, and Stargate none."""
-        self.git("update-ref", LOG, oid)
-        self.git("update-ref", "-d", STARGATES_LOG)
+from gitkv.testing.world import World, run
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Alice and bob have written in turns, alice has changed the policy between, and the daemon has
-    ended.
-    """
-    world = World(tmp_path_factory.mktemp("world")).create().start()
-    try:
-        alice, bob = (world.person(name).clone() for name in ("alice", "bob"))
-        for number in range(4):
-            (alice, bob)[number % 2].kv("set", f"cfg:{number}", f"value {number}")
-        policy = run(
-            ["git", "cat-file", "blob", "refs/heads/main:.kv/policy.yaml"],
-            world.base_env(),
-            world.gate,
-        ).out
-        with Forge(world, alice) as forge:
-            assert forge.push(
-                forge.policy_change(policy.replace(b"bob: {}", b'bob: {prefixes: ["cfg:"]}'))
-            ).accepted
-        bob.kv("set", "cfg:4", "under the second policy")
-        bob.kv("del", "cfg:0")
-        world.wait_for_mirror()
-        bob.git("config", "kv.maxAge", "0")
-        bob.kv("list")
-        assert world.stop() == 0
+    with served_world(tmp_path_factory.mktemp("world")) as world:
         yield world
-    finally:
-        world.close()
 
 
 @pytest.fixture

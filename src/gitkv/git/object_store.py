@@ -18,7 +18,7 @@ from itertools import islice
 from types import TracebackType
 from typing import IO, NamedTuple
 
-from gitkv.errors import IntegrityError, ToolError
+from gitkv.errors import IntegrityError, ToolError, UnavailableError
 from gitkv.git.forks import ForkLock, watch
 from gitkv.git.process import Git, complaint, end_process, scratch_file, scratch_text
 from gitkv.model.oid import TREE, Oid, parse_oid
@@ -52,7 +52,8 @@ class GitObjectStore:
 
     `quarantine_dir` (an objects directory) is searched before the repository's own objects. An
     object larger than `object_bytes_max` is refused with ObjectTooLargeError before its body is
-    read. Raises ToolError when git dies.
+    read. Raises ToolError when git dies,
+    UnavailableError when a partial clone lacks an object and cannot fetch it.
     """
 
     def __init__(
@@ -263,9 +264,15 @@ class GitObjectStore:
             )
         return self._child
 
-    def _died(self, oid: Oid) -> ToolError | IntegrityError:
+    def _died(self, oid: Oid) -> ToolError | IntegrityError | UnavailableError:
         assert self._stderr is not None
-        said = complaint(scratch_text(self._stderr))
+        words = scratch_text(self._stderr)
+        said = complaint(words)
+        if b"promisor remote" in words:
+            return UnavailableError(
+                f"object {oid.hex()}, or one read with it, is not in this partial clone, and could "
+                f"not be fetched: {said}"
+            )
         if "corrupt" in said or "inflate" in said or "unable to" in said:
             return IntegrityError(
                 f"object {oid.hex()} or one read with it cannot be read: {said}",

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from gitkv.errors import IntegrityError
+from gitkv.errors import GitKvError, IntegrityError, UnavailableError
 from gitkv.model.oid import BLOB, COMMIT, OID_HEX, TREE, Oid, hash_object, parse_oid
 from gitkv.model.verdict import INTEGRITY, FormError, reason
 from gitkv.ports import ObjectStore
 
 _GROUP_BYTES = 8 << 20
 _MISSING_MAX = 20
+_LOST = (IntegrityError, UnavailableError)  # the latter: of a partial clone, which lacks it
 _TREE_LINE = len(b"tree \n") + OID_HEX
 _PARENT_LINE = len(b"parent \n") + OID_HEX
 
@@ -37,9 +38,8 @@ class ProvedObjects:
         """Raises IntegrityError."""
         try:
             body = self._objects.read(oid, kind)
-        except IntegrityError:
-            self._note_missing([oid])
-            raise
+        except _LOST as error:
+            raise self._lost([oid], error) from None
         return _proved(oid, kind, body)
 
     def commits(self, line: Iterable[Oid]) -> Iterator[tuple[Oid, bytes]]:
@@ -59,9 +59,8 @@ class ProvedObjects:
         """
         try:
             sizes = list(self._objects.sizes(oids))
-        except IntegrityError as error:
-            self._note_missing(oids)
-            raise LookupError(str(error)) from error
+        except _LOST as error:
+            raise LookupError(str(self._lost(oids, error))) from error
         group: list[Oid] = []
         held = 0
         for oid, size in zip(oids, sizes, strict=True):
@@ -93,13 +92,22 @@ class ProvedObjects:
     def _read_many(self, oids: Sequence[Oid], kind: bytes) -> Iterator[bytes]:
         try:
             yield from self._objects.read_many(oids, kind)
-        except IntegrityError:
-            self._note_missing(oids)
-            raise
+        except _LOST as error:
+            raise self._lost(oids, error) from None
 
-    def _note_missing(self, oids: Iterable[Oid]) -> None:
-        absent = (oid for oid in oids if not self._objects.has(oid))
-        self.missing += islice(absent, _MISSING_MAX - len(self.missing))
+    def _lost(self, oids: Iterable[Oid], error: GitKvError) -> IntegrityError:
+        """Notes which of the objects are missing; what to raise."""
+        absent = list(islice((oid for oid in oids if not self._has(oid)), _MISSING_MAX))
+        self.missing += absent[: _MISSING_MAX - len(self.missing)]
+        if absent:
+            return IntegrityError(f"object {absent[0].hex()} is missing")
+        return IntegrityError(str(error), hint=error.hint)
+
+    def _has(self, oid: Oid) -> bool:
+        try:
+            return self._objects.has(oid)
+        except UnavailableError:
+            return False
 
 
 def _proved(oid: Oid, kind: bytes, body: bytes) -> bytes:
