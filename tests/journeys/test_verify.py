@@ -67,8 +67,7 @@ def test_the_answer_for_programs_is_one_object(clone: Clone) -> None:
         clone.line(LEDGER)[-1],
         2,
     )
-    clone.git("update-ref", "-d", LOG)
-    clone.git("update-ref", "-d", STARGATES_LOG)
+    clone.forget(LOG, STARGATES_LOG)
     done = clone.verify("--json")
     told = json.loads(done.out)
     assert (
@@ -254,7 +253,7 @@ def test_a_policy_begun_by_a_key_it_does_not_list_is_named(clone: Clone) -> None
     oid = emitter(objects)(COMMIT, sign_payload(commit.payload, signer.sign(commit.payload)))
     clone.add(objects)
     clone.git("update-ref", "refs/remotes/origin/main", oid.hex())
-    clone.git("update-ref", "-d", "refs/remotes/origin-stargate/main")
+    clone.forget("refs/remotes/origin-stargate/main")
     assert "[8 policy.root]" in clone.failure()
 
 

@@ -270,6 +270,19 @@ def test_a_rollback_of_everything_is_caught_by_an_anchor(clone: Clone) -> None:
     assert clone.verify(*first).code == 0
 
 
+def test_what_a_clone_has_proved_before_it_must_find_again(served: World, tmp_path: Path) -> None:
+    bob, path = served.person("bob"), tmp_path / "clone"
+    shutil.copytree(bob.clone_dir, path, symlinks=True)
+    with Forge(served, bob) as forge:
+        clone = Clone(served, forge, bob, path)
+        lines = {name: clone.line(getattr(SET_UP, name)) for name in ("log", "ledger", "index")}
+        proved = clone.git("rev-parse", "refs/kv-trust/receipt/main")
+        clone.show(**{name: line[-2] for name, line in lines.items()})
+        assert clone.verify().code == 0
+        clone.git("update-ref", "refs/kv-trust/receipt/main", proved)
+        assert "[8 ledger.cut] ledger main" in clone.failure()
+
+
 def test_replaced_objects_and_grafts_show_no_other_history(clone: Clone) -> None:
     ledger = clone.line(clone.layout.ledger)
     clone.git("replace", "--force", ledger[-1], ledger[0])

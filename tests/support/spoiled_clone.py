@@ -17,6 +17,7 @@ from gitkv.testing.world import Done, Person, World, run
 LEDGER, INDEX = "refs/kv/main", "refs/kv-index/main"
 STARGATES_LOG = "refs/remotes/origin-stargate/kv-watchlog/main@e1"
 LOG = "refs/remotes/origin/kv-watchlog/main@e1"
+REMEMBERED = ("refs/kv-trust/policy", "refs/kv-trust/receipt/main")
 
 
 class Layout(NamedTuple):
@@ -34,9 +35,12 @@ SET_UP = Layout(
     "refs/remotes/origin/main",
     "refs/remotes/origin/kv/main",
     "refs/remotes/origin/kv-index/main",
-    tuple(
-        f"refs/remotes/origin-stargate/{name}"
-        for name in ("kv-watchlog/main@e1", "main", "kv/main", "kv-index/main")
+    (
+        *REMEMBERED,
+        *(
+            f"refs/remotes/origin-stargate/{name}"
+            for name in ("kv-watchlog/main@e1", "main", "kv/main", "kv-index/main")
+        ),
     ),
 )
 MIRROR = Layout("refs/kv-watchlog/main@e1", "refs/heads/main", LEDGER, INDEX)
@@ -54,8 +58,8 @@ class Clone:
         self.layout = layout
 
     def show(self, **tips: str) -> None:
-        """As if this mirror had shown these tips (`log`, `main`, `ledger`, `index`), and Stargate
-        none; the clone trusts the ledger. "" for a ref that is not there.
+        """As if this mirror had shown these tips (`log`, `main`, `ledger`, `index`) from the start,
+        and Stargate none; the clone trusts the ledger. "" for a ref that is not there.
         """
         for ref in self.layout.others:
             self.git("update-ref", "-d", ref)
@@ -124,9 +128,14 @@ class Clone:
         self.show_log(parent.hex())
 
     def show_log(self, oid: str) -> None:
-        """As if the mirror had shown this watchlog, and Stargate none."""
+        """As if the mirror had shown this watchlog from the start, and Stargate none."""
         self.git("update-ref", LOG, oid)
-        self.git("update-ref", "-d", STARGATES_LOG)
+        self.forget(STARGATES_LOG)
+
+    def forget(self, *refs: str) -> None:
+        """Of these refs, and of what the clone has proved before."""
+        for ref in (*refs, *REMEMBERED):
+            self.git("update-ref", "-d", ref)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Finds what the refs of a repository show of a namespace, in any kind of clone: one that was set
 up, a mirror, a bare one, one whose remotes have other names, a worktree.
 
-Refs of our own are `refs/kv/<ns>` and so on; what was fetched stands under `refs/remotes/<name>/`.
+Refs of our own are `refs/kv/<ns>` and so on; what was fetched stands under `refs/remotes/<name>/`;
+what this clone has proved before, and must find again, under `refs/kv-trust/`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 
 from gitkv.client.replica import Heads, Replica
+from gitkv.client.trust.memory import POLICY_TRUSTED, receipt_ref
 from gitkv.model.oid import OID_HEX, Oid, parse_oid
 from gitkv.model.refs import POLICY_PATH, EpochLabel, parse_epoch
 from gitkv.verifying.history import Seen, Unjudged
@@ -31,12 +33,14 @@ def seen_refs(replica: Replica, heads: Heads) -> Seen:
     if not mains and (not others or replica.config.get("core.bare") == "true"):
         mains = _sightings(refs, [_MAIN])
     is_standalone = _is_marked_standalone(replica) and not replica.remote
+    proved = [os.fsdecode(ref) for ref in (POLICY_TRUSTED, receipt_ref(replica.ns))]
     return Seen(
         ns=replica.ns,
         heads=heads,
         ledgers=_sightings(refs, [f"{_REMOTES}{name}/kv/{replica.ns}" for name in sources[::-1]]),
         watchlogs=logs,
-        policies=mains,
+        proved=_sightings(refs, proved[1:]),
+        policies=_sightings(refs, proved[:1]) + mains,
         maybe_policies=_sightings(refs, others) if not mains else (),
         own_policies=_own_policies(replica) if is_standalone else (),
         is_standalone=is_standalone,
@@ -48,9 +52,8 @@ def seen_refs(replica: Replica, heads: Heads) -> Seen:
 
 def _all_refs(replica: Replica) -> dict[str, Oid]:
     """Those that may matter."""
-    done = replica.git.run(
-        "for-each-ref", "--format=%(objectname) %(refname)", _REMOTES, "refs/kv-watchlog/", _MAIN
-    )
+    wanted = (_REMOTES, "refs/kv-watchlog/", "refs/kv-trust/", _MAIN)
+    done = replica.git.run("for-each-ref", "--format=%(objectname) %(refname)", *wanted)
     lines = [line for line in done.stdout.split(b"\n") if line]
     return {os.fsdecode(line[OID_HEX + 1 :]): parse_oid(line[:OID_HEX]) for line in lines}
 

@@ -43,18 +43,19 @@ class Seen(NamedTuple):
     """What the refs of a repository show of a namespace.
 
     `heads`: the trusted ledger and index commit. `ledgers`: where else the ledger was seen;
-    `watchlogs`: by epoch; `policies`: tips that are the policy's; `maybe_policies`: tips that may
-    be another branch's, asked when there are no `policies`; `own_policies`: what stands on the main
-    branch of this repository, oldest first. `is_standalone`: this repository is the store, nobody
-    gives receipts. `is_writer`: transactions of its own may be ahead of what it
-    was shown. `fetches_receipts`: a remote's watchlog would be here if it had one. `gaps`: why
-    objects may be missing with nothing wrong.
+    `watchlogs`: by epoch; `proved`: entries of the newest one that were proved before; `policies`:
+    tips that are the policy's; `maybe_policies`: tips that may be another branch's, asked when
+    there are no `policies`; `own_policies`: what stands on the main branch of this repository,
+    oldest first. `is_standalone`: this repository is the store, nobody gives receipts. `is_writer`:
+    transactions of its own may be ahead of what it was shown. `fetches_receipts`: a remote's
+    watchlog would be here if it had one. `gaps`: why objects may be missing with nothing wrong.
     """
 
     ns: Namespace
     heads: tuple[Oid, Oid]
     ledgers: tuple[Sighting, ...] = ()
     watchlogs: Mapping[EpochLabel, tuple[Sighting, ...]] = {}
+    proved: tuple[Sighting, ...] = ()
     policies: tuple[Sighting, ...] = ()
     maybe_policies: tuple[Sighting, ...] = ()
     own_policies: tuple[OwnPolicy, ...] = ()
@@ -186,7 +187,8 @@ class _Verification:
         self._ledger = Chain(0, line[:whole]).up_to(to)
         self._index = Chain(0, line_to(seen.heads[1], objects)).up_to(to)
         first = self._first()
-        watchlogs = seen.watchlogs.get(EpochLabel(first.epoch.decode()), ())
+        shown = seen.watchlogs.get(EpochLabel(first.epoch.decode()), ())
+        watchlogs = (*seen.proved, *shown)
         self._watchlog = Chain(0, one_line(watchlogs, objects))
         begun_by_gateway = _is_begun_by_gateway(first)
         if seen.is_standalone and not watchlogs and not begun_by_gateway:
