@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gitkv.daemon.serve import open_adapters
+from gitkv.gateway.mirror import Mirror
 from gitkv.gateway.receive import Answer, receive
 from gitkv.gateway.recover import recover
 from gitkv.gateway.setup import Keys, Order, create_repository, write_first_state
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.pack import PackWriter
+from gitkv.git.process import Git
 from gitkv.git.quarantine import Quarantine
 from gitkv.ledger.compose import Stamp, Tip, Transaction, compose
 from gitkv.ledger.plan import Changes, Put, plan_changes
@@ -60,11 +62,18 @@ class Gateway:
         )
 
     def restart(self, env: Mapping[str, str] | None = None) -> Stargate:
-        """As the daemon starts: another process would find the same. Raises what `recover` does."""
+        """As the daemon starts: another process would find the same. Raises what `recover` does.
+
+        `watch` is its mirror worker, not running by itself.
+        """
         self.close()
         self.env |= env or {}
         self.stargate = self._open()
         recover(self.stargate)
+        self.watch = Mirror(
+            self.stargate, Git(str(self.git_dir), env=self.env), str(self.mirror), interval_s=0
+        )
+        self.watch.begin()
         return self.stargate
 
     def close(self) -> None:

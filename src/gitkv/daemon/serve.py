@@ -15,11 +15,10 @@ from urllib.parse import urlsplit
 
 from gitkv.daemon.ssh_server import SESSIONS_MAX, SESSIONS_OF_ADMINS, SshServer, load_host_key
 from gitkv.errors import ToolError, UnavailableError
-from gitkv.gateway import maintain
-from gitkv.gateway.background_audit import audit_pending
+from gitkv.gateway import background_audit, maintain
+from gitkv.gateway.fitness import MIRROR_SETTING, read_settings
 from gitkv.gateway.mirror import Mirror
 from gitkv.gateway.recover import recover
-from gitkv.gateway.setup import MIRROR_SETTING
 from gitkv.gateway.stargate import Adapters, Report, Stargate, Step
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
@@ -95,14 +94,14 @@ def serve(service: Service, report: Report, step: Step = lambda name: None) -> N
     try:
         stargate = Stargate(adapters, report, step)
         recover(stargate)
-        asyncio.run(_serve(service, stargate))
+        asyncio.run(_serve(service, stargate, _Workers(service, stargate)))
     finally:
         adapters.objects.close()
         adapters.refs.close()
         os.close(lock)
 
 
-async def _serve(service: Service, stargate: Stargate) -> None:
+async def _serve(service: Service, stargate: Stargate, workers: _Workers) -> None:
     stopping = asyncio.Event()
     # A slow client's push holds two threads that only wait: enough for every session, so that none
     # waits for another.
@@ -119,7 +118,6 @@ async def _serve(service: Service, stargate: Stargate) -> None:
         raise UnavailableError(
             f"cannot listen on {service.host}:{service.port}: {error.strerror}"
         ) from error
-    workers = _Workers(service, stargate)
     workers.start()
     stargate.report(
         "serving",
@@ -154,7 +152,8 @@ class _Workers:
     def __init__(self, service: Service, stargate: Stargate) -> None:
         self._stargate = stargate
         self._stopping = threading.Event()
-        url = discover(service.git_dir, service.env).config.get(MIRROR_SETTING, "")
+        discover(service.git_dir, service.env)  # git says whose repository it is
+        url = read_settings(stargate.git).mirror
         refuse_secret(url, MIRROR_SETTING)
         interval = service.mirror_interval_s
         if interval is None:
@@ -166,11 +165,15 @@ class _Workers:
         git = Git(service.git_dir, env=service.env)
         mirror = Mirror(stargate, git, url, interval)
         works: dict[str, Callable[[], None]] = {
-            "audit": self._audit,
+            "audit": lambda: background_audit.run(stargate, self._stopping),
             "maintenance": lambda: maintain.run(stargate, self._stopping),
         }
         if url:
+            mirror.begin()
             works["mirror"] = lambda: mirror.run(self._stopping)
+        else:
+            stargate.report("mirror.none", {})
+            stargate.release_writes()
         self._threads = [
             threading.Thread(target=self._keep, args=(name, work), name=name)
             for name, work in works.items()
@@ -199,10 +202,3 @@ class _Workers:
                     f"{name}.failed", {"detail": f"{type(error).__name__}: {error}"}
                 )
                 self._stopping.wait(WORKER_PAUSE_S)
-
-    def _audit(self) -> None:
-        seen = -1
-        while not self._stopping.is_set():
-            for ns in self._stargate.namespaces():
-                audit_pending(self._stargate, ns)
-            seen = self._stargate.wait_for_move(seen, timeout_s=1.0)

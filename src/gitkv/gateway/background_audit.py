@@ -9,6 +9,8 @@ admin moves the policy on.
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ from gitkv.admission.deep_audit import audit_under
 from gitkv.audit.step import StepAudit
 from gitkv.errors import GitKvError, IntegrityError
 from gitkv.gateway.author import deliver, gateway_stamp, spool
+from gitkv.gateway.backoff import backoff_s
 from gitkv.gateway.commit import commit
 from gitkv.gateway.judge import stray_reason
 from gitkv.gateway.sent_objects import drop_sent, stray_objects
@@ -40,6 +43,41 @@ class Pending(NamedTuple):
 
     entry_oid: Oid
     entry: Entry
+
+
+def run(stargate: Stargate, is_stopping: threading.Event) -> None:
+    """The worker's loop. One namespace's failure holds up no other, and each is told once."""
+    seen, told, failures = -1, "", 0
+    while not is_stopping.is_set():
+        trouble = "" if stargate.held_because else _audit_all(stargate)
+        if trouble != told:
+            event = "audit.failed" if trouble else "audit.recovered"
+            stargate.report(event, {"detail": trouble})
+        told, failures = trouble, failures + 1 if trouble else 0
+        if failures:
+            is_stopping.wait(backoff_s(failures, random.random()))
+        else:
+            seen = stargate.wait_for_move(seen, timeout_s=1.0)
+
+
+def _audit_all(stargate: Stargate) -> str:
+    """What failed in it, a defect of ours too: without this worker nothing would be published any
+    more.
+    """
+    troubles = []
+    try:
+        for ns in stargate.namespaces():
+            try:
+                audit_pending(stargate, ns)
+            except Exception as error:
+                troubles.append(f"{ns}: {_said(error)}")
+    except (GitKvError, ValueError, OSError) as error:
+        troubles.append(_said(error))
+    return "; ".join(troubles)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, GitKvError) else f"{type(error).__name__}: {error}"
 
 
 def audit_pending(stargate: Stargate, ns: Namespace) -> int:

@@ -49,8 +49,9 @@ def commit(stargate: Stargate, delivery: Delivery) -> None:
 
     Raises ConflictError, with nothing changed, when a ref is not where the delivery says; OSError,
     with nothing changed, when the disk fails before the commit point; OutcomeUnknownError when the
-    disk does not confirm that the refs moved.
+    disk does not confirm that the refs moved; UnavailableError while writes are held.
     """
+    stargate.check_writable()
     path, intent = _intent_path(stargate), _intent_of(stargate, delivery)
     _finish_former(stargate, path)
     try:

@@ -61,6 +61,7 @@ def receive(
         stargate.git, quarantine_dir=quarantine.objects_dir, object_bytes_max=READ_BYTES_MAX
     )
     try:
+        stargate.check_writable()
         if isinstance(push, PolicyPush):
             return _receive_policy(stargate, push.policy_move, objects, (quarantine, pack))
         return _receive_transaction(stargate, Pushed(push, objects, pack.oids), (quarantine, pack))

@@ -5,26 +5,43 @@ never guessed.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 
 from gitkv.errors import IntegrityError
 from gitkv.gateway.background_audit import pending_entries
 from gitkv.gateway.commit import recover_intent
+from gitkv.gateway.fitness import check_files, read_settings
 from gitkv.gateway.own_key import check_own_key
 from gitkv.gateway.sent_objects import sweep_sent
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine import sweep
-from gitkv.model.refs import audited_ref
+from gitkv.model.refs import (
+    AUDITED,
+    INDEX,
+    LEDGER,
+    WATCHLOG,
+    WATERMARK,
+    Namespace,
+    audited_ref,
+    index_ref,
+    ledger_ref,
+    parse_namespace,
+)
 from gitkv.model.verdict import FormError
 
+_FAMILIES = (LEDGER, INDEX, AUDITED, WATERMARK)
 _OTHER_VIEWS = ("shallow", "info/grafts", "objects/info/alternates", "objects/info/http-alternates")
 
 
 def recover(stargate: Stargate) -> None:
     """To be called once, as the repository's only daemon, before anything is served.
 
-    Raises IntegrityError when the state contradicts itself.
+    Raises IntegrityError when the state contradicts itself. Writes are held afterwards, until the
+    mirror has been looked at (`Mirror.begin`).
     """
+    check_files(stargate.git_dir)
+    settings = read_settings(stargate.git)
     unlocked = stargate.refs.recover()
     outcome = recover_intent(stargate)
     swept = sweep(stargate.git_dir) + _sweep_drafts(stargate.git_dir)
@@ -34,7 +51,7 @@ def recover(stargate: Stargate) -> None:
         )
     stargate.refs.check()
     _check_no_other_view(stargate)
-    _check_namespaces(stargate)
+    _check_namespaces(stargate, settings.namespaces)
     sweep_sent(
         stargate,
         [
@@ -45,6 +62,7 @@ def recover(stargate: Stargate) -> None:
     )
     check_own_key(stargate)
     stargate.load_transaction_ids()
+    stargate.hold_writes("the mirror has not been looked at yet")
 
 
 def _check_no_other_view(stargate: Stargate) -> None:
@@ -62,25 +80,41 @@ def _check_no_other_view(stargate: Stargate) -> None:
         )
 
 
-def _check_namespaces(stargate: Stargate) -> None:
-    """Ledger, index and watchlog of every namespace stand at the same transaction (they move as
-    one).
+def _check_namespaces(stargate: Stargate, expected: Sequence[Namespace]) -> None:
+    """Ledger, index, watchlog and mark of every namespace are there, and stand at the same
+    transaction (they move as one). A namespace is one that `config` or any ref names.
     """
-    for ns in stargate.namespaces():
-        try:
-            tip = stargate.tip(ns)
-            if tip is None:
-                raise IntegrityError(f"refs/kv-index/{ns} is missing")
-            entry = stargate.entry(stargate.watchlog_tip(tip))
-        except FormError as error:
-            raise IntegrityError(f"namespace {ns}: {error}") from error
-        if (entry.ledger, entry.index_oid) != (tip.ledger.oid, tip.index_oid):
-            raise IntegrityError(
-                f"namespace {ns}: the newest watchlog entry is not for the tip "
-                f"{tip.ledger.oid.hex()}"
-            )
-        if stargate.refs.read(audited_ref(ns)) is None:
-            raise IntegrityError(f"refs/kv-audited/{ns} is missing")
+    refs = stargate.refs.read_all()
+    named = {
+        ref.removeprefix(family) for family in _FAMILIES for ref in refs if ref.startswith(family)
+    }
+    named |= {ref[len(WATCHLOG) :].rpartition(b"@")[0] for ref in refs if ref.startswith(WATCHLOG)}
+    try:
+        found = {*expected, *(parse_namespace(name) for name in named)}
+    except ValueError as error:
+        raise IntegrityError(f"packed-refs: {error}") from None
+    for ns in sorted(found):
+        for ref in (ledger_ref(ns), index_ref(ns), audited_ref(ns)):
+            if ref not in refs:
+                raise IntegrityError(
+                    f"{ref.decode()} is missing: packed-refs is cut short or older than the rest",
+                    hint="restore it from a backup or the mirror: docs/operate/backup.md",
+                )
+        _check_agreement(stargate, ns)
+
+
+def _check_agreement(stargate: Stargate, ns: Namespace) -> None:
+    try:
+        tip = stargate.tip(ns)
+        if tip is None:
+            raise IntegrityError(f"refs/kv-index/{ns} is missing")
+        entry = stargate.entry(stargate.watchlog_tip(tip))
+    except FormError as error:
+        raise IntegrityError(f"namespace {ns}: {error}") from error
+    if (entry.ledger, entry.index_oid) != (tip.ledger.oid, tip.index_oid):
+        raise IntegrityError(
+            f"namespace {ns}: the newest watchlog entry is not for the tip {tip.ledger.oid.hex()}"
+        )
 
 
 def _sweep_drafts(git_dir: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gitkv.errors import PolicyError, UsageError
 from gitkv.gateway.author import deliver, gateway_stamp, quarantined, spool
 from gitkv.gateway.commit import Delivery, commit
+from gitkv.gateway.fitness import MIRROR_SETTING, NAMESPACE_SETTING
 from gitkv.gateway.stargate import Adapters, Stargate
 from gitkv.git import transport
 from gitkv.git.process import Git
@@ -22,8 +23,6 @@ from gitkv.model.gateway_act import BEGIN, GatewayAct
 from gitkv.model.oid import BLOB, COMMIT, TREE, ZERO_OID, Oid
 from gitkv.model.refs import FIRST_EPOCH, LEDGER, POLICY_REF, Namespace, RefUpdate
 from gitkv.policy.template import format_policy
-
-MIRROR_SETTING = "stargate.mirror"
 
 _README = """\
 # A git-kv store
@@ -89,7 +88,7 @@ def create_repository(order: Order, keys: Keys, env: Mapping[str, str]) -> Git:
         "--end-of-options",
         order.git_dir,
     )
-    git = Git(order.git_dir, env=env)
+    git = Git(order.git_dir, env=env).sealed()
     for key, value in (
         ("core.fsync", "all"),
         ("core.logAllRefUpdates", "false"),
@@ -101,6 +100,8 @@ def create_repository(order: Order, keys: Keys, env: Mapping[str, str]) -> Git:
         (MIRROR_SETTING, order.mirror),
     ):
         set_config(git, key, value)
+    for ns in order.namespaces:
+        set_config(git, NAMESPACE_SETTING, ns, add=True)
     os.mkdir(os.path.join(order.git_dir, "kv"), 0o700)
     for name, key_bytes in (("gateway_key", keys.gateway), ("host_key", keys.host)):
         _write_secret(os.path.join(order.git_dir, "kv", name), key_bytes)

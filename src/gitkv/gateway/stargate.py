@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from gitkv.errors import IntegrityError
+from gitkv.errors import IntegrityError, UnavailableError
 from gitkv.gateway.watchlog import Entry, entries_back, parse_entry
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
@@ -75,6 +75,7 @@ class Stargate:
         self._moved = threading.Condition()
         self._policy: JudgedPolicy | None = None
         self._txns: set[bytes] = set()
+        self.held_because = ""  # why no write is let in now, if so
 
     @property
     def git_dir(self) -> str:
@@ -84,6 +85,24 @@ class Stargate:
         """To log and metrics. A log that cannot be written stops no transaction."""
         with suppress(OSError, ValueError):  # ValueError: the stream is closed
             self._report(event, fields)
+
+    def hold_writes(self, why: str) -> bool:
+        """Lets no write in until `release_writes`; whether that is a new reason."""
+        is_new, self.held_because = why != self.held_because, why
+        return is_new
+
+    def release_writes(self) -> None:
+        """Ends what `hold_writes` began."""
+        self.held_because = ""
+        self.announce_move()
+
+    def check_writable(self) -> None:
+        """Raises UnavailableError while writes are held."""
+        why = self.held_because
+        if why:
+            raise UnavailableError(
+                f"writes are held: {why}", hint="tell the operator: docs/operate/backup.md"
+            )
 
     def announce_move(self) -> None:
         """Wakes the workers that wait for moved refs."""

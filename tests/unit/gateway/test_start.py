@@ -9,6 +9,7 @@ import pytest
 from support.gateway import NS, Gateway
 
 from gitkv.errors import IntegrityError
+from gitkv.gateway.fitness import read_settings
 from gitkv.gateway.watchlog import entries_back
 from gitkv.model.refs import FIRST_EPOCH, watchlog_ref
 
@@ -105,3 +106,68 @@ def test_a_gateway_starts_again_as_it_was(gateway: Gateway) -> None:
     gateway.restart()
     assert gateway.refs() == before and gateway.stargate.namespaces() == [NS]
     assert watchlog_ref(NS, FIRST_EPOCH).decode() in before
+
+
+def _refuses(gateway: Gateway, *words: str) -> None:
+    with pytest.raises(IntegrityError) as caught:
+        gateway.restart()
+    told = f"{caught.value} {caught.value.hint}"
+    assert all(word in told for word in words), told
+
+
+def _lines(gateway: Gateway, name: str) -> list[bytes]:
+    return (gateway.git_dir / name).read_bytes().splitlines(keepends=True)
+
+
+def test_packed_refs_cut_at_any_line_break_is_noticed(gateway: Gateway) -> None:
+    assert gateway.push().verdict.accepted
+    path, lines = gateway.git_dir / "packed-refs", _lines(gateway, "packed-refs")
+    for kept in range(1, len(lines)):
+        path.write_bytes(b"".join(lines[:kept]))
+        _refuses(gateway, "refs/", "missing")
+    path.unlink()
+    _refuses(gateway, "missing")
+    path.write_bytes(b"".join(lines))
+    gateway.restart()
+
+
+def test_any_one_ref_that_is_lost_is_noticed(gateway: Gateway) -> None:
+    assert gateway.push().verdict.accepted
+    path, lines = gateway.git_dir / "packed-refs", _lines(gateway, "packed-refs")
+    for at in range(1, len(lines)):
+        if b"kv-mirror" in lines[at]:
+            continue  # only says what the mirror has, and is written again
+        path.write_bytes(b"".join(lines[:at] + lines[at + 1 :]))
+        _refuses(gateway, "missing")
+    path.write_bytes(b"".join(lines))
+    gateway.restart()
+
+
+def test_config_that_is_empty_or_cut_anywhere_is_noticed(gateway: Gateway) -> None:
+    path, whole = gateway.git_dir / "config", (gateway.git_dir / "config").read_bytes()
+    for kept in range(len(whole)):
+        path.write_bytes(whole[:kept])
+        _refuses(gateway, "config")
+    path.write_bytes(whole)
+    gateway.restart()
+
+
+@pytest.mark.parametrize("content", [b"", b"ref: ", b"ref: refs/heads/", b"\0" * 21])
+def test_head_that_is_empty_or_torn_is_an_integrity_error(gateway: Gateway, content: bytes) -> None:
+    path = gateway.git_dir / "HEAD"
+    whole = path.read_bytes()
+    path.write_bytes(content)
+    _refuses(gateway, "HEAD")
+    path.unlink()
+    _refuses(gateway, "HEAD")
+    path.write_bytes(whole)
+    gateway.restart()
+
+
+def test_no_mirror_must_be_said_and_not_be_missing(gateway: Gateway) -> None:
+    git = gateway.stargate.git
+    git.run("config", "--local", "--unset", "stargate.mirror")
+    _refuses(gateway, "stargate.mirror", "none")
+    git.run("config", "--local", "stargate.mirror", "none")
+    gateway.restart()
+    assert read_settings(gateway.stargate.git).mirror == ""

@@ -1,0 +1,90 @@
+"""Whether the files of a repository are those of a whole Stargate: what a power cut, a full disk or
+a hand has emptied or cut short is reported, never guessed around.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from gitkv.errors import IntegrityError, ToolError
+from gitkv.git.process import Git
+from gitkv.git.repository import parse_config
+from gitkv.model.refs import Namespace, parse_namespace
+
+MIRROR_SETTING = "stargate.mirror"
+NAMESPACE_SETTING = "stargate.namespace"
+NO_MIRROR = "none"
+UNFINISHED = "init.unfinished"  # below kv/, while `stargate init` is at work
+
+_HEAD = re.compile(rb"ref: refs/heads/[!-~]+\n|[0-9a-f]{40}\n")
+_FOLDERS = ("objects", "objects/pack", "refs", "kv")
+_FROM_BACKUP = "restore it from a backup: docs/operate/backup.md"
+
+
+class Settings(NamedTuple):
+    """What the repository's own `config` says. `mirror`: a URL, "" when there is deliberately
+    none.
+    """
+
+    mirror: str
+    namespaces: tuple[Namespace, ...]
+
+
+def check_files(git_dir: str) -> None:
+    """Raises IntegrityError when HEAD, config or a folder is missing, empty or torn, ToolError when
+    the repository was never finished.
+    """
+    if os.path.lexists(os.path.join(git_dir, "kv", UNFINISHED)):
+        raise ToolError(
+            f"{git_dir} was not finished by stargate init",
+            hint="run the same git kv stargate init again: it goes on from there",
+        )
+    for folder in _FOLDERS:
+        if not os.path.isdir(os.path.join(git_dir, folder)):
+            raise IntegrityError(f"the folder {folder} is missing", hint=_FROM_BACKUP)
+    head = _content(git_dir, "HEAD")
+    if _HEAD.fullmatch(head) is None:
+        raise IntegrityError(
+            f"HEAD is empty or torn: expected 'ref: refs/heads/main', got {head[:80]!r}",
+            hint="write it again: git symbolic-ref HEAD refs/heads/main, or the line by hand",
+        )
+    if not _content(git_dir, "config").endswith(b"\n"):
+        raise IntegrityError(
+            "config is empty or torn: expected a line break at its end", hint=_FROM_BACKUP
+        )
+
+
+def read_settings(git: Git) -> Settings:
+    """Raises IntegrityError when config cannot be read, or lacks what every Stargate has."""
+    try:
+        listing = git.run("config", "--local", "--list", "-z").stdout
+    except ToolError as error:
+        raise IntegrityError(f"config cannot be read: {error}", hint=_FROM_BACKUP) from None
+    config = parse_config(listing)
+    mirror = config.get(MIRROR_SETTING, ("",))[-1]
+    if config.get("core.bare", ("",))[-1] != "true" or not mirror:
+        missing = MIRROR_SETTING if not mirror else "core.bare"
+        raise IntegrityError(
+            f"config is cut short or was changed: it has no {missing}",
+            hint=f"{_FROM_BACKUP}; without a mirror: git config {MIRROR_SETTING} {NO_MIRROR}",
+        )
+    try:
+        names = tuple(parse_namespace(name.encode()) for name in config.get(NAMESPACE_SETTING, ()))
+    except ValueError as error:
+        raise IntegrityError(f"config: {NAMESPACE_SETTING}: {error}") from None
+    if not names:
+        raise IntegrityError(
+            f"config is cut short or was changed: it has no {NAMESPACE_SETTING}",
+            hint=f"{_FROM_BACKUP}, or name each with: git config --add {NAMESPACE_SETTING} NS",
+        )
+    return Settings("" if mirror == NO_MIRROR else mirror, names)
+
+
+def _content(git_dir: str, name: str) -> bytes:
+    try:
+        with open(os.path.join(git_dir, name), "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""

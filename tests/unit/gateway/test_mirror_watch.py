@@ -1,0 +1,101 @@
+"""What others do to the mirror is found out while the gateway runs: repaired when it is a step
+forward, an alarm that names the right ref when it is not.
+"""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+
+import pytest
+from support.gateway import Gateway
+
+from gitkv.gateway.mirror import LOOK_EVERY_S, Mirror
+from gitkv.git.process import Git
+from gitkv.testing.world import wait_until
+
+
+@pytest.fixture
+def served(gateway: Gateway) -> Gateway:
+    gateway.restart()
+    for _ in range(2):
+        assert gateway.push().verdict.accepted
+        assert gateway.watch.push_once().state == "pushed"
+    return gateway
+
+
+def _on_mirror(gateway: Gateway, *args: str) -> str:
+    git = Git(str(gateway.mirror), env=gateway.env)
+    return git.run(*args).stdout.decode().strip()
+
+
+def _foreign(gateway: Gateway) -> str:
+    tree = _on_mirror(gateway, "rev-parse", "refs/kv/main^{tree}")
+    return _on_mirror(gateway, "commit-tree", tree, "-m", "not ours")
+
+
+PUBLISHED = (
+    "refs/heads/main",
+    "refs/kv/main",
+    "refs/kv-index/main",
+    "refs/kv-watchlog/main@e1",
+    "refs/kv-mirror/main",
+)
+
+
+@pytest.mark.parametrize("ref", PUBLISHED)
+def test_a_ref_that_is_lost_on_the_mirror_comes_back_without_a_restart(
+    served: Gateway, ref: str
+) -> None:
+    whole = served.refs(served.mirror)
+    _on_mirror(served, "update-ref", "-d", ref)
+    assert served.watch.push_once().state == "current", "nothing has told it yet"
+    assert served.watch.look_once().state == "current"
+    assert served.names("mirror.changed")[-1]["refs"] == [ref]
+    assert served.watch.push_once().state == "pushed"
+    assert served.refs(served.mirror) == whole
+
+
+def test_a_mirror_that_was_rewound_is_brought_forward(served: Gateway) -> None:
+    whole = served.refs(served.mirror)
+    for ref in ("refs/kv/main", "refs/kv-index/main"):
+        _on_mirror(served, "update-ref", ref, f"{ref}~1")
+    served.watch.look_once()
+    assert served.watch.push_once().state == "pushed"
+    assert served.refs(served.mirror) == whole
+
+
+def test_the_next_push_alone_repairs_what_was_lost(served: Gateway) -> None:
+    """Its answer tells of every ref, not only of those that moved here."""
+    _on_mirror(served, "update-ref", "-d", "refs/heads/main")
+    assert served.push().verdict.accepted
+    assert served.watch.push_once().state == "pushed"
+    assert served.refs(served.mirror)["refs/heads/main"] == served.refs()["refs/heads/main"]
+
+
+@pytest.mark.parametrize("ref", PUBLISHED[:4])
+def test_an_alarm_names_the_ref_that_diverged_and_no_other(served: Gateway, ref: str) -> None:
+    _on_mirror(served, "update-ref", ref, _foreign(served))
+    looked = served.watch.look_once()
+    assert served.push().verdict.accepted, "a running gateway knows that it is the newest"
+    pushed = served.watch.push_once()
+    for outcome in (looked, pushed):
+        assert outcome.state == "diverged"
+        assert [name for name in PUBLISHED if f"{name} at" in outcome.detail] == [ref]
+
+
+def test_the_worker_looks_by_itself_every_few_minutes(served: Gateway) -> None:
+    now = [0.0]
+    git = Git(str(served.git_dir), env=served.env)
+    worker = Mirror(served.stargate, git, str(served.mirror), 0.0, lambda: now[0])
+    worker.begin()
+    stopping = Event()
+    thread = Thread(target=worker.run, args=(stopping,))
+    thread.start()
+    try:
+        _on_mirror(served, "update-ref", "-d", "refs/kv/main")
+        now[0] += LOOK_EVERY_S
+        wait_until(lambda: "refs/kv/main" in served.refs(served.mirror), 20)
+    finally:
+        stopping.set()
+        served.stargate.announce_move()
+        thread.join(20)
