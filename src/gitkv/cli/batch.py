@@ -188,12 +188,11 @@ def _text(operation: dict[str, Any], field: str, *, required: bool = False) -> s
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(
-            f"field {next(name for name in names if names.count(name) > 1)!r} is there twice"
-        )
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise ValueError(f"field {name!r} is there twice")
+        fields[name] = value
     return fields
 
 

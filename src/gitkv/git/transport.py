@@ -30,7 +30,7 @@ REMOTE_REJECTED = "remote rejected"
 ERROR = "error"  # the remote's answer was lost: the move may have happened
 
 _LISTED = re.compile(rb"([0-9a-f]{40})\t([^\n]+)")
-_STATUS = re.compile(rb"([ +\-*!=])\t[^\t\n]*:([^\t\n]+)\t([^\n]*)")
+_FLAGS = (b" ", b"+", b"-", b"*", b"!", b"=")
 _SUMMARY = re.compile(r"\[([^\]]*)\](?: \((.*)\))?")
 _STATES = {"rejected": REJECTED, "remote rejected": REMOTE_REJECTED, "up to date": UP_TO_DATE}
 
@@ -149,8 +149,14 @@ def parse_push_report(stdout: bytes, url: str = "") -> dict[Ref, PushStatus]:
     """The ref lines of `git push --porcelain`: flag TAB from:to TAB summary; other lines are passed
     over.
     """
-    found = (_STATUS.fullmatch(line) for line in stdout.split(b"\n"))
-    return {Ref(line[2]): _status(line[1], line[3], url) for line in found if line is not None}
+    found: dict[Ref, PushStatus] = {}
+    for line in stdout.split(b"\n"):
+        flag, _, rest = line.partition(b"\t")
+        names, tab, summary = rest.partition(b"\t")
+        _, colon, name = names.rpartition(b":")
+        if flag in _FLAGS and tab and colon and name:
+            found[Ref(name)] = _status(flag, summary, url)
+    return found
 
 
 def _status(flag: bytes, summary: bytes, url: str) -> PushStatus:

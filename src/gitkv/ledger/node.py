@@ -26,9 +26,11 @@ NODE_BYTES_MAX = (
 
 _LOW_FIRST_BYTE = 4  # the 16-bit hash is below 1024 exactly when its first byte is below 4
 
-_ENTRY = re.compile(rb"100644 ([^/!\x00]+)\x00([\x00-\xff]{20})")
-_INNER_TREE = re.compile(rb"40000 ([^/!\x00]+)!\x00([\x00-\xff]{20})")
-_INNER_PAGE = re.compile(rb"100644 ([^/!\x00]+)!\x00([\x00-\xff]{20})")
+# No name of a key holds a space. To let one pass here would make the search quadratic: each mode in
+# a long name would be tried as the start of an entry.
+_ENTRY = re.compile(rb"100644 ([^ /!\x00]+)\x00([\x00-\xff]{20})")
+_INNER_TREE = re.compile(rb"40000 ([^ /!\x00]+)!\x00([\x00-\xff]{20})")
+_INNER_PAGE = re.compile(rb"100644 ([^ /!\x00]+)!\x00([\x00-\xff]{20})")
 
 
 class Leaves(NamedTuple):

@@ -37,7 +37,6 @@ _BLOCK = re.compile(b"".join([b"KV-%b: %b\n" % trailer for trailer in _TRAILERS]
 # line, none may pretend to.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 _STRAY = re.compile(rb"(?:^|\n)(?:[Kk][Vv]-|---)")
-_TEXT = re.compile(rb"[^\n]*[^\n\t ][^\n]*(?:\n\n[\x00-\xff]+)?")
 
 
 class Attestation(NamedTuple):
@@ -84,7 +83,7 @@ def parse_message(message: bytes) -> tuple[bytes, Attestation]:
     match = _BLOCK.fullmatch(block)
     if not gap or match is None:
         raise _broken("the exact trailer block as the last paragraph", block or message)
-    if _CONTROL.search(text) or _TEXT.fullmatch(text) is None:
+    if _CONTROL.search(text) or not _is_text(text):
         raise _broken(
             "one subject line, then an empty line before any body, and no control characters", text
         )
@@ -95,6 +94,12 @@ def parse_message(message: bytes) -> tuple[bytes, Attestation]:
         return text, _attestation(match.groups())
     except ValueError as error:
         raise _broken("valid trailer values and UTF-8", str(error).encode()) from None
+
+
+def _is_text(text: bytes) -> bool:
+    """Whether it is a subject line, or one and a body after an empty line."""
+    subject, gap, body = text.partition(b"\n\n")
+    return bool(subject.strip(b"\t ")) and b"\n" not in subject and (not gap or bool(body))
 
 
 def _attestation(groups: tuple[bytes, ...]) -> Attestation:

@@ -14,10 +14,10 @@ from typing import NamedTuple
 TAG_SIGNATURE, TAG_SECRET_KEY, TAG_PUBLIC_KEY, TAG_SECRET_SUBKEY, TAG_PUBLIC_SUBKEY = 2, 5, 6, 7, 14
 ALGORITHM_RSA = 1
 _LINE_CHARS = 64
-_ARMOUR = re.compile(
-    rb"-----BEGIN PGP ([A-Z ]{1,32})-----\n((?:[A-Za-z]{1,32}: [ -~]{0,512}\n)*)\n"
-    rb"((?:[A-Za-z0-9+/]{1,128}={0,2}\n)+)(=[A-Za-z0-9+/]{4}\n)?-----END PGP \1-----\n"
-)
+_BEGIN = re.compile(rb"-----BEGIN PGP ([A-Z ]{1,32})-----")
+_HEADER = re.compile(rb"[A-Za-z]{1,32}: [ -~]{0,512}")
+_DATA = re.compile(rb"[A-Za-z0-9+/]{1,128}={0,2}")
+_CHECKSUM = re.compile(rb"=[A-Za-z0-9+/]{4}")
 
 
 class Armour(NamedTuple):
@@ -46,14 +46,22 @@ class KeyPacket(NamedTuple):
     numbers: bytes
 
 
+def _crc24_of(byte: int) -> int:
+    crc = byte << 16
+    for _ in range(8):
+        crc = (crc << 1) ^ 0x1864CFB if crc & 0x800000 else crc << 1
+    return crc
+
+
+_CRC24 = tuple(map(_crc24_of, range(256)))
+
+
 def crc24(data: bytes) -> bytes:
     """The armour checksum of RFC 4880 6.1, three bytes."""
     crc = 0xB704CE
     for byte in data:
-        crc ^= byte << 16
-        for _ in range(8):
-            crc = (crc << 1) ^ 0x1864CFB if crc & 0x800000 else crc << 1
-    return (crc & 0xFFFFFF).to_bytes(3, "big")
+        crc = (crc << 8 & 0xFFFFFF) ^ _CRC24[crc >> 16 ^ byte]
+    return crc.to_bytes(3, "big")
 
 
 def enarmour(title: bytes, data: bytes) -> bytes:
@@ -77,18 +85,37 @@ def dearmour(text: bytes) -> Armour:
     """One block ending in LF. Headers and line lengths are free: whoever accepts one spelling only
     compares with `enarmour`.
     """
-    match = _ARMOUR.fullmatch(text)
-    if match is None:
-        raise ValueError(
-            "expected one armoured OpenPGP block with LF line ends and nothing before or behind it"
-        )
+    title, headers, body = _block(text.split(b"\n"))
+    checksum = body.pop() if body and _CHECKSUM.fullmatch(body[-1]) is not None else b""
+    if not body or not all(map(_DATA.fullmatch, body)):
+        raise _not_one_block()
     try:
-        data = binascii.a2b_base64(match[3].replace(b"\n", b""), strict_mode=True)
+        data = binascii.a2b_base64(b"".join(body), strict_mode=True)
     except binascii.Error as error:
         raise ValueError(f"armour is not base64: {error}") from None
-    if match[4] and binascii.a2b_base64(match[4][1:]) != crc24(data):
+    if checksum and binascii.a2b_base64(checksum[1:]) != crc24(data):
         raise ValueError("armour's checksum does not match its content")
-    return Armour(match[1], match[2], data, bool(match[4]))
+    return Armour(title, b"".join([header + b"\n" for header in headers]), data, bool(checksum))
+
+
+def _block(lines: list[bytes]) -> tuple[bytes, list[bytes], list[bytes]]:
+    """Title, headers, and what follows the empty line after them, without the last line."""
+    begin = _BEGIN.fullmatch(lines[0])
+    if begin is None or lines[-2:] != [b"-----END PGP " + begin[1] + b"-----", b""]:
+        raise _not_one_block()
+    inside = lines[1:-2]
+    if b"" not in inside:
+        raise _not_one_block()
+    headers = inside[: inside.index(b"")]
+    if not all(map(_HEADER.fullmatch, headers)):
+        raise _not_one_block()
+    return begin[1], headers, inside[len(headers) + 1 :]
+
+
+def _not_one_block() -> ValueError:
+    return ValueError(
+        "expected one armoured OpenPGP block with LF line ends and nothing before or behind it"
+    )
 
 
 def packets(data: bytes) -> list[Packet]:

@@ -10,7 +10,7 @@ from gitkv.model.oid import BLOB, COMMIT, TREE, Oid
 from gitkv.model.refs import POLICY_PATH
 from gitkv.model.verdict import POLICY, FormError, reason
 
-_ENTRY = re.compile(rb"([0-7]{5,6}) ([^/\x00]+)\x00([\x00-\xff]{20})")
+_ENTRY = re.compile(rb"([0-7]{5,6}) ([^\x00]+)\x00([\x00-\xff]{20})")
 
 
 def policy_text(commit: Oid, load: Callable[[Oid, bytes], bytes]) -> bytes:
@@ -25,9 +25,11 @@ def policy_text(commit: Oid, load: Callable[[Oid, bytes], bytes]) -> bytes:
 
 
 def _entry(tree: bytes, name: bytes, mode: bytes) -> Oid:
-    for found_mode, found_name, oid in _ENTRY.findall(tree):
-        if found_name == name and found_mode == mode:
-            return Oid(oid)
+    at = 0
+    while (found := _ENTRY.match(tree, at)) is not None:
+        if found[1] == mode and found[2] == name:
+            return Oid(found[3])
+        at = found.end()
     raise FormError(
         reason(
             POLICY,

@@ -233,7 +233,7 @@ class AnswerReader:
         self._sideband = sideband
         self._packets = PktReader()
         self._report = ReportReader()
-        self._line = b""  # the unfinished last line of band 2
+        self._line = bytearray()  # the unfinished last line of band 2
         self._fatal = ""
         self._over = False
 
@@ -252,7 +252,7 @@ class AnswerReader:
         while isinstance(packet := self._packets.next(), bytes):
             lines += self._take(packet)
         if packet is FLUSH:
-            return [*lines, self._line] if self._line else lines
+            return [*lines, bytes(self._line)] if self._line else lines
         self._over = False
         return lines
 
@@ -277,7 +277,11 @@ class AnswerReader:
         return []
 
     def _cut(self, data: bytes) -> list[bytes]:
-        *lines, self._line = (self._line + data).replace(b"\r", b"\n").split(b"\n")
+        *lines, rest = data.replace(b"\r", b"\n").split(b"\n")
+        if lines:
+            lines[0] = bytes(self._line) + lines[0]
+            self._line.clear()
+        self._line += rest
         if len(self._line) > PROGRESS_LINE_BYTES_MAX:
             raise WireError(
                 f"side-band: expected progress lines of at most {PROGRESS_LINE_BYTES_MAX} bytes"

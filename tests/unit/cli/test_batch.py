@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.work import work_of
 
 from gitkv.cli.batch import BatchError, read_batch
 from gitkv.ledger.plan import Put
@@ -158,3 +159,11 @@ def test_what_is_written_as_json_is_read_back(batch: dict[str, bytes | str | Non
             None if value is None else Put(value.encode() if isinstance(value, str) else value)
         )
     assert read_batch(lines, "b", NOW_S, str) == expected
+
+
+def test_an_object_of_many_fields_costs_what_it_is_long() -> None:
+    def work(count: int) -> int:
+        fields = b"".join(b'"%d":1,' % number for number in range(count))
+        return work_of(lambda: _problems(b"{" + fields + b'"last":1,"last":2}'))
+
+    assert work(4000) < 6 * work(1000)
