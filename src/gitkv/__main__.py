@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from gitkv.cli.main import main
+from gitkv.cli.start import main
 
 sys.exit(main())

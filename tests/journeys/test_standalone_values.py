@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,17 @@ def test_stock_git_reads_a_value_and_finds_nothing_wrong(
     assert git("cat-file", "blob", blob, cwd=repo) == b"new"
     assert blob.encode() in git("ls-tree", "-r", "refs/kv/main", cwd=repo)
     git("fsck", "--strict", "--no-dangling", cwd=repo)
+
+
+@pytest.mark.parametrize("char", ["\u2028", "\u2029", "\u00a0", "\u202e", "\U000e0001", "\ue000"])
+def test_any_key_is_written_without_a_message_and_its_subject_is_one_readable_line(
+    store: Store, char: str
+) -> None:
+    store[f'a{char}"b'] = b"1"
+    assert store[f'a{char}"b'] == b"1"
+    assert next(store.log()).text == f"set {json.dumps(f'a{char}' + chr(34) + 'b')}"
+    del store[f'a{char}"b']
+    assert next(store.log()).text.startswith('delete "a\\u')
 
 
 def test_a_batch_with_one_bad_key_changes_nothing(store: Store) -> None:

@@ -90,6 +90,24 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     )
 
 
+def add_message(parser: Parser) -> None:
+    """`-m MSG`, which may be repeated as in git."""
+    parser.add_argument(
+        "-m",
+        "--message",
+        action="append",
+        default=[],
+        metavar="MSG",
+        help="message of the commit; each -m is a paragraph",
+    )
+
+
+def message_of(args: argparse.Namespace) -> str:
+    """The paragraphs of all -m, with an empty line between them; "" without any."""
+    paragraphs = [text.strip("\n") for text in args.message]
+    return "\n\n".join(text for text in paragraphs if text.strip())
+
+
 def duration(text: str) -> int:
     """Seconds of `90s`, `45m`, `12h`, `30d` or `2w`."""
     match = _DURATION.fullmatch(text)

@@ -11,7 +11,7 @@ from binascii import a2b_base64
 from json import JSONDecoder
 
 from gitkv.cli.arguments import CTYPE, TTL_S_MAX, duration
-from gitkv.errors import GitKvError, KeyInvalidError
+from gitkv.errors import GitKvError, KeyInvalidError, ToolError, UsageError
 from gitkv.ledger.plan import Put
 from gitkv.model.key import encode_key
 from gitkv.model.verdict import BROKEN, KEY, REASONS_MAX, Reason, printable, reason
@@ -43,6 +43,11 @@ class BatchError(GitKvError):
         """
         codes = {entry.code for entry in self.reasons}
         return next(code for code in (MALFORMED, KEY, BROKEN) if code in codes)
+
+    @property
+    def kind(self) -> type[GitKvError]:
+        """The documented class that has this exit code."""
+        return {MALFORMED: UsageError, KEY: KeyInvalidError, BROKEN: ToolError}[self.exit_code]
 
 
 class _Problem(Exception):

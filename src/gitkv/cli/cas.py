@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitkv.cli.arguments import content_type, oid, ttl
+from gitkv.cli.arguments import add_message, content_type, message_of, oid, ttl
 from gitkv.cli.source import read_value
 from gitkv.cli.written import put_written
 
@@ -41,7 +41,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--ttl", default=0, type=ttl, metavar="TIME", help="time to live: 90s, 45m, 12h, 30d, 2w"
     )
-    parser.add_argument("-m", "--message", default="", metavar="MSG", help="message of the commit")
+    add_message(parser)
 
 
 def run(args: Namespace, context: Context) -> int:
@@ -59,6 +59,6 @@ def run(args: Namespace, context: Context) -> int:
             ctype=args.ctype or "",
             ttl_s=args.ttl,
             expect=expect,
-            message=args.message,
+            message=message_of(args),
         )
     return put_written(written, context)

@@ -85,6 +85,16 @@ def make_context(ns: str | None, flags: AbstractSet[str], directories: Sequence[
 
 
 def say(text: str) -> None:
-    """One line on stderr, which a program may have closed."""
-    if sys.stderr is not None:
-        sys.stderr.write(f"{text}\n")
+    """One line on stderr."""
+    write_stderr(f"{text}\n")
+
+
+def write_stderr(text: str) -> None:
+    """Writes to stderr, which a program may have closed: what cannot be said changes no outcome."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = None  # Python would try again at its end, and fail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitkv.cli.arguments import add_message, message_of
 from gitkv.cli.written import put_written
 
 TYPE_CHECKING = False
@@ -20,10 +21,10 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--missing-ok", action="store_true", help="a key that does not exist is no error"
     )
-    parser.add_argument("-m", "--message", default="", metavar="MSG", help="message of the commit")
+    add_message(parser)
 
 
 def run(args: Namespace, context: Context) -> int:
     with context.open_store(for_writing=True) as store:
-        written = store.delete(args.keys, message=args.message, missing_ok=args.missing_ok)
+        written = store.delete(args.keys, message=message_of(args), missing_ok=args.missing_ok)
     return put_written(written, context)

@@ -4,9 +4,8 @@ code.
 
 from __future__ import annotations
 
-import sys
-
-from gitkv.errors import GitKvError
+from gitkv.cli.context import write_stderr
+from gitkv.errors import GitKvError, ToolError
 from gitkv.model.address import redact
 
 TYPE_CHECKING = False
@@ -18,20 +17,24 @@ if TYPE_CHECKING:
 
 def report(error: Exception, *, as_json: bool, debug: bool) -> int:
     """Prints the error and returns the exit code it stands for."""
-    if sys.stderr is None:
-        return _code(error)
-    if debug:
-        from traceback import format_exception
-
-        sys.stderr.write(redact("".join(format_exception(error))))
+    lines = _trace(error) if debug else []
     if as_json:
         from json import dumps
 
-        lines = [dumps(_fields(error))]
+        lines.append(dumps(_fields(error)))
     else:
-        lines = _lines(error)
-    sys.stderr.write("".join([f"{line}\n" for line in lines]))
+        lines += _lines(error)
+    write_stderr("".join([f"{line}\n" for line in lines]))
     return _code(error)
+
+
+def _trace(error: Exception) -> list[str]:
+    from traceback import format_exception
+
+    from gitkv.cli.output import safe
+
+    text = redact("".join(format_exception(error)))
+    return [safe(line) for line in text.splitlines()]
 
 
 def _code(error: Exception) -> int:
@@ -64,6 +67,17 @@ def _hint(error: Exception) -> str:
     )
 
 
+def _kind(error: Exception) -> str:
+    """The class of docs/errors.md that says what the caller does next."""
+    if isinstance(error, (OSError, MemoryError)):
+        return ToolError.__name__
+    kind = getattr(error, "kind", type(error))
+    return next(
+        (parent.__name__ for parent in kind.__mro__ if parent.__module__ == GitKvError.__module__),
+        GitKvError.__name__,
+    )
+
+
 def _reasons(error: Exception) -> Sequence[Reason]:
     """What a RejectedError or a refused batch has to say, reason by reason."""
     reasons: Sequence[Reason] = getattr(getattr(error, "verdict", error), "reasons", ())
@@ -75,7 +89,7 @@ def _lines(error: Exception) -> list[str]:
 
     reasons = _reasons(error)
     if reasons:
-        lines = [f"error: {reason._replace(hint='').text()}" for reason in reasons]
+        lines = [f"error: {safe(reason._replace(hint='').text())}" for reason in reasons]
         hints = [reason.hint for reason in reasons]
     else:
         lines = [f"error: {safe(line)}" for line in _message(error).split("\n") if line.strip()]
@@ -88,7 +102,7 @@ def _fields(error: Exception) -> dict[str, object]:
     fields: dict[str, object] = {
         "error": _message(error),
         "code": _code(error),
-        "kind": type(error).__name__,
+        "kind": _kind(error),
         "retry": getattr(error, "retry", "never"),
         "hint": _hint(error),
         "reasons": [reason._asdict() for reason in _reasons(error)],

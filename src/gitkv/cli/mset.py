@@ -4,6 +4,7 @@ matter.
 
 from __future__ import annotations
 
+from gitkv.cli.arguments import add_message, message_of
 from gitkv.cli.source import stdin
 from gitkv.cli.written import put_written
 from gitkv.errors import UsageError
@@ -30,13 +31,13 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--file", metavar="FILE", help="read the batch from FILE; '-' is standard input"
     )
-    parser.add_argument("-m", "--message", default="", metavar="MSG", help="message of the commit")
+    add_message(parser)
 
 
 def run(args: Namespace, context: Context) -> int:
     changes = _changes(args, context)
     with context.open_store(for_writing=True) as store:
-        written = store.write(changes, message=args.message)
+        written = store.write(changes, message=message_of(args))
     return put_written(written, context)
 
 

@@ -40,7 +40,7 @@ def put_lines(lines: Iterable[str]) -> None:
 
 
 def put_json(value: dict[str, Any]) -> None:
-    put_line(_json_encoder()(value))
+    put_line(json_line(value))
 
 
 def put_json_lines(values: Iterable[dict[str, Any]]) -> None:
@@ -49,10 +49,30 @@ def put_json_lines(values: Iterable[dict[str, Any]]) -> None:
     put_lines(encode(value) for value in values)
 
 
+def json_line(value: dict[str, Any]) -> str:
+    """The object on one line, in which nothing can steer a terminal or turn the reading
+    direction.
+    """
+    return _json_encoder()(value)
+
+
 def _json_encoder() -> Callable[[Any], str]:
     from json import JSONEncoder
 
-    return JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+    encode = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+    escape = JSONEncoder().encode
+
+    def encode_safely(value: Any) -> str:
+        """What is not printable stands in strings alone, and means the same when escaped."""
+        text = encode(value)
+        if text.isprintable():
+            return text
+        return "".join(
+            char if char.isprintable() else escape(char)[1:-1].replace("\x7f", "\\u007f")
+            for char in text
+        )
+
+    return encode_safely
 
 
 def safe(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitkv.cli.arguments import content_type, oid, ttl
+from gitkv.cli.arguments import add_message, content_type, message_of, oid, ttl
 from gitkv.cli.source import read_value
 from gitkv.cli.written import put_written
 from gitkv.errors import UsageError
@@ -44,7 +44,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--expect-tree", type=oid, metavar="OID", help="only if the ledger's tree is this one"
     )
-    parser.add_argument("-m", "--message", default="", metavar="MSG", help="message of the commit")
+    add_message(parser)
 
 
 def run(args: Namespace, context: Context) -> int:
@@ -61,7 +61,7 @@ def run(args: Namespace, context: Context) -> int:
             ctype=args.ctype or "",
             ttl_s=args.ttl,
             expect=expect,
-            message=args.message,
+            message=message_of(args),
         )
     return put_written(written, context)
 

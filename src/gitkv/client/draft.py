@@ -162,7 +162,20 @@ def _subject(changes: Mapping[str, Put | None]) -> str:
 
 def _some(verb: str, keys: Iterable[str]) -> str:
     listed = list(keys)
-    return f"{verb} {listed[0]}" if len(listed) == 1 else f"{verb} {len(listed)} keys"
+    return f"{verb} {_shown(listed[0])}" if len(listed) == 1 else f"{verb} {len(listed)} keys"
+
+
+def _shown(key: str) -> str:
+    """A key as a message can hold it: in quotes, and escaped, where a character of it could end a
+    line or turn the reading direction.
+    """
+    if key.isprintable():
+        return key
+    from json import dumps  # for the rare key
+
+    return "".join(
+        char if char.isprintable() else dumps(char)[1:-1] for char in dumps(key, ensure_ascii=False)
+    )
 
 
 def _parsed_oid(text: str, what: str) -> Oid:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import IO, NamedTuple
 
 from gitkv.errors import BusyError, ToolError, UnavailableError
+from gitkv.git.signals import Shield, note
 from gitkv.model.address import redact
 from gitkv.model.environment import child_environment, server_environment
 from gitkv.model.verdict import printable
@@ -97,14 +98,19 @@ class Git:
         return git
 
     def run(
-        self, *args: str, stdin: bytes = b"", check: bool = True, timeout_s: float | None = None
+        self,
+        *args: str,
+        stdin: bytes = b"",
+        check: bool = True,
+        timeout_s: float | None = None,
+        own_group: bool = False,
     ) -> Completed:
-        """Runs to the end. Raises ToolError when git is missing or (with `check`) fails,
-        UnavailableError after `timeout_s`.
+        """Runs to the end. `own_group`: out of reach of a terminal's interruptions. Raises
+        ToolError when git is missing or (with `check`) fails, UnavailableError after `timeout_s`.
         """
         # git leaves its ssh behind when it is ended: a group of their own ends both. Not on a
         # terminal, where a person may have to type.
-        own_group = timeout_s is not None and not os.isatty(0)
+        own_group = own_group or (timeout_s is not None and not os.isatty(0))
         process = self.popen(*args, own_group=own_group)
         try:
             stdout, stderr = process.communicate(stdin, timeout=timeout_s)
@@ -149,15 +155,18 @@ def start(
     """
     pipe, group = subprocess.PIPE, 0 if own_group else None
     try:
-        return subprocess.Popen(
-            command,
-            env=env,
-            cwd=cwd or None,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=stderr,
-            process_group=group,
-        )
+        with Shield():
+            child = subprocess.Popen(
+                command,
+                env=env,
+                cwd=cwd or None,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=stderr,
+                process_group=group,
+            )
+            note(child)
+            return child
     except OSError as error:
         raise _not_started(command[0], env, cwd, error) from error
 

@@ -17,6 +17,7 @@ from gitkv.errors import ConflictError, IntegrityError, UnavailableError
 from gitkv.git.durable import sync
 from gitkv.git.packed_refs import format_packed_refs, is_ref, parse_packed_refs
 from gitkv.git.process import Git, busy, failure
+from gitkv.git.signals import Shield
 from gitkv.model.oid import OID_BYTES, ZERO_OID, Oid
 from gitkv.model.refs import Ref, RefUpdate
 from gitkv.model.verdict import printable
@@ -215,16 +216,18 @@ class GitRefStore:
         """
         commands = [_command(update) for update in updates]
         request = b"start\0" + b"".join(commands) + b"prepare\0commit\0"
-        done = self._git.run(
-            "-c",
-            "core.fsync=all",
-            "update-ref",
-            "--no-deref",
-            "--stdin",
-            "-z",
-            stdin=request,
-            check=False,
-        )
+        with Shield():  # git moves one ref file after the other
+            done = self._git.run(
+                "-c",
+                "core.fsync=all",
+                "update-ref",
+                "--no-deref",
+                "--stdin",
+                "-z",
+                stdin=request,
+                check=False,
+                own_group=True,
+            )
         if done.code != 0:
             moved_refs(
                 self.read_all(), updates

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitkv.cli.commands import COMMANDS
+from gitkv import errors
+from gitkv.cli.arguments import message_of
+from gitkv.cli.batch import BatchError
+from gitkv.cli.commands import COMMANDS, load_parser
 from gitkv.cli.failure import report
 from gitkv.cli.main import main, split_globals
+from gitkv.client.follow import GoneBackError
+from gitkv.client.push_line import LostAnswerError
 from gitkv.errors import ConflictError, RejectedError, ToolError
+from gitkv.git.object_store import ObjectTooLargeError
 from gitkv.model.verdict import INTEGRITY, POLICY, reason, refuse
 
 
@@ -249,3 +258,74 @@ print(*sys.modules)
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def _documented_kinds() -> set[str]:
+    page = (Path(__file__).parents[3] / "docs" / "errors.md").read_text()
+    return set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+
+
+_STRAY_REASON = reason(129, "batch.form", "line 1", "JSON", "{")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "out"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        PermissionError(errno.EACCES, "Permission denied"),
+        MemoryError(),
+        RecursionError("maximum recursion depth exceeded"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"),
+        ZeroDivisionError("oh"),
+        GoneBackError("back"),
+        LostAnswerError("lost"),
+        ObjectTooLargeError("large"),
+        BatchError("b", [_STRAY_REASON]),
+        BatchError("b", [_STRAY_REASON._replace(code=4)]),
+        BatchError("b", [_STRAY_REASON._replace(code=5)]),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_kind_of_an_error_in_json_is_always_a_documented_class_with_its_exit_code(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = report(error, as_json=True, debug=False)
+    fields = json.loads(capsys.readouterr().err)
+    assert fields["kind"] in _documented_kinds()
+    assert getattr(errors, fields["kind"]).exit_code == code == fields["code"]
+
+
+def test_a_trace_that_was_asked_for_cannot_steer_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report(ValueError("\x1b[2J\x9b\u202e"), as_json=False, debug=True)
+    err = capsys.readouterr().err
+    assert "Error: \\x1b[2J" in err and all(line.isprintable() for line in err.splitlines())
+
+
+@pytest.mark.parametrize("words", [["get", "--json"], ["get"], ["lst"]])
+def test_an_error_that_nobody_can_read_keeps_its_exit_code(words: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gitkv", *words], stderr=full, env=_environment(), check=False
+        )
+    assert done.returncode == 129
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], ""),
+        (["-m", "a"], "a"),
+        (["-m", "a", "-m", "b"], "a\n\nb"),
+        (["-m", "a\n", "--message", "b\nc\n", "-m", "d"], "a\n\nb\nc\n\nd"),
+        (["-m", "", "-m", "b", "-m", " "], "b"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["set", "del", "mset", "cas"])
+def test_each_message_option_is_a_paragraph_as_in_git(
+    verb: str, words: list[str], message: str
+) -> None:
+    operands = {"cas": ["set", "k", "f", "--expect-blob", "0" * 40]}.get(verb, ["k"])
+    assert message_of(load_parser(verb)[0].parse_args([*operands, *words])) == message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from base64 import b64decode
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitkv.cli.moments import remaining, utc
-from gitkv.cli.output import safe, subject, value_field, write_file
+from gitkv.cli.output import json_line, safe, subject, value_field, write_file
 
 
 @given(st.binary(max_size=40))
@@ -39,6 +40,23 @@ def test_safe_text_is_one_printable_line(text: str) -> None:
 def test_escapes_and_direction_marks_are_shown_not_obeyed() -> None:
     assert safe("a\x1b[2J\x9b\u202eb") == "a\\x1b[2J\\x9b\\u202eb"
     assert subject("first\tline\nsecond") == "first\\tline"
+
+
+@given(st.text())
+def test_json_is_one_printable_line_that_means_what_was_put_in(text: str) -> None:
+    line = json_line({"text": text, text: [1]})
+    assert line.isprintable()
+    assert json.loads(line) == {"text": text, text: [1]}
+
+
+@pytest.mark.parametrize(
+    "char", ["\x00", "\x7f", "\x85", "\x9b", "\u2028", "\u202e", "\u2066", "\U000e0041"]
+)
+def test_what_could_steer_a_terminal_is_escaped_in_json(char: str) -> None:
+    assert (
+        json_line({"k": f"é{char}"})
+        == '{"k":"é' + json.dumps(char)[1:-1].replace("\x7f", "\\u007f") + '"}'
+    )
 
 
 def test_a_file_is_replaced_as_a_whole_and_keeps_its_mode(tmp_path: Path) -> None:
