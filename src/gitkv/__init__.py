@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from gitkv.client.transaction import Tx
     from gitkv.errors import (
+        AccessError,
         BusyError,
         ConflictError,
         ExpiredError,
@@ -59,6 +60,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AccessError",
     "BusyError",
     "Changed",
     "ConflictError",

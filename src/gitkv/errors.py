@@ -106,6 +106,20 @@ class IntegrityError(GitKvError):
     exit_code = 8
 
 
+class AccessError(GitKvError):
+    """A host refuses us, or is not the host that is known: nothing changes until a person changes
+    it. `offered`: fingerprints of the keys that ssh offered, None where no log-in was refused.
+    """
+
+    exit_code = 5
+
+    def __init__(
+        self, message: str, *, hint: str = "", offered: tuple[str, ...] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.offered = offered
+
+
 class UnavailableError(GitKvError):
     """A server or a service cannot answer now."""
 

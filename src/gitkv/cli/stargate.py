@@ -112,7 +112,7 @@ def run(args: Namespace, context: Context) -> int:
 def _init(args: Namespace, context: Context) -> int:
     from gitkv.daemon.found import found
     from gitkv.gateway.setup import Order
-    from gitkv.git.ssh_pipe import parse_ssh_url
+    from gitkv.git.ssh_address import parse_ssh_url
     from gitkv.git.urls import check_mirror_url
     from gitkv.model.environment import server_environment
     from gitkv.model.refs import Namespace as Ns
@@ -158,7 +158,7 @@ def _init(args: Namespace, context: Context) -> int:
 
 def _known_host(push_url: str) -> str:
     """How ssh writes the host of a push URL in known_hosts."""
-    from gitkv.git.ssh_pipe import parse_ssh_url
+    from gitkv.git.ssh_address import parse_ssh_url
 
     target = parse_ssh_url(push_url)
     return f"[{target.host}]:{target.port}" if target.port not in ("", "22") else target.host

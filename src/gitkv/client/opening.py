@@ -7,7 +7,7 @@ go side by side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gitkv.git.repository import Repository, discover
@@ -31,15 +31,15 @@ def begin(path: str, env: Mapping[str, str], *, for_writing: bool = False) -> Op
     url = push_url(repository.config)
     if not for_writing or not url:
         return Opening(repository)
-    return Opening(repository, call(url, env, repository.config))
+    return Opening(repository, call(url, env, repository.config_all))
 
 
-def call(url: str, env: Mapping[str, str], config: Mapping[str, str]) -> SshPipe:
-    """Starts ssh and does not wait for it. Raises PolicyError for an address that is not ssh://,
-    ToolError without an ssh client.
+def call(url: str, env: Mapping[str, str], config_all: Mapping[str, Sequence[str]]) -> SshPipe:
+    """Starts ssh and does not wait for it. Raises PolicyError for an address that ssh does not
+    reach, ToolError without an ssh client.
     """
     pipe = SshPipe()
-    pipe.start(url, env, config)
+    pipe.start(url, env, config_all)
     return pipe
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import NamedTuple
 
-from gitkv.errors import ToolError, UnavailableError
+from gitkv.errors import GitKvError, ToolError, UnavailableError
 from gitkv.git.pack import Pack
 from gitkv.git.ssh_pipe import SshPipe
 from gitkv.model.oid import Oid
@@ -66,11 +66,11 @@ class PushLine:
         """`pipe`: started on its way, perhaps not connected yet."""
         self._pipe = pipe
         self._capabilities: frozenset[bytes] = frozenset()
-        self._broken: UnavailableError | None = None
+        self._broken: GitKvError | None = None
 
     def heads(self) -> dict[Ref, Oid]:
-        """The refs that Stargate has. Raises UnavailableError when it cannot be reached, ToolError
-        when it is no server for us.
+        """The refs that Stargate has. Raises UnavailableError when it cannot be reached,
+        AccessError when it refuses us, ToolError when it is no server for us.
         """
         reader = AdvertisementReader()
         try:
@@ -96,7 +96,7 @@ class PushLine:
         try:
             self._pipe.write(FLUSH_PKT)
             self._pipe.close_write()
-        except UnavailableError:
+        except GitKvError:
             pass  # it left first
 
     def send(self, updates: Sequence[RefUpdate], pack: Pack) -> None:
@@ -110,7 +110,7 @@ class PushLine:
             for chunk in pack.chunks():
                 self._pipe.write(chunk)
             self._pipe.close_write()
-        except UnavailableError as error:
+        except GitKvError as error:
             self._broken = error
 
     def answer(self) -> Outcome:

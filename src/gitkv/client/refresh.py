@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from gitkv.client.freshness import age_s, max_age_s
 from gitkv.client.replica import Replica
-from gitkv.errors import UnavailableError, UsageError
+from gitkv.errors import AccessError, UnavailableError, UsageError
 
 MIRROR, STARGATE, LOCAL = "mirror", "stargate", "local"
 
@@ -21,14 +21,23 @@ def refresh(replica: Replica, read_from: str) -> None:
     if read_from not in (MIRROR, STARGATE, LOCAL):
         raise UsageError(f"read_from: expected mirror, stargate or local, got {read_from[:60]!r}")
     if read_from == STARGATE:
-        from gitkv.client.follow import follow
-        from gitkv.client.trust.shown import stargate_of
-
-        follow(replica, stargate_of(replica))
+        _refresh_from_stargate(replica)
     elif read_from == MIRROR and replica.remote:
         since_s = age_s(replica)
         if since_s is None or since_s >= max_age_s(replica):
             _refresh_from_mirror(replica, since_s)
+
+
+def _refresh_from_stargate(replica: Replica) -> None:
+    from gitkv.client.follow import follow
+    from gitkv.client.trust.shown import stargate_of
+
+    try:
+        follow(replica, stargate_of(replica))
+    except AccessError as error:
+        from gitkv.client.log_in import with_reason  # only on the way out
+
+        raise with_reason(replica, error) from None
 
 
 def _refresh_from_mirror(replica: Replica, since_s: float | None) -> None:
@@ -37,7 +46,7 @@ def _refresh_from_mirror(replica: Replica, since_s: float | None) -> None:
 
     try:
         follow(replica, mirror_of(replica))
-    except UnavailableError as error:
+    except (UnavailableError, AccessError) as error:
         if replica.heads() is None:
             raise
         old = "of unknown age" if since_s is None else f"{_spell(since_s)} old"

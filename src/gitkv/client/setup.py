@@ -26,7 +26,7 @@ from gitkv.client.trust.memory import PIN, parse_pin, read_memory
 from gitkv.client.trust.shown import Source, fetch_policy, mirror_source
 from gitkv.errors import PolicyError, UsageError
 from gitkv.git.repository import set_config
-from gitkv.git.ssh_pipe import parse_ssh_url
+from gitkv.git.ssh_address import parse_ssh_url
 from gitkv.model.policy import Policy
 from gitkv.model.refs import POLICY_PATH
 

@@ -22,7 +22,9 @@ from gitkv.client.replica import Heads, Replica
 from gitkv.client.trust.shown import GoneBackError, Shown, Source, stargate_of, watchlog_name
 from gitkv.client.values import Written
 from gitkv.errors import (
+    AccessError,
     ConflictError,
+    GitKvError,
     KeyNotFoundError,
     NotLeaderError,
     RejectedError,
@@ -62,6 +64,10 @@ def write_team(replica: Replica, draft: Draft) -> Written:
                 raise
             # another command of this clone has written since Stargate was asked: what we trust is
             # newer than its greeting
+        except AccessError as error:
+            if not write.uncertain:
+                raise _explained(replica, error) from None
+            raise write.given_up(error) from None
         except UnavailableError as error:
             if not write.uncertain:
                 raise  # nothing was sent: the caller decides whether to wait
@@ -70,6 +76,12 @@ def write_team(replica: Replica, draft: Draft) -> Written:
             if written is not None:
                 return written
     raise write.given_up(problem)
+
+
+def _explained(replica: Replica, error: AccessError) -> AccessError:
+    from gitkv.client.log_in import with_reason  # only on the way out
+
+    return with_reason(replica, error)
 
 
 class _Made(NamedTuple):
@@ -110,7 +122,7 @@ class _TeamWrite:
         pipe = self._replica.take_pipe()
         if pipe is None:
             self._known = self._replica.heads()
-            pipe = call(self.source.address, self._replica.edge.env, self._replica.config)
+            pipe = call(self.source.address, self._replica.edge.env, self._replica.config_all)
         return pipe
 
     def knew_it_before(self) -> bool:
@@ -135,7 +147,7 @@ class _TeamWrite:
             return landed or unchanged(base)
         return self._push(line, made.built)
 
-    def given_up(self, problem: UnavailableError | None) -> UnavailableError | ConflictError:
+    def given_up(self, problem: GitKvError | None) -> UnavailableError | ConflictError:
         """Why no attempt came to an end; a conflict's `expected` is the last base, `actual` the tip
         that was there instead.
         """

@@ -10,7 +10,7 @@ from gitkv.client.follow import follow
 from gitkv.client.refresh import MIRROR, STARGATE
 from gitkv.client.replica import Replica
 from gitkv.client.trust.shown import Source, mirror_of, stargate_of
-from gitkv.errors import MirrorTimeoutError, UnavailableError, UsageError
+from gitkv.errors import AccessError, MirrorTimeoutError, UnavailableError, UsageError
 from gitkv.git import transport
 from gitkv.git.ancestry import is_ancestor
 from gitkv.model.oid import Oid, parse_oid
@@ -73,6 +73,10 @@ class _Look:
         except UnavailableError as error:
             self.last = str(error)
             return False
+        except AccessError as error:  # waiting does not help
+            from gitkv.client.log_in import with_reason
+
+            raise with_reason(self._replica, error) from None
         # The watermark moves after everything it vouches for has arrived; an authority, and a
         # mirror without one, is asked for its ledger.
         ledger = listed.get(refs[1])

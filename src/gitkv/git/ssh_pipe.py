@@ -1,84 +1,28 @@
 """A pipe to `git-receive-pack` on another machine, through the ssh client that git would use.
 
-One difference from git: GIT_SSH_COMMAND and core.sshCommand are split into words here and never
-handed to a shell, so `$HOME`, `;` and quotes inside quotes do not expand (ssh itself expands `~` in
-file names). The client must take OpenSSH's options. Left to others: the protocol spoken through the
-pipe (`wire/`).
+Left to others: which client that is (`ssh_client.py`), the protocol spoken through the pipe
+(`wire/`).
 """
 
 from __future__ import annotations
 
 import os
-import re
 import select
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import NamedTuple
 
-from gitkv.errors import PolicyError, ToolError, UnavailableError
-from gitkv.git.process import complaint, end_process, start
-from gitkv.git.urls import refuse_secret
-from gitkv.model.address import redact
-from gitkv.model.environment import child_environment
+from gitkv.errors import GitKvError, ToolError, UnavailableError
+from gitkv.git.process import end_process, start
+from gitkv.git.remote_words import remote_error, telling
+from gitkv.git.ssh_address import SshTarget, parse_ssh_url, rewritten
+from gitkv.git.ssh_client import explained, remote_command, ssh_client, ssh_environment
 from gitkv.model.verdict import printable
 
-_URL = re.compile(
-    r"ssh://(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9._+-]*)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])"
-    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[A-Za-z0-9._/~-]+)"
-)
 _READ_BYTES = 1 << 16
 _STDERR_BYTES_MAX = 1 << 16
 _SSH_FAILED = 255  # ssh's own exit code; any other is the remote command's
-
-
-class SshTarget(NamedTuple):
-    """Where an ssh:// address points: `user` and `port` are "" when it names none."""
-
-    user: str
-    host: str
-    port: str
-    path: str
-
-
-def parse_ssh_url(url: str) -> SshTarget:
-    """The parts of `ssh://[user@]host[:port]/path`. Raises PolicyError for anything a shell or ssh
-    could read in another way.
-    """
-    refuse_secret(url, "Stargate's address")
-    found = _URL.fullmatch(url)
-    if found is None or int(found["port"] or 22) > 65535:
-        raise PolicyError(
-            f"{printable(redact(url, url))}: expected ssh://[user@]host[:port]/path with a plain "
-            "path"
-        )
-    path = found["path"]
-    return SshTarget(
-        found["user"] or "",
-        found["host"].strip("[]"),
-        found["port"] or "",
-        path[1:] if path.startswith("/~") else path,
-    )
-
-
-def ssh_command(
-    target: SshTarget, environ: Mapping[str, str], config: Mapping[str, str]
-) -> list[str]:
-    """The client and its arguments, in git's order of choice: GIT_SSH_COMMAND, core.sshCommand,
-    GIT_SSH, ssh.
-    """
-    import shlex  # only where a write goes over ssh
-
-    chosen = environ.get("GIT_SSH_COMMAND") or config.get("core.sshcommand")
-    try:
-        client = shlex.split(chosen) if chosen else [environ.get("GIT_SSH") or "ssh"]
-    except ValueError as error:
-        raise ToolError(
-            f"the ssh command {printable(chosen or '')} cannot be split into words: {error}"
-        ) from None
-    port = ["-p", target.port] if target.port else []
-    host = f"{target.user}@{target.host}" if target.user else target.host
-    return [*client, *port, "--", host, f"git-receive-pack '{target.path}'"]
+_NOT_RUN = (126, 127)  # a shell's: the program cannot be run, or is not there
 
 
 class SshPipe:
@@ -86,7 +30,8 @@ class SshPipe:
     reads along into memory.
 
     `read` and `write` raise UnavailableError after `idle_s_max` without progress, and when ssh
-    could not connect or the remote hung up.
+    could not connect or the remote hung up; AccessError when the host refuses us, or is not the
+    one that is known.
     """
 
     def __init__(self, *, idle_s_max: float = 300.0) -> None:
@@ -96,13 +41,20 @@ class SshPipe:
         self._stdin = self._stdout = self._stderr = -1  # -1: at its end
         self._received = bytearray()
         self._said = bytearray()
+        self._called: tuple[SshTarget, Mapping[str, str], Mapping[str, str]] | None = None
 
-    def start(self, url: str, env: Mapping[str, str], config: Mapping[str, str]) -> None:
-        """Starts the client. Raises PolicyError for a bad address, ToolError when the client is
-        missing.
+    def start(
+        self, url: str, env: Mapping[str, str], config_all: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Starts the client, after git's rewriting of the address (url.<base>.insteadOf). Raises
+        PolicyError for a bad address, ToolError when the client is missing.
         """
-        command = ssh_command(parse_ssh_url(url), env, config)
-        child = start(command, child_environment(env))
+        target = parse_ssh_url(rewritten(url, config_all))
+        config = {key: values[-1] for key, values in config_all.items()}
+        client = ssh_client(target, env, config)
+        command = client.call(target, remote_command("git-receive-pack", target.path))
+        child = start(command, ssh_environment(env))
+        self._called = target, env, config
         assert child.stdin is not None and child.stdout is not None and child.stderr is not None
         self._child = child
         self._stdin, self._stdout, self._stderr = (
@@ -215,24 +167,17 @@ class SshPipe:
             raise ToolError("the ssh pipe was not started")
         return self._child
 
-    def _broken(self) -> UnavailableError:
-        """Why the stream ended early: ssh's last word is the one that tells."""
+    def _broken(self) -> GitKvError:
+        """Why the stream ended early: ssh's and the host's last words tell."""
         while self._stderr >= 0:
             self._wait()
         code = self._running().wait()
-        lines = [
-            line for line in bytes(self._said).replace(b"\r", b"\n").split(b"\n") if line.strip()
-        ]
-        said = complaint(b"\n".join(_telling(lines)))
-        if code == _SSH_FAILED:
-            return UnavailableError(
-                f"ssh could not reach the server: {said or 'it gave no reason'}"
+        said = bytes(self._said)
+        if code in _NOT_RUN:
+            return ToolError(
+                f"the ssh command cannot be run: {telling(said)}",
+                hint="check GIT_SSH_COMMAND and core.sshCommand",
             )
-        return UnavailableError(
-            f"the server hung up: {said or f'it ended with {code} and gave no reason'}"
-        )
-
-
-def _telling(lines: list[bytes]) -> list[bytes]:
-    """The lines worth showing first: not ssh's warnings."""
-    return [line for line in lines if not line.startswith((b"Warning:", b"@", b"debug"))] or lines
+        what = "the connection to Stargate failed" if code == _SSH_FAILED else "the server hung up"
+        error = remote_error(what, said, otherwise=f"it ended with {code} and gave no reason")
+        return explained(error, said, *self._called) if self._called else error

@@ -7,13 +7,25 @@ Left to others: which refs are trusted (`client/`), retries and their pace (`gat
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gitkv.errors import IntegrityError, ToolError, UnavailableError
+from gitkv.errors import (
+    AccessError,
+    GitKvError,
+    IntegrityError,
+    PolicyError,
+    ToolError,
+    UnavailableError,
+)
 from gitkv.git.packed_refs import is_ref
 from gitkv.git.process import Completed, Git, busy, complaint, failure
+from gitkv.git.remote_words import remote_error, telling
+from gitkv.git.repository import parse_config
+from gitkv.git.ssh_address import parse_ssh_url
+from gitkv.git.ssh_client import explained
 from gitkv.model.address import redact
 from gitkv.model.oid import Oid
 from gitkv.model.refs import Ref
@@ -56,8 +68,8 @@ def fetch(
 ) -> None:
     """Fetches `refspecs` from a remote's name or address; local refs move all or none.
 
-    Raises UnavailableError when the remote cannot be read or falls silent, IntegrityError when it
-    sent objects that git refuses.
+    Raises UnavailableError when the remote cannot be read or falls silent, AccessError when it
+    refuses us, IntegrityError when it sent objects that git refuses.
     """
     done = git.run(
         "-c",
@@ -78,14 +90,14 @@ def fetch(
         timeout_s=timeout_s,
     )
     if done.code != 0:
-        raise _fetch_failure(done, remote)
+        raise _fetch_failure(git, done, remote)
 
 
 def ls_remote(
     git: Git, remote: str, patterns: Sequence[str] = (), *, timeout_s: float | None = None
 ) -> dict[Ref, Oid]:
-    """The remote's refs (no peeled tags, no HEAD). Raises UnavailableError, or IntegrityError for
-    an answer that is no list of refs.
+    """The remote's refs (no peeled tags, no HEAD). Raises UnavailableError, AccessError, or
+    IntegrityError for an answer that is no list of refs.
     """
     done = git.run(
         "ls-remote",
@@ -98,7 +110,7 @@ def ls_remote(
         timeout_s=timeout_s,
     )
     if done.code != 0:
-        raise _unreachable("ls-remote", done, remote)
+        raise _refused(git, "ls-remote", done, remote)
     refs: dict[Ref, Oid] = {}
     for line in done.stdout.split(b"\n")[:-1]:
         found = _LISTED.fullmatch(line)
@@ -138,7 +150,7 @@ def push(
     if not statuses:
         raise _unreachable("push", done, remote)
     missing = {
-        move.ref: PushStatus(ERROR, complaint(done.stderr, remote))
+        move.ref: PushStatus(ERROR, telling(done.stderr, remote))
         for move in moves
         if move.ref not in statuses
     }
@@ -171,7 +183,7 @@ def _status(flag: bytes, summary: bytes, url: str) -> PushStatus:
     return PushStatus(_STATES.get(found[1], ERROR), printable(found[2] or found[1]))
 
 
-def _fetch_failure(done: Completed, remote: str) -> ToolError | UnavailableError | IntegrityError:
+def _fetch_failure(git: Git, done: Completed, remote: str) -> GitKvError:
     if (
         b"fsck error" in done.stderr
         or b"in packed object" in done.stderr
@@ -184,12 +196,29 @@ def _fetch_failure(done: Completed, remote: str) -> ToolError | UnavailableError
         return busy("fetch", done)
     if b"[rejected]" in done.stderr:
         return failure("fetch", done, remote)
-    return _unreachable("fetch", done, remote)
+    return _refused(git, "fetch", done, remote)
 
 
-def _unreachable(command: str, done: Completed, remote: str) -> UnavailableError:
-    reason = complaint(done.stderr, remote) or f"it ended with {done.code} and gave no reason"
-    return UnavailableError(f"git {command} {_name(remote)}: {reason}")
+def _refused(git: Git, command: str, done: Completed, remote: str) -> GitKvError:
+    """Why a remote could not be read, with the keys that ssh offered where that was the reason."""
+    error = _unreachable(command, done, remote)
+    if not isinstance(error, AccessError):
+        return error
+    url = git.run("ls-remote", "--get-url", "--end-of-options", remote, check=False).stdout
+    try:
+        target = parse_ssh_url(os.fsdecode(url.removesuffix(b"\n")))
+    except PolicyError:
+        return error
+    listing = parse_config(git.run("config", "--list", "-z", check=False).stdout)
+    config = {key: values[-1] for key, values in listing.items()}
+    return explained(error, done.stderr, target, git.env, config)
+
+
+def _unreachable(
+    command: str, done: Completed, remote: str
+) -> AccessError | ToolError | UnavailableError:
+    otherwise = f"it ended with {done.code} and gave no reason"
+    return remote_error(f"git {command} {_name(remote)}", done.stderr, remote, otherwise)
 
 
 def _name(remote: str) -> str:

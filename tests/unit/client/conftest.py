@@ -106,7 +106,7 @@ class Team:
         return self.open(name)
 
     def open(self, name: str, warn: Callable[[str], None] | None = None) -> Store:
-        env = {**os.environ, "GIT_SSH_COMMAND": str(self.ssh)}
+        env = {**os.environ, "GIT_SSH_COMMAND": str(self.ssh), "GIT_SSH_VARIANT": "ssh"}
         store = Store.open(self.root / name, env=env, **({"warn": warn} if warn else {}))
         self.opened.append(store)
         return store

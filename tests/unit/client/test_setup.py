@@ -30,7 +30,8 @@ def _clone(team, git) -> Path:
 
 
 def _env(team, home: Path) -> dict[str, str]:
-    return {**os.environ, "HOME": str(home), "GIT_SSH_COMMAND": str(team.ssh)}
+    ssh = {"GIT_SSH_COMMAND": str(team.ssh), "GIT_SSH_VARIANT": "ssh"}
+    return {**os.environ, "HOME": str(home), **ssh}
 
 
 @pytest.fixture

@@ -1,0 +1,94 @@
+"""Addresses that ssh reaches: git's spellings, git's rewriting, and nothing that could be read in
+another way.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gitkv.errors import PolicyError
+from gitkv.git.repository import discover
+from gitkv.git.ssh_address import SshTarget, parse_ssh_url, rewritten
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("ssh://git@host:2222/a/b.git", ("git", "host", "2222", "/a/b.git")),
+        ("ssh://host/a.git", ("", "host", "", "/a.git")),
+        ("ssh://[::1]/~me/b.git", ("", "::1", "", "~me/b.git")),
+        ("ssh://git@[fe80::1]:22/b.git", ("git", "fe80::1", "22", "/b.git")),
+        ("git+ssh://host/a.git", ("", "host", "", "/a.git")),
+        ("ssh+git://git@host:22/a.git", ("git", "host", "22", "/a.git")),
+        ("git@host:a/b.git", ("git", "host", "", "a/b.git")),
+        ("host:/a/b.git", ("", "host", "", "/a/b.git")),
+        ("host:~me/b.git", ("", "host", "", "~me/b.git")),
+        ("git@[::1]:a.git", ("git", "::1", "", "a.git")),
+        ("[::1]:/a.git", ("", "::1", "", "/a.git")),
+        ("[host:2222]:a.git", ("", "host", "2222", "a.git")),
+        ("[git@host:2222]:a.git", ("git", "host", "2222", "a.git")),
+    ],
+)
+def test_the_parts_of_an_address(url: str, target: tuple[str, str, str, str]) -> None:
+    assert parse_ssh_url(url) == SshTarget(*target)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ssh://-oProxyCommand=x/a",
+        "ssh://user@-oProxyCommand=x/a",
+        "ssh://-l@host/a",
+        "ssh://host/a'b",
+        "ssh://host/a b",
+        "ssh://host/$(id)",
+        "ssh://host/a\n",
+        "ssh://host",
+        "ssh://host:99999/a",
+        "ssh://u:p@host/a",
+        "https://host/a",
+        "git://host/a",
+        "ext::sh -c id",
+        "-oProxyCommand=x:a",
+        "git@-x:a",
+        "host:-a",
+        "host:a'b",
+        "host:a b",
+        "[host:22:a",
+        "[-x:22]:a",
+        "/srv/a",
+        "a/b:c",
+        "",
+    ],
+)
+def test_an_address_that_ssh_or_a_shell_could_read_otherwise_is_refused(url: str) -> None:
+    with pytest.raises(PolicyError):
+        parse_ssh_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["gate:a.git", "gate:long/a.git", "ssh://gate/a.git", "git@host:a.git", "gate", "other:a.git"],
+)
+def test_an_address_is_rewritten_as_git_rewrites_a_push_url(repo: Path, url: str) -> None:
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=repo, check=True, capture_output=True, text=True)
+        return done.stdout.rstrip("\n")
+
+    for base, beginning in (
+        ("ssh://git@Host.example:2222/", "gate:"),
+        ("ssh://git@long.example/", "gate:long/"),
+        ("ssh://git@first.example/", "ssh://gate/"),
+        ("ssh://git@second.example/", "ssh://gate/"),
+    ):
+        git("config", "--add", f"url.{base}.insteadOf", beginning)
+    git("config", "url.ssh://never.example/.pushInsteadOf", "gate:")
+    git("config", "remote.origin.url", "/elsewhere")
+    git("config", "remote.origin.pushurl", url)
+    import os
+
+    config_all = discover(str(repo), os.environ).config_all
+    assert rewritten(url, config_all) == git("remote", "get-url", "--push", "origin")
