@@ -15,6 +15,7 @@ from gitkv.gateway.mirror import Mirror
 from gitkv.gateway.receive import Answer, receive
 from gitkv.gateway.recover import recover
 from gitkv.gateway.setup import Keys, Order, create_repository, write_first_state
+from gitkv.gateway.site import claim_directory, finish_directory
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.pack import PackWriter
 from gitkv.git.process import Git
@@ -49,11 +50,13 @@ class Gateway:
             [],
             [NS],
         )
+        claim_directory(order.git_dir)
         create_repository(order, self.keys, self.env)
         self.git_dir = Path(order.git_dir)
         self.events: list[tuple[str, Mapping[str, object]]] = []
         self.stargate = self._open()
         write_first_state(self.stargate, order, Ed25519Signer(self.keys.gateway).public_line)
+        finish_directory(order.git_dir)
 
     def _open(self) -> Stargate:
         return Stargate(

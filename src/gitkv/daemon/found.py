@@ -1,12 +1,18 @@
-"""Founding a Stargate: keys are made, the repository gets its first state, the mirror shows it."""
+"""Founding a Stargate: keys are made, the repository gets its first state, the mirror shows it.
+
+Founding can be run again after any failure, a power cut included: it gives back what it made, or
+goes on where the mirror already has the first state.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from gitkv.daemon.serve import open_adapters
-from gitkv.errors import UnavailableError
-from gitkv.gateway.mirror import Mirror
+from gitkv.errors import GitKvError, ToolError, UnavailableError, UsageError
+from gitkv.gateway.fitness import read_settings
+from gitkv.gateway.mirror import Mirror, published_refs
 from gitkv.gateway.setup import (
     Keys,
     Order,
@@ -15,30 +21,109 @@ from gitkv.gateway.setup import (
     open_stargate,
     write_first_state,
 )
+from gitkv.gateway.site import (
+    abandon_directory,
+    claim_directory,
+    clear_directory,
+    finish_directory,
+    put_on_disk,
+)
+from gitkv.git import transport
 from gitkv.git.process import Git
-from gitkv.sign.gateway_key import generate
+from gitkv.model.oid import Oid
+from gitkv.model.refs import Ref
+from gitkv.sign.gateway_key import Ed25519Signer, generate
+
+_AGAIN = "run the same command again: it goes on from there"
 
 
 def found(order: Order, env: Mapping[str, str]) -> str:
-    """The host key's public line. Nothing is created before the mirror is known to be fit.
+    """The host key's public line. A mirror that refuses leaves nothing behind.
 
-    Raises PolicyError, UsageError, UnavailableError.
+    Raises PolicyError, UsageError, ToolError when the mirror refuses, and UnavailableError when its
+    answer was lost: then the directory stays, and is finished by founding it again.
     """
-    check_mirror(order.mirror, env)
-    (gateway, gateway_public), (host, host_public) = generate(), generate()
+    existed = os.path.isdir(order.git_dir)
+    if claim_directory(order.git_dir) and _is_published(order, env):
+        return _finish(order)
+    try:
+        check_mirror(order.mirror, env)
+        clear_directory(order.git_dir)
+        first = _create(order, env)
+        put_on_disk(order.git_dir)  # before the mirror has what nobody else could go on with
+    except BaseException:
+        abandon_directory(order.git_dir, existed=existed)
+        raise
+    why_not = _publish(order, env, first)
+    if why_not:
+        abandon_directory(order.git_dir, existed=existed)
+        hint = "it must take refs/heads/main and refs/kv* from here; nothing was created"
+        raise ToolError(f"the mirror refuses the first state: {why_not}", hint=hint)
+    return _finish(order)
+
+
+def _create(order: Order, env: Mapping[str, str]) -> dict[Ref, Oid]:
+    """What is to be on the mirror."""
+    (gateway, gateway_public), (host, _) = generate(), generate()
     create_repository(order, Keys(gateway, host), env)
     adapters = open_adapters(order.git_dir, env)
     try:
         stargate = open_stargate(adapters)
         write_first_state(stargate, order, gateway_public)
-        git = Git(order.git_dir, env=env)
-        outcome = Mirror(stargate, git, order.mirror, interval_s=0).push_once()
+        return published_refs(stargate)
     finally:
         adapters.objects.close()
         adapters.refs.close()
-    if outcome.state != "pushed":
-        hint = "the repository is created; its daemon goes on trying to mirror it"
+
+
+def _publish(order: Order, env: Mapping[str, str], first: Mapping[Ref, Oid]) -> str:
+    """Why the mirror refused; "" when it shows the first state, though its answer may be lost."""
+    adapters = open_adapters(order.git_dir, env)
+    git = Git(order.git_dir, env=env)
+    try:
+        outcome = Mirror(open_stargate(adapters), git, order.mirror, interval_s=0).push_once()
+    finally:
+        adapters.objects.close()
+        adapters.refs.close()
+    if outcome.state == "pushed":
+        return ""
+    try:
+        theirs = transport.ls_remote(git, order.mirror)
+    except GitKvError as error:
         raise UnavailableError(
-            f"the mirror did not take the first state: {outcome.detail}", hint=hint
+            f"the mirror was lost before it answered: {outcome.detail}; {error}", hint=_AGAIN
+        ) from None
+    if all(theirs.get(ref) == oid for ref, oid in first.items()):
+        return ""
+    return outcome.detail
+
+
+def _is_published(order: Order, env: Mapping[str, str]) -> bool:
+    """Whether an earlier run got as far as the mirror. Raises UsageError when it was for another
+    one, UnavailableError when it cannot be asked.
+    """
+    adapters = None
+    try:
+        adapters = open_adapters(order.git_dir, env)
+        url = read_settings(adapters.git).mirror
+        first = published_refs(open_stargate(adapters))
+    except (GitKvError, OSError, ValueError):
+        return False  # it did not get that far
+    finally:
+        if adapters is not None:
+            adapters.objects.close()
+            adapters.refs.close()
+    if url != order.mirror:
+        raise UsageError(
+            f"{order.git_dir} was begun for another mirror",
+            hint="give the same --mirror, or remove the directory",
         )
-    return host_public.decode("ascii").strip()
+    theirs = transport.ls_remote(Git(env=env), order.mirror)
+    return bool(first) and all(theirs.get(ref) == oid for ref, oid in first.items())
+
+
+def _finish(order: Order) -> str:
+    with open(os.path.join(order.git_dir, "kv", "host_key"), "rb") as file:
+        public = Ed25519Signer(file.read()).public_line
+    finish_directory(order.git_dir)
+    return public.decode("ascii").strip()

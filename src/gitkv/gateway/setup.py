@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from gitkv.errors import PolicyError, UsageError
+from gitkv.errors import PolicyError
 from gitkv.gateway.author import deliver, gateway_stamp, quarantined, spool
 from gitkv.gateway.commit import Delivery, commit
 from gitkv.gateway.fitness import MIRROR_SETTING, NAMESPACE_SETTING
@@ -74,11 +74,9 @@ def check_mirror(url: str, env: Mapping[str, str]) -> None:
 
 
 def create_repository(order: Order, keys: Keys, env: Mapping[str, str]) -> Git:
-    """The bare repository with its settings and key files, still without refs. Raises UsageError
-    when the directory is in use.
+    """The bare repository with its settings and key files, still without refs, in a directory that
+    was claimed (`site`).
     """
-    if os.path.isdir(order.git_dir) and os.listdir(order.git_dir):
-        raise UsageError(f"{order.git_dir} is not empty: expected a new or an empty directory")
     Git(env=env).run(
         "init",
         "--quiet",
@@ -102,7 +100,8 @@ def create_repository(order: Order, keys: Keys, env: Mapping[str, str]) -> Git:
         set_config(git, key, value)
     for ns in order.namespaces:
         set_config(git, NAMESPACE_SETTING, ns, add=True)
-    os.mkdir(os.path.join(order.git_dir, "kv"), 0o700)
+    for folder in ("suspended", "unaudited", "quarantine"):
+        os.mkdir(os.path.join(order.git_dir, "kv", folder), 0o700)
     for name, key_bytes in (("gateway_key", keys.gateway), ("host_key", keys.host)):
         _write_secret(os.path.join(order.git_dir, "kv", name), key_bytes)
     return git

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from gitkv.errors import IntegrityError, UnavailableError
 from gitkv.gateway.watchlog import Entry, entries_back, parse_entry
+from gitkv.git.durable import sync
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ref_store import PackedRefStore
@@ -187,13 +188,16 @@ class Stargate:
         survives a restart.
         """
         folder = os.path.join(self.git_dir, "kv", "suspended")
-        os.makedirs(folder, exist_ok=True)
+        if not os.path.isdir(folder):
+            os.mkdir(folder, 0o700)
+            sync(os.path.dirname(folder))
         draft = os.path.join(folder, f".{principal}.draft")
         with open(draft, "wb") as file:
             file.write(policy.hex().encode())
             file.flush()
             os.fsync(file.fileno())
         os.rename(draft, os.path.join(folder, principal))
+        sync(folder)
 
     def is_suspended(self, principal: str, policy: Oid) -> bool:
         """Whether the principal was suspended under this very policy commit."""

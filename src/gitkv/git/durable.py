@@ -12,3 +12,19 @@ def sync(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_tree(top: str) -> None:
+    """fsync of everything below a folder and of the folder: files first, then the folders that name
+    them. Symbolic links are not followed. Raises OSError.
+    """
+    for folder, _, names in os.walk(top, topdown=False, onerror=_fail):
+        for name in names:
+            path = os.path.join(folder, name)
+            if not os.path.islink(path):
+                sync(path)
+        sync(folder)
+
+
+def _fail(error: OSError) -> None:
+    raise error
