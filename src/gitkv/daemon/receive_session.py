@@ -17,10 +17,10 @@ import asyncssh
 from gitkv.daemon.ssh_connection import flush
 from gitkv.errors import GitKvError, UnavailableError
 from gitkv.gateway.commit import OutcomeUnknownError
-from gitkv.gateway.policy_push import PACK_BYTES_MAX
+from gitkv.gateway.push_limits import pack_limits
 from gitkv.gateway.receive import Answer, receive, tidy_up
 from gitkv.gateway.stargate import Stargate
-from gitkv.git.quarantine import Limits, PackRefused, Quarantine, QuarantinedPack
+from gitkv.git.quarantine import PackRefused, Quarantine, QuarantinedPack
 from gitkv.model.refs import AUDITED
 from gitkv.model.verdict import BROKEN, Verdict, printable, reason, refuse
 from gitkv.wire import answer_lines
@@ -117,7 +117,7 @@ async def _receive(
     push: TransactionPush | PolicyPush,
     rest: bytes,
 ) -> Received:
-    limits = Limits(pack_bytes_max=PACK_BYTES_MAX) if isinstance(push, PolicyPush) else Limits()
+    limits = pack_limits(stargate, push)
     quarantine, is_whole = Quarantine(stargate.git, limits), False
     try:
         pack = await _read_pack(process, quarantine, rest)

@@ -15,7 +15,7 @@ from gitkv.gateway.fitness import check_files, read_settings
 from gitkv.gateway.own_key import check_own_key
 from gitkv.gateway.sent_objects import sweep_sent
 from gitkv.gateway.stargate import Stargate
-from gitkv.git.quarantine import sweep
+from gitkv.git.quarantine_folder import sweep
 from gitkv.model.refs import (
     AUDITED,
     INDEX,

@@ -25,6 +25,7 @@ _SMALL = 128  # below, deflate saves less than its 10 to 30 µs a call are worth
 _STORED_MAX = 65535  # bytes in one stored block of RFC 1951
 _SAMPLE_FROM = 4096
 _SAMPLE_BYTES = 2048
+PACK_HEADER_BYTES = 12
 _READ_BYTES = 1 << 20
 _COUNT_MAX = (1 << 32) - 1
 _WIDE = 1 << 31  # an offset from here on stands for a place in the index's table of 64-bit offsets

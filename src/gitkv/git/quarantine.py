@@ -19,17 +19,18 @@ import time
 from contextlib import nullcontext, suppress
 from typing import IO, NamedTuple
 
-from gitkv.errors import GitKvError, IntegrityError, ToolError
+from gitkv.errors import GitKvError, IntegrityError
 from gitkv.git.durable import sync
 from gitkv.git.object_store import quarantine_environment
-from gitkv.git.pack import PackIndex, parse_pack_header, read_index
-from gitkv.git.pack_sizes import find_oversize
+from gitkv.git.pack import PACK_HEADER_BYTES, parse_pack_header, read_index
+from gitkv.git.pack_limits import Grant, Limits, grant_for
+from gitkv.git.pack_scan import PackScan, PackTooMuchError
 from gitkv.git.process import Git, complaint, end_process, scratch_file, scratch_text
+from gitkv.git.quarantine_folder import quarantine_root, remove_tree
 from gitkv.model.oid import Oid
+from gitkv.model.verdict import POLICY
 
-_HEADER_BYTES = 12
 _TRAILER_BYTES = 20
-_REMOVALS_MAX = 1000
 _RESULT = re.compile(rb"pack\t([0-9a-f]{40})\n")
 _FSCK_FAULT = re.compile(r": ([a-zA-Z]+): ")
 # git-fsck's words for what the rules of ledger commits would refuse with another code, had git not
@@ -88,20 +89,6 @@ class PackRefused(GitKvError):  # named like the rule of the reason that is made
         self.exit_code = exit_code
 
 
-class Limits(NamedTuple):
-    """What one pack may cost. A blob may be as large as the largest value (spec/policy 5.4); trees
-    and commits are far smaller.
-    """
-
-    pack_bytes_max: int = 2 << 30
-    objects_max: int = 999_999
-    blob_bytes_max: int = 100 << 20
-    other_bytes_max: int = 16 << 20
-    memory_bytes_max: int = 1 << 30
-    cpu_s_max: int = 300
-    wall_s_max: float = 600.0
-
-
 class QuarantinedPack(NamedTuple):
     """A checked pack. `oids`: the objects that were sent; `bases`: objects of ours that complete a
     thin pack, both in ascending order.
@@ -126,11 +113,13 @@ class Quarantine:
     def __init__(self, git: Git, limits: Limits | None = None) -> None:
         self._git = git
         self._limits = limits or Limits()
-        self.objects_dir = os.path.join(_root(git.git_dir), os.urandom(8).hex())
+        self.objects_dir = os.path.join(quarantine_root(git.git_dir), os.urandom(8).hex())
         self._real_pack_dir = os.path.join(git.git_dir, "objects", "pack")
         self._head = b""
         self._fed_bytes = 0
         self._count = 0
+        self._scan: PackScan | None = None
+        self._granted = Grant(0, 0)
         self._child: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
         self._deadline_s = time.monotonic() + self._limits.wall_s_max
@@ -189,7 +178,7 @@ class Quarantine:
         if self._stderr is not None:
             self._stderr.close()
         self._child = self._stderr = None
-        _remove_tree(self.objects_dir)
+        remove_tree(self.objects_dir)
 
     def _feed(self, data: bytes) -> None:
         self._fed_bytes += len(data)
@@ -201,23 +190,49 @@ class Quarantine:
             raise self._late()
         if self._child is None:
             self._head += data
-            if len(self._head) < _HEADER_BYTES:
+            if len(self._head) < PACK_HEADER_BYTES:
                 return
-            self._check_header()
+            self._scan = self._begin_scan()
             data, self._head = self._head, b""
             self._start()
+            self._measure(data[PACK_HEADER_BYTES:])
+        else:
+            self._measure(data)
         self._write(data)
 
-    def _check_header(self) -> None:
+    def _begin_scan(self) -> PackScan:
         try:
-            self._count = parse_pack_header(self._head[:_HEADER_BYTES])
+            self._count = parse_pack_header(self._head[:PACK_HEADER_BYTES])
         except ValueError as error:
             raise PackRefused(f"pack: {error}") from None
-        if self._count > self._limits.objects_max:
+        limits = self._limits
+        if self._count > limits.objects_max:
             raise PackRefused(
-                f"pack: expected at most {self._limits.objects_max} objects, got {self._count}",
-                exit_code=3,
+                f"pack: expected at most {limits.objects_max} objects, got {self._count}",
+                exit_code=POLICY,
             )
+        return PackScan(limits.objects, self._count)
+
+    def _measure(self, data: bytes) -> None:
+        """Counts what the next bytes will cost, and grants git what an honest pack of that size
+        needs: a chain or a bomb that would cost it more ends it.
+        """
+        assert self._child is not None and self._scan is not None
+        try:
+            self._scan.feed(data)
+        except PackTooMuchError as error:
+            raise PackRefused(f"pack: {error}", exit_code=POLICY) from None
+        except ValueError as error:
+            raise PackRefused(f"pack: {error}") from None
+        grant = grant_for(self._limits, self._scan, self._count)
+        if grant != self._granted:
+            self._granted = grant
+            for kind, soft, hard in (
+                (resource.RLIMIT_CPU, grant.cpu_s, self._limits.cpu_s_max),
+                (resource.RLIMIT_AS, grant.memory_bytes, self._limits.memory_bytes_max),
+            ):
+                with suppress(ProcessLookupError):  # it has ended: the next write says why
+                    resource.prlimit(self._child.pid, kind, (soft, hard))
 
     def _start(self) -> None:
         """Starts git, and limits it before it has been given its first byte."""
@@ -227,8 +242,6 @@ class Quarantine:
             *_INDEX_PACK, f"--max-input-size={self._limits.pack_bytes_max}", stderr=self._stderr
         )
         for kind, limit in (
-            (resource.RLIMIT_AS, self._limits.memory_bytes_max),
-            (resource.RLIMIT_CPU, self._limits.cpu_s_max),
             (resource.RLIMIT_FSIZE, 2 * self._limits.pack_bytes_max + _WORST),
             (resource.RLIMIT_CORE, 0),
         ):
@@ -253,7 +266,7 @@ class Quarantine:
         child = self._child
         if child is None or child.stdin is None:
             raise PackRefused(
-                f"pack: expected a header of {_HEADER_BYTES} bytes, got {self._fed_bytes} bytes"
+                f"pack: expected a header of {PACK_HEADER_BYTES} bytes, got {self._fed_bytes} bytes"
             )
         child.stdin.close()
         child.stdin = None
@@ -274,7 +287,7 @@ class Quarantine:
         """
         stem = os.path.join(self.objects_dir, "pack", f"pack-{name}")
         if self._count == 0:
-            self._check_length(_HEADER_BYTES + _TRAILER_BYTES)
+            self._check_length(PACK_HEADER_BYTES + _TRAILER_BYTES)
             return QuarantinedPack("", (), ())
         try:
             with open(f"{stem}.idx", "rb") as file:
@@ -289,21 +302,14 @@ class Quarantine:
             else os.path.getsize(f"{stem}.pack") - _TRAILER_BYTES
         )
         self._check_length(end + _TRAILER_BYTES)
-        self._check_sizes(f"{stem}.pack", index)
+        assert self._scan is not None
+        try:
+            self._scan.check_depth(index)
+        except PackTooMuchError as error:
+            raise PackRefused(f"pack: {error}", exit_code=POLICY) from None
         sent = tuple([oid for oid, at in zip(oids, offsets, strict=True) if at < end])
         bases = tuple([oid for oid, at in zip(oids, offsets, strict=True) if at >= end])
         return QuarantinedPack(f"{stem}.pack", sent, bases)
-
-    def _check_sizes(self, pack_path: str, index: PackIndex) -> None:
-        found = find_oversize(
-            pack_path, index.offsets, self._limits.blob_bytes_max, self._limits.other_bytes_max
-        )
-        if found is not None:
-            oid = index.oids[index.offsets.index(found[0])]
-            raise PackRefused(
-                f"pack: object {oid.hex()} inflates to {found[1]} bytes, more than any object may "
-                "have"
-            )
 
     def _check_length(self, pack_bytes: int) -> None:
         if self._fed_bytes != pack_bytes:
@@ -337,50 +343,7 @@ class Quarantine:
         return self._deadline_s - time.monotonic()
 
 
-def sweep(git_dir: str) -> list[str]:
-    """Removes what killed processes left in quarantine; names of what was removed. Call only as the
-    repository's single daemon.
-    """
-    root = _root(git_dir)
-    try:
-        left = sorted(os.listdir(root))
-    except FileNotFoundError:
-        return []
-    for name in left:
-        _remove_tree(os.path.join(root, name))
-    return left
-
-
-def _root(git_dir: str) -> str:
-    return os.path.join(git_dir, "kv", "quarantine")
-
-
 def _fd(pipe: IO[bytes] | None) -> int:
     if pipe is None:
         raise IntegrityError("the pipe to git is closed already")
     return pipe.fileno()
-
-
-def _remove_tree(path: str) -> None:
-    """Removes a directory of ours without following links out of it; an orphaned git may still be
-    tidying up in it, so it tries again.
-    """
-    for _ in range(_REMOVALS_MAX):
-        if not os.path.isdir(path):
-            return
-        with suppress(FileNotFoundError):
-            _remove_once(path)
-    raise ToolError(f"the quarantine {path} cannot be emptied: another process writes to it")
-
-
-def _remove_once(path: str) -> None:
-    for directory, folders, files in os.walk(path, topdown=False):
-        for name in files:
-            os.unlink(os.path.join(directory, name))
-        for name in folders:
-            inner = os.path.join(directory, name)
-            if os.path.islink(inner):
-                os.unlink(inner)
-    for directory, _, _ in list(os.walk(path, topdown=False)):
-        with suppress(OSError):  # not empty again: the next round sees to it
-            os.rmdir(directory)
