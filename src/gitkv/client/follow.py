@@ -172,7 +172,7 @@ def _memory_updates(
 ) -> list[RefUpdate]:
     newest = proof.receipt.oid
     updates = []
-    if memory.receipt is None or is_ancestor(replica.git, memory.receipt, newest):
+    if proof.is_news:
         updates += change(receipt_ref(replica.ns), memory.receipt, newest)
     if not source.is_authority:
         updates += change(shown_ref(replica.ns, source.tracking), memory.shown, newest)

@@ -24,11 +24,16 @@ _HINT = "nothing was adopted; tell the operator"
 
 
 def look_of(replica: Replica) -> Look:
-    return Look(
-        replica.load,
-        replica.objects.has,
-        lambda older, newer: is_ancestor(replica.git, older, newer),
-    )
+    """What was asked once is remembered: each answer is a git process."""
+    answers: dict[tuple[Oid, Oid], bool] = {}
+
+    def descends(older: Oid, newer: Oid) -> bool:
+        pair = older, newer
+        if pair not in answers:
+            answers[pair] = is_ancestor(replica.git, older, newer)
+        return answers[pair]
+
+    return Look(replica.load, replica.objects.has, descends)
 
 
 def verifier_of(replica: Replica) -> SignatureVerifier:

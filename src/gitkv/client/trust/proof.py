@@ -29,7 +29,8 @@ _SEQ_NONE = 1 << 62
 
 class Proof(NamedTuple):
     """`ledger` and `index` are proved by `receipt`; `signer`: fingerprint of the key that signed
-    the newest entry, "" when that was known before. `gap`: why not all that is shown is proved.
+    the newest entry, "" when that was known before. `is_news`: the receipt comes after the one
+    proved before. `gap`: why not all that is shown is proved.
     """
 
     policy: PolicyProof
@@ -37,6 +38,7 @@ class Proof(NamedTuple):
     ledger: Oid
     index_oid: Oid
     signer: str
+    is_news: bool
     gap: str
 
 
@@ -59,7 +61,16 @@ def prove(ns: Namespace, shown: Shown, memory: Memory, look: Look, verifier: Ver
     index = index_of(covering)
     if not look.has(index):
         raise NotVouchedError(f"its index {index.hex()}, which the receipt names, has not arrived")
-    return Proof(policy, covering, covering.ledger, index, signer, gap or _index_gap(shown, index))
+    known = None if memory.receipt is None else _read(memory.receipt, ns, look)
+    return Proof(
+        policy,
+        covering,
+        covering.ledger,
+        index,
+        signer,
+        is_news=known is None or seq_of(covering) > seq_of(known),  # they are on one line
+        gap=gap or _index_gap(shown, index),
+    )
 
 
 def is_genuine(
