@@ -137,21 +137,23 @@ def _init(args: Namespace, context: Context) -> int:
         writers,
         [Ns(context.ns)],
     )
-    host_line = found(order, server_environment(context.env))
+    founded = found(order, server_environment(context.env))
     if context.json:
         put_json(
             {
                 "directory": directory,
                 "mirror": mirror,
                 "push_url": push_url,
-                "host_key": host_line,
+                "host_key": founded.host_key,
+                "gateway_key": founded.gateway_key,
                 "ns": context.ns,
             }
         )
         return 0
     put_line(f"created {directory} with namespace {context.ns}; its first state is on {mirror}")
     put_line(f"writers push to {push_url}")
-    put_line(f"for the writers' known_hosts: {_known_host(push_url)} {host_line}")
+    put_line(f"for the writers' known_hosts: {_known_host(push_url)} {founded.host_key}")
+    put_line(f"readers' trust begins with the gateway's key {founded.gateway_key}")
     put_line(f"start it with: git kv stargate serve {args.directory} --ssh HOST:PORT")
     return 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from gitkv.daemon.serve import open_adapters
 from gitkv.errors import GitKvError, ToolError, UnavailableError, UsageError
@@ -31,14 +32,24 @@ from gitkv.gateway.site import (
 from gitkv.git import transport
 from gitkv.git.process import Git
 from gitkv.model.oid import Oid
+from gitkv.model.public_key import parse_ssh_key
 from gitkv.model.refs import Ref
 from gitkv.sign.gateway_key import Ed25519Signer, generate
 
 _AGAIN = "run the same command again: it goes on from there"
 
 
-def found(order: Order, env: Mapping[str, str]) -> str:
-    """The host key's public line. A mirror that refuses leaves nothing behind.
+class Founded(NamedTuple):
+    """`host_key`: the public line, for writers' known_hosts; `gateway_key`: the fingerprint with
+    which readers' trust begins.
+    """
+
+    host_key: str
+    gateway_key: str
+
+
+def found(order: Order, env: Mapping[str, str]) -> Founded:
+    """Founds it. A mirror that refuses leaves nothing behind.
 
     Raises PolicyError, UsageError, ToolError when the mirror refuses, and UnavailableError when its
     answer was lost: then the directory stays, and is finished by founding it again.
@@ -122,8 +133,12 @@ def _is_published(order: Order, env: Mapping[str, str]) -> bool:
     return bool(first) and all(theirs.get(ref) == oid for ref, oid in first.items())
 
 
-def _finish(order: Order) -> str:
-    with open(os.path.join(order.git_dir, "kv", "host_key"), "rb") as file:
-        public = Ed25519Signer(file.read()).public_line
+def _finish(order: Order) -> Founded:
+    host, gateway = (_public_line(order, name) for name in ("host_key", "gateway_key"))
     finish_directory(order.git_dir)
-    return public.decode("ascii").strip()
+    return Founded(host.decode("ascii").strip(), parse_ssh_key(gateway).fingerprint)
+
+
+def _public_line(order: Order, name: str) -> bytes:
+    with open(os.path.join(order.git_dir, "kv", name), "rb") as file:
+        return Ed25519Signer(file.read()).public_line
