@@ -160,7 +160,7 @@ def test_a_commit_that_is_not_of_this_ledger_is_no_revision(
 ) -> None:
     store.set("a", b"1")
     git("commit", "--quiet", "--allow-empty", "-m", "of the work tree", cwd=repo)
-    with pytest.raises(UsageError, match="no ledger commit"):
+    with pytest.raises(UsageError, match="not a ledger commit"):
         store.value("a", at=git("rev-parse", "HEAD", cwd=repo).decode().strip())
 
 
