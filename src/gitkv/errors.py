@@ -84,14 +84,17 @@ class PolicyError(GitKvError):
     exit_code = 3
 
 
+_NOT_JUDGED = ({"stargate.unavailable"}, {"clock.behind"})
+
+
 class RejectedError(GitKvError):
     """A transaction was refused by the rules; `verdict` holds every reason."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__("; ".join(reason.text() for reason in verdict.reasons))
         self.verdict = verdict
-        if {reason.rule for reason in verdict.reasons} == {"stargate.unavailable"}:
-            self.retry = RETRY_LATER  # it could not judge: nothing is wrong with the transaction
+        if {reason.rule for reason in verdict.reasons} in _NOT_JUDGED:
+            self.retry = RETRY_LATER  # nothing is wrong with the transaction
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]  # the family spans 2, 3, 4, 5 and 8

@@ -21,10 +21,10 @@ from gitkv.git.pack import PackWriter
 from gitkv.git.process import Git
 from gitkv.git.quarantine import Quarantine
 from gitkv.ledger.compose import Stamp, Tip, Transaction, compose
-from gitkv.ledger.plan import Changes, Put, plan_changes
+from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity, commit_payload, sign_payload
-from gitkv.model.oid import BLOB, COMMIT, TREE
+from gitkv.model.oid import BLOB, COMMIT, TREE, Oid, hash_object
 from gitkv.model.refs import POLICY_REF, Namespace, RefUpdate
 from gitkv.policy.tree import policy_text
 from gitkv.sign.gateway_key import Ed25519Signer, generate
@@ -89,13 +89,22 @@ class Gateway:
         return found
 
     def transaction(
-        self, changes: Changes | None = None, txn: str = ""
+        self,
+        changes: Changes | None = None,
+        txn: str = "",
+        bend: Callable[[Plan], Plan] = lambda plan: plan,
     ) -> tuple[Transaction, PackWriter]:
-        """Alice's, on the tip."""
+        """Alice's, on the tip; `bend` makes something else of the plan."""
         writer, tip = PackWriter(str(self.root)), self.tip()
         made = changes or {b"k:" + os.urandom(6).hex().encode(): Put(os.urandom(4).hex().encode())}
-        read = self.stargate.objects.read
-        plan = plan_changes(tip.trees, tip.seq + 1, made, read, writer.add)
+        read, has = self.stargate.objects.read, self.stargate.objects.has
+
+        def add(kind: bytes, body: bytes) -> Oid:
+            """What the repository has is not sent, as git does it."""
+            oid = hash_object(kind, body)
+            return oid if has(oid) else writer.add(kind, body)
+
+        plan = bend(plan_changes(tip.trees, tip.seq + 1, made, read, add))
         who = Identity("Alice", "alice@example.com", int(time.time()))
         stamp = Stamp(who, txn or uuid7(time.time_ns() // 1_000_000, os.urandom(10)), "kv: set")
         return compose(tip, plan, stamp, self.alice.sign, read, writer.add), writer

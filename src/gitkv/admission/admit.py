@@ -22,7 +22,7 @@ from gitkv.model.key import decode_name
 from gitkv.model.oid import Oid
 from gitkv.model.policy import Policy, Principal
 from gitkv.model.refs import Namespace, index_ref, ledger_ref
-from gitkv.model.verdict import CONFLICT, INTEGRITY, POLICY, FormError, Reason, reason
+from gitkv.model.verdict import BROKEN, CONFLICT, INTEGRITY, POLICY, FormError, Reason, reason
 from gitkv.policy.rules import allowed_ranges, judge_identity, judge_signature
 
 _NODES_PER_EDGE = (
@@ -109,22 +109,28 @@ def judge_commit(commit: Commit, parent: Commit, now_s: int) -> list[Reason]:
             )
         )
     try:
-        seconds, earliest = commit.identity().seconds, parent.identity().seconds - CLOCK_SKEW_MAX_S
+        reasons += judge_time(commit.identity().seconds, parent.identity().seconds, now_s)
     except FormError as error:
         return [*reasons, error.reason]
-    if not earliest <= seconds <= now_s + CLOCK_SKEW_MAX_S:
-        expected = f"between {earliest} and {now_s + CLOCK_SKEW_MAX_S} (seconds since 1970)"
-        reasons.append(
-            reason(
-                POLICY,
-                "commit.time",
-                "committer",
-                expected,
-                str(seconds),
-                "check the clock of the machine that committed",
-            )
-        )
     return reasons
+
+
+def judge_time(
+    seconds: int, parent_seconds: int, now_s: int, where: str = "committer"
+) -> list[Reason]:
+    """Whether a commit's time is near its parent's or after it, and not ahead of the judge's clock
+    (spec/attestation 1.3). All in seconds since 1970.
+    """
+    earliest, latest = parent_seconds - CLOCK_SKEW_MAX_S, now_s + CLOCK_SKEW_MAX_S
+    if earliest > latest:
+        hint = "the commit is not at fault: set the clock of the machine that judges, Stargate's"
+        expected = f"a clock at {earliest - CLOCK_SKEW_MAX_S} or later (seconds since 1970)"
+        return [reason(BROKEN, "clock.behind", "the judge's clock", expected, str(now_s), hint)]
+    if not earliest <= seconds <= latest:
+        expected = f"between {earliest} and {latest} (seconds since 1970; it is {now_s} here)"
+        hint = "check the clock of the machine that committed, and Stargate's"
+        return [reason(POLICY, "commit.time", where, expected, str(seconds), hint)]
+    return []
 
 
 def _judge_position(ledger: LedgerCommit, tip: Tip, ns: Namespace) -> list[Reason]:

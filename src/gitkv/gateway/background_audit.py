@@ -1,10 +1,10 @@
-"""The deep audit behind the answer, for namespaces with `verify: before-publish`.
+"""The deep audit after the answer, for namespaces with `verify: before-publish`.
 
 Level-triggered: what is to audit is what lies between the mark `refs/kv-audited/<ns>` and the
 newest watchlog entry, so a restart loses nothing. The mirror publishes up to the mark only. A
 violation is answered by a transaction of the gateway that restores the last good state; later
-transactions that are sound by themselves are applied again, and the writer is suspended until an
-admin moves the policy on.
+transactions that are sound by themselves are applied again. Who forged something is suspended until
+an admin moves the policy on, which admins can do who are suspended themselves.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, Oid
 from gitkv.model.policy import Principal
 from gitkv.model.refs import Namespace, RefUpdate, audited_ref, ledger_ref
 from gitkv.model.verdict import FormError, Reason
+
+# Limits of the policy, which a client with an older policy oversteps in good faith: undone and
+# told, and nobody is suspended for it.
+HONEST_RULES = frozenset(
+    ("value.size", "value.total", "value.lfs", "transaction.keys", "meta.expires")
+)
 
 
 class Pending(NamedTuple):
@@ -160,16 +166,16 @@ def _mark(stargate: Stargate, ns: Namespace, entry: Oid) -> None:
 def _answer_violation(
     stargate: Stargate, ns: Namespace, bad: Pending, signer: Principal | None, reasons: list[Reason]
 ) -> None:
-    """Restores, suspends, applies the sound ones again. The attempt stays in the history for
-    everyone to see.
+    """Restores, applies the sound ones again, and suspends who forged something. The attempt stays
+    in the history for everyone to see.
     """
-    if signer is not None:
-        stargate.suspend(signer.name, stargate.policy().commit)
+    forger = signer if any(entry.rule not in HONEST_RULES for entry in reasons) else None
+    if forger is not None:
+        stargate.suspend(forger.name, stargate.policy().commit)
     said = [entry.text() for entry in reasons]
-    stargate.report(
-        "audit.violation",
-        {"ns": ns, "seq": bad.entry.seq, "signer": signer.name if signer else "", "reasons": said},
-    )
+    fields = {"ns": ns, "seq": bad.entry.seq, "signer": signer.name if signer else ""}
+    suspended = forger.name if forger else ""
+    stargate.report("audit.violation", {**fields, "suspended": suspended, "reasons": said})
     with stargate.moving:
         later = [
             pending
@@ -179,15 +185,11 @@ def _answer_violation(
         good = _audited_tip(stargate, ns)
         current = stargate.tip(ns)
         assert current is not None
-        act = GatewayAct(RESTORE, ns, good.seq)
-        text = (
-            f"{act.subject()}\n\nTransaction {bad.entry.txn} ({ns}@{bad.entry.seq}) failed "
-            "the audit:\n" + "\n".join(said)
-        )
+        text = _restoration_text(GatewayAct(RESTORE, ns, good.seq), bad.entry, said, later)
         restored = _author(stargate, current, Plan(*good.trees, 0, 0), spool(stargate), text)
         stargate.report("audit.restored", {"ns": ns, "seq": restored.seq, "state_of": good.seq})
         for base, pending in zip([bad, *later], later, strict=False):
-            _apply_again(stargate, base, pending, signer)
+            _apply_again(stargate, base, pending, forger)
         # The mark moves last: a gateway killed before it finds the violation again and does all of
         # this once more, which loses nothing.
         end = stargate.tip(ns)
@@ -195,6 +197,16 @@ def _answer_violation(
         _mark(stargate, ns, stargate.watchlog_tip(end))
         for pending in (bad, *later):
             drop_sent(stargate, pending.entry_oid)
+
+
+def _restoration_text(act: GatewayAct, bad: Entry, said: list[str], later: list[Pending]) -> str:
+    """Names every transaction that is undone, so that whoever waits for one of them can be told."""
+    lines = [act.subject(), "", f"Transaction {bad.txn} ({bad.ns}@{bad.seq}) failed the audit:"]
+    lines += said
+    if later:
+        lines += ["", "Undone with it:"]
+        lines += [f"Transaction {entry.txn} ({entry.ns}@{entry.seq})" for _, entry in later]
+    return "\n".join(lines)
 
 
 def _apply_again(
@@ -235,7 +247,10 @@ def _apply_again(
             )
             return
         act = GatewayAct(APPLY_AGAIN, pending.entry.ns, pending.entry.seq, signer.name)
-        text = f"{act.subject()}\n\nIt was undone together with a violation before it."
+        text = (
+            f"{act.subject()}\n\nTransaction {pending.entry.txn} was undone together with a "
+            "violation before it."
+        )
         _author(stargate, current, plan, writer, text)
         stargate.report("audit.reapplied", fields)
     except (FormError, GitKvError) as error:

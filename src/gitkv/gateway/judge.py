@@ -13,6 +13,7 @@ from typing import NamedTuple
 from gitkv.admission.admit import Candidate, Situation, admit
 from gitkv.admission.deep_audit import audit_under
 from gitkv.errors import IntegrityError
+from gitkv.gateway.judge_sizes import judge_sizes
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.git.audit_loader import AuditLoader
 from gitkv.ledger.compose import Tip, index_facts
@@ -99,6 +100,11 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
         if not verdict.accepted:
             return JudgedPush(verdict)
         stargate.step("audited")
+    else:
+        way = [tip, *(step.tip for step in steps)]
+        reasons = judge_sizes(rules, way, pushed.sent, pushed.objects)
+        if reasons:
+            return _refused(reasons)
     return JudgedPush(
         Verdict(), tuple(step.tip for step in steps), tuple(step.signer for step in steps), now_s
     )

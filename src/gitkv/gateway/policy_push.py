@@ -4,10 +4,11 @@ nobody could change (spec/policy 9).
 
 from __future__ import annotations
 
+from gitkv.admission.admit import judge_time
 from gitkv.errors import IntegrityError
 from gitkv.gateway.own_key import judge_own_key
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
-from gitkv.model.commit import CLOCK_SKEW_MAX_S, Commit, parse_commit
+from gitkv.model.commit import Commit, parse_commit
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import POLICY_REF, RefUpdate
 from gitkv.model.verdict import (
@@ -84,17 +85,7 @@ def _judge_commit(
         policy._replace(signatures_required=True), signature, where
     )
     reasons += judge_identity(policy, principal, identity.email)
-    earliest, latest = parent.identity().seconds - CLOCK_SKEW_MAX_S, now_s + CLOCK_SKEW_MAX_S
-    if not earliest <= identity.seconds <= latest:
-        reasons.append(
-            reason(
-                POLICY,
-                "commit.time",
-                where,
-                f"between {earliest} and {latest} (seconds since 1970)",
-                str(identity.seconds),
-            )
-        )
+    reasons += judge_time(identity.seconds, parent.identity().seconds, now_s, where)
     if principal is not None:
         reasons += judge_policy_change(
             policy, policy_text(oid, objects.read), principal.name, max(identity.seconds, now_s)

@@ -4,12 +4,13 @@ in constant time (gateway design, 3).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 from support.ledger_in_memory import START_S, LedgerInMemory, unsigned
 
-from gitkv.admission.admit import Candidate, Situation, admit
+from gitkv.admission.admit import Candidate, Situation, admit, judge_time
 from gitkv.ledger.compose import Tip, compose
 from gitkv.ledger.plan import Plan, Put, plan_changes
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
@@ -169,6 +170,23 @@ def test_a_time_nobody_believes_is_refused(bench: Bench, seconds: int) -> None:
         body=lambda body: body.replace(b"%d" % (START_S + 500), b"%d" % seconds)
     )
     assert bench.rules(candidate) == {(3, "commit.time")}
+
+
+@pytest.mark.parametrize("behind_s", [1201, 90 * 86400])
+def test_a_judge_whose_clock_is_behind_blames_it_and_not_the_client(behind_s: int) -> None:
+    parent = NOW_S
+    [found] = judge_time(parent + 5, parent, parent - behind_s)
+    assert (found.code, found.rule) == (5, "clock.behind")
+    assert str(parent - 1200) in found.expected and str(parent - behind_s) == found.got
+    assert not judge_time(parent, parent, parent - 600)
+
+
+def test_a_time_is_refused_with_a_range_that_exists_and_the_judges_own_time() -> None:
+    for behind_s in range(0, 1201, 100):
+        for found in judge_time(NOW_S + 601, NOW_S, NOW_S - behind_s):
+            low, high = re.findall(r"[0-9]+", found.expected)[:2]
+            assert found.rule == "commit.time" and int(low) <= int(high)
+            assert str(NOW_S - behind_s) in found.expected
 
 
 def test_author_and_committer_that_differ_and_merges_are_refused(bench: Bench) -> None:
