@@ -29,6 +29,7 @@ def maintain_once(stargate: Stargate) -> bool:
     stargate.git.run(
         "repack", "--quiet", "--geometric=2", "-d", "--no-write-bitmap-index", "--threads=1"
     )
+    stargate.objects.close()  # else its children keep what was rolled up, mapped and on the disk
     stargate.report("maintained", {"packs_before": len(packs)})
     return True
 

@@ -1,27 +1,26 @@
-"""Reads objects through one long-lived `git cat-file --batch-command --buffer`.
+"""Reads objects through a few long-lived `git cat-file` children (`cat_file.py`), so that one slow
+reader does not stop the others. The first is started when it is needed, another only while all are
+busy.
 
-git holds every request back until `flush`, so a whole group of requests can be written before any
-answer is read: the two pipes cannot block each other, without threads. Left to others: proof that a
-body hashes to its id (git checks that when a pack arrives; the audit checks it again), and writing
-(`pack.py`).
+Left to others: proof that a body hashes to its id (git checks that when a pack arrives; the audit
+checks it again), and writing (`pack.py`).
 """
 
 from __future__ import annotations
 
 import os
-import re
-import subprocess
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from io import BufferedReader
 from itertools import islice
 from types import TracebackType
-from typing import IO, NamedTuple
 
-from gitkv.errors import IntegrityError, ToolError, UnavailableError
+from gitkv.errors import IntegrityError
+from gitkv.git.cat_file import Body, CatFile
+from gitkv.git.cat_file import ObjectTooLargeError as ObjectTooLargeError
 from gitkv.git.forks import ForkLock, watch
-from gitkv.git.process import Git, complaint, end_process, scratch_file, scratch_text
-from gitkv.model.oid import TREE, Oid, parse_oid
+from gitkv.git.process import Git
+from gitkv.model.oid import TREE, Oid
 
 _GROUP_MAX = 4096  # requests answered in one go
 _GROUP_BYTES = 4 << 20  # of bodies held at a time
@@ -29,22 +28,7 @@ _TREES_MAX = (
     4096  # kept, of at most _TREE_BYTES_MAX each: index and ledger nodes are read again and again
 )
 _TREE_BYTES_MAX = 16 * 1024
-_INFO = re.compile(rb"([0-9a-f]{40}) (?:blob|tree|commit|tag) [0-9]+\n")
-_INFOS = re.compile(rb"[0-9a-f]{40} (?:missing|([a-z]+) ([0-9]+))\n")
-_INFO_BYTES = 1 << 16
-
-
-_left_to_parents: list[subprocess.Popen[bytes]] = []
-
-
-class ObjectTooLargeError(IntegrityError):
-    """An object is larger than its reader would ever hold; it was not read."""
-
-
-class _Answer(NamedTuple):
-    kind: bytes  # b"" when missing
-    size: int
-    body: bytes
+CHILDREN_MAX = 4  # of one store
 
 
 class GitObjectStore:
@@ -65,9 +49,10 @@ class GitObjectStore:
             else git
         )
         self._object_bytes_max = object_bytes_max
-        self._lock = ForkLock()
-        self._child: subprocess.Popen[bytes] | None = None
-        self._stderr: IO[bytes] | None = None
+        self._lock = ForkLock()  # guards the two sets; held for a moment only
+        self._idle: list[CatFile] = []
+        self._busy: set[CatFile] = set()
+        self._places = threading.Semaphore(CHILDREN_MAX)
         self._trees: dict[Oid, bytes] = {}
         watch(self)
 
@@ -77,8 +62,8 @@ class GitObjectStore:
             kept = self._trees.get(oid)
             if kept is not None:
                 return kept
-        [answer] = self._ask([oid])
-        body = _proved(answer, oid, kind)
+        [found] = self._ask([oid])
+        body = _proved(found, oid, kind)
         if kind == TREE and len(body) <= _TREE_BYTES_MAX:
             if len(self._trees) >= _TREES_MAX:
                 self._trees.clear()
@@ -92,8 +77,8 @@ class GitObjectStore:
         source = iter(oids)
         while asked := list(islice(source, _GROUP_MAX)):
             for group in _groups(asked, [int(size or 0) for _, size in self._ask_infos(asked)]):
-                for oid, answer in zip(group, self._ask(group), strict=True):
-                    yield _proved(answer, oid, kind)
+                for oid, found in zip(group, self._ask(group), strict=True):
+                    yield _proved(found, oid, kind)
 
     def sizes(self, oids: Iterable[Oid]) -> Iterator[int]:
         """Body sizes in bytes in the order asked. Raises IntegrityError when an object is
@@ -126,41 +111,38 @@ class GitObjectStore:
         """
         if any("\n" in name or "\0" in name for name in names):
             raise ValueError("a name of an object has a line break or NUL in it")
-        with self._lock:
-            child = self._running()
-            try:
-                return self._resolved(child, [os.fsencode(name) for name in names])
-            except BaseException:
-                self._end()
-                raise
+        with self._borrowed() as child:
+            return child.resolve([os.fsencode(name) for name in names])
 
     def expand(self, abbreviation: str) -> Oid | None:
         """The object whose id begins with these hex digits; None when none or several do."""
         return self.resolve([abbreviation])[0]
 
-    def close(self) -> None:
-        """Ends the child; a later read starts another."""
+    @property
+    def child_pids(self) -> list[int]:
+        """The children's process ids, to watch over them."""
         with self._lock:
-            self._end()
+            return [child.pid for child in (*self._idle, *self._busy)]
+
+    def close(self) -> None:
+        """Ends the children, those at work as soon as they have answered; a later read starts
+        another.
+        """
+        with self._lock:
+            idle, self._idle, self._busy = self._idle, [], set()
+        for child in idle:
+            child.end()
 
     def after_fork(self) -> None:
-        """Lets go of the other process's child: the pipes are replaced, so that it ends with its
-        parent, and kept, since another thread may have been at work on them.
-        """
-        if self._child is None:
-            return
-        sink = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        for pipe in (self._child.stdin, self._child.stdout):
-            assert pipe is not None
-            os.dup2(sink, pipe.fileno(), inheritable=False)
-        os.close(sink)
-        self._child.returncode = 0  # nobody waits for it here
-        _left_to_parents.append(self._child)
-        self._child = self._stderr = None
+        """Lets go of the other process's children; its own are started when they are needed."""
+        children, self._idle, self._busy = [*self._idle, *self._busy], [], set()
+        self._places = threading.Semaphore(CHILDREN_MAX)
+        for child in children:
+            child.let_go()
 
     def __del__(self) -> None:
-        if getattr(self, "_child", None) is not None:
-            self._end()  # never closed
+        for child in getattr(self, "_idle", ()):
+            child.end()  # never closed
 
     def __enter__(self) -> GitObjectStore:
         return self
@@ -173,121 +155,46 @@ class GitObjectStore:
     ) -> None:
         self.close()
 
-    def _ask(self, oids: list[Oid]) -> list[_Answer]:
-        """The objects, whole."""
-        with self._asking(b"contents", oids) as stdout:
-            return [self._answer(stdout, oid) for oid in oids]
+    def _ask(self, oids: list[Oid]) -> list[Body]:
+        with self._borrowed() as child:
+            return child.bodies(oids, self._object_bytes_max)
 
     def _ask_infos(self, oids: list[Oid]) -> list[tuple[bytes, bytes]]:
-        """(kind, size) of each, both empty for a missing one. One pass of a pattern over all
-        answers: an audit asks for every value.
-        """
-        with self._asking(b"info", oids) as stdout:
-            text, lines = bytearray(), 0
-            while lines < len(oids):
-                data = stdout.read1(_INFO_BYTES)
-                if not data:
-                    raise self._died(oids[lines])
-                text += data
-                lines += data.count(b"\n")
-            infos: list[tuple[bytes, bytes]] = _INFOS.findall(text)
-            if len(infos) != len(oids):
-                raise self._died(oids[0])
-            return infos
+        with self._borrowed() as child:
+            return child.infos(oids)
 
     @contextmanager
-    def _asking(self, command: bytes, oids: list[Oid]) -> Iterator[BufferedReader]:
-        """The child's answers to one group of requests; nobody else's come between."""
-        with self._lock:
-            child = self._running()
-            assert child.stdin is not None and isinstance(child.stdout, BufferedReader)
+    def _borrowed(self) -> Iterator[CatFile]:
+        """A child for one group of requests; waits while all are busy."""
+        places = self._places
+        with places:
+            with self._lock:
+                child = self._idle.pop() if self._idle else None
+                if child is not None:
+                    self._busy.add(child)
+            if child is None:
+                child = CatFile(self._git)
+                with self._lock:
+                    self._busy.add(child)
             try:
-                try:
-                    _write_all(
-                        child.stdin.fileno(),
-                        b"".join([b"%b %b\n" % (command, oid.hex().encode()) for oid in oids])
-                        + b"flush\n",
-                    )
-                except BrokenPipeError:
-                    raise self._died(oids[0]) from None
-                yield child.stdout
+                yield child
             except BaseException:  # the stream is out of step now, whatever the reason
-                self._end()
+                with self._lock:
+                    self._busy.discard(child)
+                child.end()
                 raise
+            self._take_back(child)
 
-    def _resolved(self, child: subprocess.Popen[bytes], names: list[bytes]) -> list[Oid | None]:
-        assert child.stdin is not None and child.stdout is not None
-        lost = ToolError(f"git cat-file ended while {len(names)} names were looked up")
-        try:
-            _write_all(
-                child.stdin.fileno(), b"".join([b"info %b\n" % name for name in names]) + b"flush\n"
-            )
-        except BrokenPipeError:
-            raise lost from None
-        found: list[Oid | None] = []
-        for name in names:
-            line = child.stdout.readline()
-            if not line:
-                raise lost
-            known = _INFO.fullmatch(line)
-            if known is None and line not in (name + b" missing\n", name + b" ambiguous\n"):
-                raise lost
-            found.append(None if known is None else parse_oid(known[1]))
-        return found
-
-    def _answer(self, stdout: BufferedReader, oid: Oid) -> _Answer:
-        fields = stdout.readline().split()
-        if len(fields) == 2 and fields[1] == b"missing":
-            return _Answer(b"", 0, b"")
-        if len(fields) != 3:
-            raise self._died(oid)
-        size = int(fields[2])
-        if size > self._object_bytes_max:
-            raise ObjectTooLargeError(
-                f"object {oid.hex()} has {size} bytes, expected at most {self._object_bytes_max}"
-            )
-        data = stdout.read(size)
-        if len(data) != size or stdout.read(1) != b"\n":
-            raise self._died(oid)
-        return _Answer(fields[1], size, data)
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._child is None:
-            self._stderr = scratch_file()
-            self._child = self._git.popen(
-                "-c",
-                "core.bigFileThreshold=1m",
-                "cat-file",
-                "--batch-command",
-                "--buffer",
-                stderr=self._stderr,
-            )
-        return self._child
-
-    def _died(self, oid: Oid) -> ToolError | IntegrityError | UnavailableError:
-        assert self._stderr is not None
-        words = scratch_text(self._stderr)
-        said = complaint(words)
-        if b"promisor remote" in words:
-            return UnavailableError(
-                f"object {oid.hex()}, or one read with it, is not in this partial clone, and could "
-                f"not be fetched: {said}"
-            )
-        if "corrupt" in said or "inflate" in said or "unable to" in said:
-            return IntegrityError(
-                f"object {oid.hex()} or one read with it cannot be read: {said}",
-                hint="run: git fsck",
-            )
-        return ToolError(
-            f"git cat-file ended while object {oid.hex()} was read: {said or 'it gave no reason'}"
-        )
-
-    def _end(self) -> None:
-        if self._child is not None:
-            end_process(self._child)
-        if self._stderr is not None:
-            self._stderr.close()
-        self._child = self._stderr = None
+    def _take_back(self, child: CatFile) -> None:
+        """Keeps the child for the next, unless it is worn or the store was closed meanwhile."""
+        is_worn = child.is_worn
+        with self._lock:
+            is_kept = child in self._busy and not is_worn
+            self._busy.discard(child)
+            if is_kept:
+                self._idle.append(child)
+        if not is_kept:
+            child.end()
 
 
 def quarantine_environment(git_dir: str, quarantine_dir: str) -> dict[str, str]:
@@ -315,21 +222,15 @@ def _groups(oids: list[Oid], sizes: list[int]) -> Iterator[list[Oid]]:
     yield group
 
 
-def _proved(answer: _Answer, oid: Oid, kind: bytes) -> bytes:
-    if not answer.kind:
+def _proved(found: Body, oid: Oid, kind: bytes) -> bytes:
+    if not found.kind:
         raise _missing(oid)
-    if answer.kind != kind:
+    if found.kind != kind:
         raise IntegrityError(
-            f"object {oid.hex()}: expected a {kind.decode()}, got a {answer.kind.decode()}"
+            f"object {oid.hex()}: expected a {kind.decode()}, got a {found.kind.decode()}"
         )
-    return answer.body
+    return found.data
 
 
 def _missing(oid: Oid) -> IntegrityError:
     return IntegrityError(f"object {oid.hex()} is missing")
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from gitkv.errors import IntegrityError, ToolError
-from gitkv.git.object_store import GitObjectStore
+from gitkv.git.cat_file import PACK_CHANGES_MAX
+from gitkv.git.object_store import CHILDREN_MAX, GitObjectStore
 from gitkv.git.pack import PackWriter
 from gitkv.git.process import Git
 from gitkv.model.oid import BLOB, Oid
@@ -99,9 +100,9 @@ def test_a_killed_child_is_an_error_once_and_replaced(git: Git) -> None:
     [oid] = _stored(git, [b"value"])
     with GitObjectStore(git) as store:
         store.read(oid, BLOB)
-        assert store._child is not None
-        os.kill(store._child.pid, signal.SIGKILL)
-        os.waitid(os.P_PID, store._child.pid, os.WEXITED | os.WNOWAIT)
+        [pid] = store.child_pids
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         with pytest.raises(ToolError):
             store.read(oid, BLOB)
         assert store.read(oid, BLOB) == b"value"
@@ -127,8 +128,73 @@ def test_a_replace_ref_does_not_change_what_is_read(git: Git) -> None:
 def test_the_child_ends_when_the_store_is_closed(git: Git) -> None:
     store = GitObjectStore(git)
     store.has(Oid(bytes(20)))
-    child = store._child
-    assert isinstance(child, subprocess.Popen)
+    [pid] = store.child_pids
     store.close()
-    assert child.returncode is not None
+    assert not Path(f"/proc/{pid}").exists()
     store.close()
+
+
+def test_a_reader_who_takes_long_stops_no_other(git: Git) -> None:
+    """All children but one are at work for somebody; another reader gets the last."""
+    [oid] = _stored(git, [b"value"])
+    with GitObjectStore(git) as store, ExitStack() as others:
+        for _ in range(CHILDREN_MAX - 1):
+            others.enter_context(store._borrowed())
+
+        assert store.read(oid, BLOB) == b"value"
+        assert len(store.child_pids) == CHILDREN_MAX
+
+
+def test_readers_never_have_more_children_than_there_may_be(git: Git) -> None:
+    oids = _stored(git, [b"%d" % number for number in range(300)])
+    most: list[int] = []
+    with GitObjectStore(git) as store:
+
+        def read_all() -> None:
+            for number, oid in enumerate(oids):
+                assert store.read(oid, BLOB) == b"%d" % number
+                most.append(len(store.child_pids))
+
+        threads = [threading.Thread(target=read_all) for _ in range(2 * CHILDREN_MAX)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert len(most) == 300 * len(threads)
+        assert max(most) <= CHILDREN_MAX
+
+
+def test_one_reader_has_one_child(git: Git) -> None:
+    oids = _stored(git, [b"%d" % number for number in range(50)])
+    with GitObjectStore(git) as store:
+        assert store.child_pids == []
+        for oid in oids:
+            store.read(oid, BLOB)
+        assert len(store.child_pids) == 1
+
+
+def test_a_child_that_answers_while_the_store_is_closed_ends_after_that(git: Git) -> None:
+    store = GitObjectStore(git)
+    with store._borrowed() as child:
+        store.close()
+        assert Path(f"/proc/{child.pid}").exists()
+    assert not Path(f"/proc/{child.pid}").exists()
+
+
+def test_maps_and_descriptors_stay_flat_however_many_packs_come_and_go(git: Git) -> None:
+    """Each transaction is a pack; packs are rolled up, and git keeps what it has mapped."""
+    maps, descriptors = list[int](), list[int]()
+    with GitObjectStore(git) as store:
+        for number in range(2 * PACK_CHANGES_MAX + 40):
+            [oid] = _stored(git, [b"transaction %d" % number])
+            assert store.read(oid, BLOB) == b"transaction %d" % number
+            for pid in store.child_pids:  # none, when it has just been its time
+                maps.append(Path(f"/proc/{pid}/maps").read_text().count("/pack-"))
+                descriptors.append(len(os.listdir(f"/proc/{pid}/fd")))
+            if number % 48 == 47:
+                git.run("repack", "-a", "-d", "-q")
+
+    assert max(maps) > 20, "git maps no packs any more: the children need not be renewed"
+    assert max(maps) <= 3 * PACK_CHANGES_MAX
+    assert max(descriptors) <= 2 * PACK_CHANGES_MAX
