@@ -213,7 +213,7 @@ class _TeamWrite:
     def _push(self, line: PushLine, built: Built) -> Written | None:
         try:
             line.send(built.transaction.updates, built.pack)
-            with PackStoring(self._replica.git, built.pack, durable=False) as storing:
+            with PackStoring(self._replica.git, built.pack) as storing:
                 outcome = self._answer(line, built)
                 if not outcome.verdict.accepted:
                     self._check_refusal(outcome.verdict)

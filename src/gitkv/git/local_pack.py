@@ -7,31 +7,40 @@ others: making the pack (`pack.py`), and moving the refs that make it matter.
 
 from __future__ import annotations
 
+import os
+import time
+from threading import Thread
 from types import TracebackType
 
 from gitkv.errors import ToolError
+from gitkv.git.durable import CLOCKS_APART_S, SYNCED, common_dir, sync_loose, sync_new_names
+from gitkv.git.loose_object import loose_path
 from gitkv.git.pack import Pack
 from gitkv.git.process import TIDY_S, Git, complaint, end_process
 
 UNPACK_OBJECTS_MAX = 99  # git's transfer.unpackLimit is 100
 
-_DURABLE = ("-c", "core.fsync=all", "-c", "core.fsyncMethod=batch")
-
 
 class PackStoring:
-    """git at work on one pack. `finish` waits for it; leaving the context without it ends git and
-    keeps nothing that matters.
+    """git at work on one pack, and then the disk. `finish` waits until every object and its name is
+    durable; leaving the context without it ends git and keeps nothing that matters.
     """
 
-    def __init__(self, git: Git, pack: Pack, *, durable: bool) -> None:
-        """Starts git and hands it the pack. `durable`: flushed to disk when `finish` returns.
-        Raises ToolError when git is missing.
+    def __init__(self, git: Git, pack: Pack) -> None:
+        """Starts git and hands it the pack; the rest goes on beside the caller. Raises ToolError
+        when git is missing.
         """
-        unpack = pack.count <= UNPACK_OBJECTS_MAX
-        self._command = "unpack-objects" if unpack else "index-pack"
-        options = ("-q",) if unpack else ("--stdin",)
-        self._child = git.popen(*(_DURABLE if durable else ()), self._command, *options)
+        self._git_dir = git.git_dir
+        self._loose = pack.oids if pack.count <= UNPACK_OBJECTS_MAX else []
+        self._command = "unpack-objects" if self._loose else "index-pack"
+        words = ("-q",) if self._loose else ("--stdin",)
+        self._began_s = time.time() - CLOCKS_APART_S
+        self._problem: ToolError | OSError | None = None
+        # index-pack syncs what it writes; what is unpacked is synced here, side by side
+        self._child = git.popen(*(() if self._loose else SYNCED), self._command, *words)
         self._feed(pack)
+        self._rest = Thread(target=self._settle, daemon=True)
+        self._rest.start()
 
     def _feed(self, pack: Pack) -> None:
         assert self._child.stdin is not None
@@ -44,13 +53,31 @@ class PackStoring:
         self._child.stdin = None
 
     def finish(self) -> None:
-        """Waits until every object is there. Raises ToolError when git failed."""
+        """Raises ToolError when git or the disk failed."""
+        self._rest.join()
+        if isinstance(self._problem, OSError):
+            why = self._problem.strerror or str(self._problem)
+            raise ToolError(f"the transaction's objects could not be made durable: {why}")
+        if self._problem is not None:
+            raise self._problem
+
+    def _settle(self) -> None:
         _, stderr = self._child.communicate()
         if self._child.returncode != 0:
-            raise ToolError(
+            self._problem = ToolError(
                 f"git {self._command} could not store the transaction's objects: "
                 f"{complaint(stderr) or 'it gave no reason'}"
             )
+            return
+        try:
+            if self._loose:
+                root = common_dir(self._git_dir)
+                paths = [loose_path(root, oid) for oid in self._loose]
+                sync_loose(os.path.join(root, "objects"), paths)
+            else:
+                sync_new_names(self._git_dir, self._began_s)
+        except OSError as error:
+            self._problem = error
 
     def __enter__(self) -> PackStoring:
         return self
@@ -61,11 +88,14 @@ class PackStoring:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._rest.is_alive() and self._child.returncode is None:
+            self._child.terminate()
+            self._rest.join(TIDY_S)
         if self._child.returncode is None:
-            end_process(self._child, grace_s=TIDY_S)
+            end_process(self._child)
 
 
 def store_pack(git: Git, pack: Pack) -> None:
     """Stores the pack durably. Raises ToolError."""
-    with PackStoring(git, pack, durable=True) as storing:
+    with PackStoring(git, pack) as storing:
         storing.finish()

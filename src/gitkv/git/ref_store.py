@@ -13,8 +13,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from gitkv.errors import ConflictError, IntegrityError, UnavailableError
-from gitkv.git.durable import sync
+from gitkv.errors import ConflictError, IntegrityError, ToolError, UnavailableError
+from gitkv.git.durable import SYNCED, sync, sync_ref_names
 from gitkv.git.packed_refs import format_packed_refs, is_ref, parse_packed_refs
 from gitkv.git.process import Git, busy, failure
 from gitkv.git.signals import Shield
@@ -218,8 +218,7 @@ class GitRefStore:
         request = b"start\0" + b"".join(commands) + b"prepare\0commit\0"
         with Shield():  # git moves one ref file after the other
             done = self._git.run(
-                "-c",
-                "core.fsync=all",
+                *SYNCED,
                 "update-ref",
                 "--no-deref",
                 "--stdin",
@@ -235,6 +234,12 @@ class GitRefStore:
             if b"cannot lock ref" in done.stderr or b".lock" in done.stderr:
                 raise busy("update-ref", done)
             raise failure("update-ref", done)
+        try:
+            sync_ref_names(self._git.git_dir, [update.ref for update in updates])
+        except OSError as error:
+            raise ToolError(
+                f"the refs have moved, but the disk does not confirm it: {error.strerror}"
+            ) from None
 
     def _list(self, pattern: bytes) -> dict[Ref, Oid]:
         """The ref of that name and all below it."""

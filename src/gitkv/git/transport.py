@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from gitkv.errors import (
     ToolError,
     UnavailableError,
 )
+from gitkv.git.durable import CLOCKS_APART_S, SYNCED, sync_new_names
 from gitkv.git.packed_refs import is_ref
 from gitkv.git.process import Completed, Git, busy, complaint, failure
 from gitkv.git.remote_words import remote_error, telling
@@ -31,6 +33,7 @@ from gitkv.model.oid import Oid
 from gitkv.model.refs import Ref
 from gitkv.model.verdict import printable
 
+_LOOSE_MAX = 7  # git syncs loose objects one after the other: more of them are kept as a pack
 FETCH_TIMEOUT_S = (
     300.0  # a host that takes a connection and says nothing would hold a reader for ever
 )
@@ -66,14 +69,19 @@ class PushStatus(NamedTuple):
 def fetch(
     git: Git, remote: str, refspecs: Sequence[str], *, timeout_s: float = FETCH_TIMEOUT_S
 ) -> None:
-    """Fetches `refspecs` from a remote's name or address; local refs move all or none.
+    """Fetches `refspecs` from a remote's name or address; local refs move all or none, and only to
+    objects that are on the disk.
 
     Raises UnavailableError when the remote cannot be read or falls silent, AccessError when it
     refuses us, IntegrityError when it sent objects that git refuses.
     """
+    began_s = time.time() - CLOCKS_APART_S
     done = git.run(
         "-c",
         "fetch.fsckObjects=true",
+        *SYNCED,
+        "-c",
+        f"fetch.unpackLimit={_LOOSE_MAX + 1}",
         "fetch",
         "--quiet",
         "--atomic",
@@ -91,6 +99,12 @@ def fetch(
     )
     if done.code != 0:
         raise _fetch_failure(git, done, remote)
+    try:
+        sync_new_names(git.git_dir, began_s)
+    except OSError as error:
+        raise ToolError(
+            f"what was fetched could not be made durable: {error.strerror or error}"
+        ) from None
 
 
 def ls_remote(

@@ -44,7 +44,7 @@ def test_a_pack_that_git_refuses_is_an_error_with_gits_words(git: Git) -> None:
     _, pack = _pack(git, 3)
     pack.trailer = bytes(20)
     with (
-        PackStoring(git, pack, durable=False) as storing,
+        PackStoring(git, pack) as storing,
         pytest.raises(ToolError, match="could not store"),
     ):
         storing.finish()
