@@ -56,7 +56,7 @@ def _setup(remote: str, pin: str, context: Context) -> int:
         put_line(safe(step))
     put_line(f"trust begins with the gateway's key {safe(report.gateway)}")
     if report.missing:
-        put_line("this clone can read; to write it lacks something:")
+        put_line("this clone can read; what stands between it and writing:")
     for line in report.missing:
         put_line(f"  {safe(line)}")
     return 0

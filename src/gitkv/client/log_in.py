@@ -13,15 +13,15 @@ from gitkv.model.policy import Policy
 
 _ASK_ADMIN = "ask an admin to add your public key to .kv/policy.yaml"
 _OFFER_HINT = (
-    "let ssh offer a key of the policy: in ~/.ssh/config, under `Host`, `IdentityFile FILE`; "
-    "or: ssh-add FILE"
+    "let ssh offer a key of the policy: in ~/.ssh/config, under `Host`, `IdentityFile {file}`; "
+    "or: ssh-add {file}"
 )
 _UNKNOWN = "is not in the policy"
 
 
-def with_reason(replica: Replica, error: AccessError) -> AccessError:
+def with_reason(replica: Replica, error: AccessError, signing_key: str = "") -> AccessError:
     """`error`, with the likely reason when a log-in was refused: what the policy says of each key
-    that was offered.
+    that was offered. `signing_key`: the user.signingkey that will hold, the configured one if "".
     """
     if error.offered is None:
         return error
@@ -36,7 +36,9 @@ def with_reason(replica: Replica, error: AccessError) -> AccessError:
     words = [f"{key[:15]}... {standing}" for key, standing in found.items()]
     text = "; ".join([str(error), *words])
     unknown = bool(found) and all(standing == _UNKNOWN for standing in found.values())
-    hint = f"{_OFFER_HINT}; or {_ASK_ADMIN}" if unknown or not found else _ASK_ADMIN
+    signing = signing_key or replica.config.get("user.signingkey", "")
+    offer = _OFFER_HINT.format(file=signing if "/" in signing and "::" not in signing else "FILE")
+    hint = f"{offer}; or {_ASK_ADMIN}" if unknown or not found else _ASK_ADMIN
     return AccessError(text, hint=hint, offered=error.offered)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gitkv.client.follow import follow
+from gitkv.client.log_in import with_reason
 from gitkv.client.replica import Replica, open_replica
 from gitkv.client.signing_key import (
     NO_PUSH_URL,
@@ -24,18 +25,20 @@ from gitkv.client.store import edge_for, namespace_of
 from gitkv.client.trust.judge import gateway_of, judge_policy
 from gitkv.client.trust.memory import PIN, parse_pin, read_memory
 from gitkv.client.trust.shown import Source, fetch_policy, mirror_source
-from gitkv.errors import PolicyError, UsageError
-from gitkv.git.repository import set_config
+from gitkv.errors import AccessError, PolicyError, UnavailableError, UsageError
+from gitkv.git import transport
+from gitkv.git.repository import local_config, set_config
 from gitkv.git.ssh_address import parse_ssh_url
 from gitkv.model.policy import Policy
-from gitkv.model.refs import POLICY_PATH
+from gitkv.model.refs import POLICY_PATH, ledger_ref
 
+_PROBE_TIMEOUT_S = 20.0  # for a host that takes a connection and says nothing
 _KINDS = ("kv", "kv-index", "kv-mirror", "kv-watchlog")
 
 
 class SetupReport(NamedTuple):
     """`push_url`, `signing` ("ssh" or "openpgp") and `principal` (whose key signs) are "" in a
-    clone that can only read; `missing` then says what it lacks for writing, a line each. `gateway`:
+    clone that can only read; `missing` says what it lacks for writing, a line each. `gateway`:
     fingerprint of the gateway key that trust began with; `steps`: what was done, a line each.
     """
 
@@ -76,13 +79,29 @@ def setup_remote(
         tip = follow(replica, source)
         gateway = gateway_of(replica, read_memory(replica, source.tracking))
         steps = _configure(replica, source, _wanted(replica, source, policy, writing, gateway))
+        refused = _refused(replica, policy, writing.key) if writing.key is not None else []
     finally:
         replica.close()
     steps.append(f"fetched {replica.ns}@{tip.seq} ({tip.ledger.oid.hex()[:12]})")
     if writing.key is None:
         return SetupReport("", "", "", gateway, steps, writing.missing)
     signing, principal = writing.key.format, writing.key.principal
-    return SetupReport(policy.push_url, signing, principal, gateway, steps, [])
+    return SetupReport(policy.push_url, signing, principal, gateway, steps, refused)
+
+
+def _refused(replica: Replica, policy: Policy, key: SigningKey) -> list[str]:
+    """Why Stargate does not let this person's ssh in, a line each; empty when it does, or cannot be
+    asked now.
+    """
+    refs = [os.fsdecode(ledger_ref(replica.ns))]
+    try:
+        transport.ls_remote(replica.git, policy.push_url, refs, timeout_s=_PROBE_TIMEOUT_S)
+    except AccessError as error:
+        told = with_reason(replica, error, key.settings.get("user.signingkey", ""))
+        return [f"Stargate does not let you in: {told}", told.hint]
+    except UnavailableError as error:
+        return [f"whether Stargate lets you in could not be asked: {error}"]
+    return []
 
 
 def _policy(replica: Replica, source: Source) -> Policy:
@@ -125,9 +144,9 @@ def _wanted(
 
 
 def _configure(replica: Replica, source: Source, wanted: Mapping[str, str]) -> list[str]:
-    steps = []
+    steps, own = [], local_config(replica.git)
     for name, value in wanted.items():
-        if replica.config_all.get(_stored(name)) != (value,):
+        if own.get(_stored(name)) != (value,):
             set_config(replica.git, name, value)
             steps.append(f"git config {name} {value}")
     remote = source.tracking

@@ -17,6 +17,8 @@ from gitkv.model.identity import PublicKey
 from gitkv.model.policy import Policy, Principal
 from gitkv.model.public_key import openpgp_keys, parse_ssh_key
 from gitkv.model.refs import POLICY_PATH
+from gitkv.sign.gnupg_keys import secret_keys
+from gitkv.sign.signers import expanded, gpg_program, literal_key
 
 NO_PUSH_URL = f"nobody can write here: {POLICY_PATH} has no stargate.push_url"
 NO_PUSH_URL_HINT = "ask an admin to add the address of the Stargate"
@@ -26,8 +28,8 @@ _FILE_BYTES_MAX = 16 * 1024
 
 
 class SigningKey(NamedTuple):
-    """`format`: "ssh" or "openpgp"; `settings`: what git's configuration must say for it, empty
-    when it says so already.
+    """`format`: "ssh" or "openpgp"; `settings`: what the repository's own configuration must say
+    for it, so that no later change of another one takes the key away.
     """
 
     format: str
@@ -53,7 +55,8 @@ def find_signing_key(replica: Replica, policy: Policy) -> SigningKey:
     if configured:
         principal = _configured(replica, policy, style, configured)
         if principal is not None:
-            return SigningKey(style, principal, {})
+            settings = {"gpg.format": style, "user.signingkey": configured}
+            return SigningKey(style, principal, settings)
         tried.append(f"user.signingkey {configured[:80]} ({style})")
     for offer in _offers(replica):
         found = _owner(policy, offer.line)
@@ -97,35 +100,34 @@ def _configured(replica: Replica, policy: Policy, style: str, setting: str) -> s
         return principal.name if principal else None
     if style != "openpgp":
         return None
-    wanted = setting.removeprefix("0x").rstrip("!").replace(" ", "").upper()
-    for principal in policy.principals:
-        for key in principal.keys:
-            if key.kind == "openpgp" and not key.revoked and _is_named(key, principal, wanted):
+    for fingerprint in (
+        *secret_keys(gpg_program(replica.config, replica.edge.env), setting, replica.edge.env),
+        setting.removeprefix("0x").rstrip("!").replace(" ", "").upper(),
+    ):
+        for principal in policy.principals:
+            if any(_is_openpgp(key, fingerprint) for key in principal.keys):
                 return principal.name
     return None
 
 
-def _is_named(key: PublicKey, principal: Principal, wanted: str) -> bool:
-    """Whether `wanted` is an id of at least 8 digits of the key or a subkey, or holds one of the
-    principal's addresses.
-    """
-    if len(wanted) >= 8 and any(
-        packet.fingerprint.endswith(wanted) for packet in openpgp_keys(key.material)
-    ):
-        return True
-    return any(email.upper() in wanted for email in principal.emails)
+def _is_openpgp(key: PublicKey, fingerprint: str) -> bool:
+    """Whether the end of a fingerprint, of at least 8 digits, is that of the key or a subkey."""
+    return (
+        key.kind == "openpgp"
+        and not key.revoked
+        and len(fingerprint) >= 8
+        and any(packet.fingerprint.endswith(fingerprint) for packet in openpgp_keys(key.material))
+    )
 
 
 def _public_half(replica: Replica, setting: str) -> str:
-    """The public key line that user.signingkey stands for: itself, or the file's, or that of the
-    .pub beside it.
+    """The public key line that user.signingkey stands for, with git's reading of it: itself, or
+    the file's, or that of the .pub beside it.
     """
-    literal = setting.removeprefix("key::")
-    if literal != setting or setting.startswith(("ssh-", "ecdsa-", "sk-")):
+    literal = literal_key(setting)
+    if literal is not None:
         return literal
-    path = setting
-    if path.startswith("~/"):
-        path = os.path.join(replica.edge.env.get("HOME", ""), path[2:])
+    path = expanded(setting, replica.edge.env)
     path = os.path.join(replica.repository.work_tree or replica.repository.git_dir, path)
     return _first_line(path.removesuffix(".pub") + ".pub")
 

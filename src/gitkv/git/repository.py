@@ -91,6 +91,13 @@ def parse_config(listing: bytes) -> dict[str, tuple[str, ...]]:
     return values
 
 
+def local_config(git: Git) -> dict[str, tuple[str, ...]]:
+    """What the repository's own file says, without the person's and the machine's. Raises
+    ToolError.
+    """
+    return parse_config(git.run("config", "--local", "--list", "-z").stdout)
+
+
 def set_config(git: Git, key: str, value: str, *, add: bool = False) -> None:
     """Writes one setting of the repository; `add` keeps the key's other values. Raises
     ToolError.

@@ -54,16 +54,21 @@ def signer_from_config(
         return None
     start_env = child_environment(env)
     if style == "openpgp":
-        program = config.get("gpg.openpgp.program") or config.get("gpg.program") or "gpg"
-        return GpgSigner(_expanded(program, env), key, Start(start_env, _GPG_HINT, cwd))
-    program = _expanded(config.get("gpg.ssh.program") or "ssh-keygen", env)
+        return GpgSigner(gpg_program(config, env), key, Start(start_env, _GPG_HINT, cwd))
+    program = expanded(config.get("gpg.ssh.program") or "ssh-keygen", env)
     start = Start(start_env, "install OpenSSH, for example: apt-get install openssh-client", cwd)
-    literal = _literal_key(key)
+    literal = literal_key(key)
     return (
-        SshSigner(program, _expanded(key, env), start)
+        SshSigner(program, expanded(key, env), start)
         if literal is None
         else SshAgentSigner(program, literal, start)
     )
+
+
+def gpg_program(config: Mapping[str, str], env: Mapping[str, str]) -> str:
+    """The OpenPGP program that git is configured with."""
+    program = config.get("gpg.openpgp.program") or config.get("gpg.program") or "gpg"
+    return expanded(program, env)
 
 
 class GpgSigner:
@@ -148,14 +153,14 @@ def _failed(program: str, done: Finished, hint: str) -> ToolError:
     )
 
 
-def _literal_key(key: str) -> str | None:
+def literal_key(key: str) -> str | None:
     """The public key line, if the setting is one and not a path (git: is_literal_ssh_key)."""
     if key.startswith("key::"):
         return key.removeprefix("key::")
     return key if key.startswith("ssh-") else None
 
 
-def _expanded(path: str, env: Mapping[str, str]) -> str:
+def expanded(path: str, env: Mapping[str, str]) -> str:
     """`~/x` and `~user/x` as git expands them."""
     if not path.startswith("~"):
         return path
