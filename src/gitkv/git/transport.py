@@ -133,7 +133,23 @@ def ls_remote(
                 f"{_name(remote)} listed something that is no ref: {printable(line)}"
             )
         refs[Ref(found[2])] = Oid(bytes.fromhex(found[1].decode()))
+    if patterns and not refs:
+        _check_is_repository(git, remote, timeout_s)
     return refs
+
+
+def _check_is_repository(git: Git, remote: str, timeout_s: float | None) -> None:
+    """Raises AccessError when what stands at a web address lists nothing at all: to git, any page
+    without a line break is a repository without refs.
+    """
+    url = git.run("ls-remote", "--get-url", "--end-of-options", remote, check=False).stdout
+    if not url.startswith((b"http://", b"https://")):
+        return
+    if not ls_remote(git, remote, timeout_s=timeout_s):
+        raise AccessError(
+            f"{_name(remote)} lists no refs at all: expected a git repository with a store",
+            hint="look at the address in a browser: it may show a log-in or an error page",
+        )
 
 
 def push(

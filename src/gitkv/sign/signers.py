@@ -16,6 +16,10 @@ from gitkv.model.verdict import printable
 from gitkv.ports import Signer
 from gitkv.sign.process import Finished, Start, run
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gitkv.sign.unlocked import UnlockedKey
+
 _GPG_HINT = (
     "check user.signingkey with: gpg --list-secret-keys; install gpg with: apt-get install gnupg"
 )
@@ -90,13 +94,31 @@ class GpgSigner:
 
 
 class SshSigner:
-    """Signs by `ssh-keygen -Y sign` with the key in a file."""
+    """Signs by `ssh-keygen -Y sign` with the key in a file. A passphrase is asked for once, however
+    often it signs.
+    """
 
     def __init__(self, program: str, key_file: str, start: Start) -> None:
         self._program, self._key_file, self._start = program, key_file, start
+        self._unlocked: UnlockedKey | None = None
 
     def sign(self, payload: bytes) -> bytes:
-        return _ssh_sign(self._program, [self._key_file], payload, self._start)
+        return _ssh_sign(self._program, [self._key_file], payload, self._ready())
+
+    def _ready(self) -> Start:
+        """How the program is started, with an agent that holds the key if it is locked. Another
+        program than OpenSSH's has its own ways to ask.
+        """
+        path = os.path.join(self._start.cwd or "", self._key_file)
+        if self._unlocked is None and os.path.basename(self._program) == "ssh-keygen":
+            from gitkv.sign.unlocked import UnlockedKey, is_locked
+
+            if is_locked(path, self._start.env):
+                self._unlocked = UnlockedKey(path, self._start)
+        if self._unlocked is None:
+            return self._start
+        env = {**self._start.env, "SSH_AUTH_SOCK": self._unlocked.socket}
+        return self._start._replace(env=env)
 
 
 class SshAgentSigner:

@@ -1,0 +1,119 @@
+"""A key file with a passphrase, unlocked once for as long as one command signs: in an ssh-agent of
+its own, so that the passphrase is asked for by OpenSSH, by its own rules, and never comes here.
+
+The agent hears on a socket that only this user can open. It loses the key when the command is done,
+and ends by itself when the command is killed; the key has a lifetime besides.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Mapping
+from contextlib import suppress
+
+from gitkv.errors import ToolError
+from gitkv.model.ssh_wire import take_string
+from gitkv.model.verdict import printable
+from gitkv.sign.agent import agent_keys
+from gitkv.sign.process import Start, run
+
+_LIFETIME_S = 600
+_END_TIMEOUT_S = 5.0
+_FILE_BYTES_MAX = 64 * 1024
+_BEGIN, _END = b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----"
+_MAGIC = b"openssh-key-v1\0"
+_OPEN = b"none"  # the cipher of a key without a passphrase
+_REMEDY = "install OpenSSH, for example: apt-get install openssh-client"
+# ssh-add asks again for as long as it gets a wrong answer: a program that answers is asked once
+_ASK_ONCE = '#!/bin/sh\ncase $1 in "Bad passphrase"*) exit 1 ;; esac\nexec "$GITKV_ASKPASS" "$1"\n'
+
+
+def is_locked(key_file: str, env: Mapping[str, str]) -> bool:
+    """Whether signing with this private key file asks for a passphrase: it has one, and the agent
+    of `env` does not hold the key. False for what is no OpenSSH private key.
+    """
+    try:
+        with open(key_file, "rb") as file:
+            head, _, rest = file.read(_FILE_BYTES_MAX).partition(_BEGIN)
+        blob = base64.b64decode(rest.partition(_END)[0])
+        if head.strip() or not blob.startswith(_MAGIC):
+            return False
+        cipher, at = take_string(blob, len(_MAGIC))
+        _, at = take_string(blob, at)
+        _, at = take_string(blob, at)
+        public, _ = take_string(blob, at + 4)  # past the number of keys
+    except (OSError, ValueError):
+        return False
+    if cipher == _OPEN:
+        return False
+    held = base64.b64encode(public).decode("ascii")
+    return not any(held in line.split(" ") for line in agent_keys(env))
+
+
+class UnlockedKey:
+    """`socket`: where the agent that holds the key is asked. Ends with the object that keeps it."""
+
+    def __init__(self, key_file: str, start: Start) -> None:
+        """Asks for the passphrase. Raises ToolError when none, or a wrong one, was given."""
+        folder = tempfile.mkdtemp(prefix="git-kv-agent-")
+        self.socket = os.path.join(folder, "agent")
+        env = {**start.env, "SSH_AUTH_SOCK": self.socket}
+        keeper = _start_agent(self.socket, folder, start.env)
+        self._end = weakref.finalize(self, _end, keeper, folder, env)
+        askpass = start.env.get("SSH_ASKPASS")
+        if askpass:
+            script = os.path.join(folder, "askpass")
+            with open(script, "w", encoding="ascii") as file:
+                file.write(_ASK_ONCE)
+            os.chmod(script, 0o700)
+            env |= {"SSH_ASKPASS": script, "GITKV_ASKPASS": askpass}
+        words = ["ssh-add", "-q", "-t", str(_LIFETIME_S), "--", key_file]
+        done = run(words, b"", start._replace(env=env))
+        if done.code:
+            self._end()
+            said = printable(done.err.strip()) or "no passphrase was given, or a wrong one"
+            raise ToolError(
+                f"the key {printable(key_file)} stays locked: {said}",
+                hint="put it into an agent: ssh-add FILE",
+            )
+
+
+def _start_agent(socket: str, folder: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """An agent that lives as long as the program it runs, and that as long as its input is open:
+    even a killed command leaves none.
+    """
+    pipe = subprocess.PIPE
+    try:
+        keeper = subprocess.Popen(
+            ["ssh-agent", "-a", socket, "cat"], stdin=pipe, stdout=pipe, env=dict(env)
+        )
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ToolError(f"ssh-agent cannot be started: {error}", hint=_REMEDY) from None
+    assert keeper.stdin is not None and keeper.stdout is not None
+    keeper.stdin.write(b"\n")
+    keeper.stdin.flush()
+    if keeper.stdout.read(1) != b"\n":  # it answers once the agent hears
+        _end(keeper, folder, {})
+        raise ToolError("ssh-agent did not start", hint=_REMEDY)
+    return keeper
+
+
+def _end(keeper: subprocess.Popen[bytes], folder: str, env: Mapping[str, str]) -> None:
+    if env:
+        with suppress(ToolError):  # the agent is gone already
+            run(["ssh-add", "-q", "-D"], b"", Start(env, _REMEDY, timeout_s=_END_TIMEOUT_S))
+    for pipe in (keeper.stdin, keeper.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        keeper.wait(_END_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        keeper.kill()
+        keeper.wait()
+    shutil.rmtree(folder, ignore_errors=True)
