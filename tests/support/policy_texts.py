@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import base64
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 
 def key_line(number: int) -> str:
     """A well-formed OpenSSH ed25519 public key line, another one for each number up to 255."""
-    blob = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00 " + bytes([number]) * 32
+    private = Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
+    point = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    blob = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00 " + point
     return f"ssh-ed25519 {base64.b64encode(blob).decode()}"
 
 

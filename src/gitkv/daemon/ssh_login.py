@@ -19,6 +19,7 @@ from gitkv.errors import GitKvError
 from gitkv.gateway.stargate import Report, Stargate
 from gitkv.model.identity import PublicKey
 from gitkv.model.policy import Principal
+from gitkv.model.public_key import is_sound
 
 STRANGER_LINES_BURST, STRANGER_LINES_PER_S = 20, 1
 
@@ -169,4 +170,5 @@ def _opens(key: PublicKey, blob: bytes, now_s: int) -> bool:
         and key.material == blob
         and not key.revoked
         and not 0 < key.not_after_s <= now_s
+        and is_sound(key)
     )

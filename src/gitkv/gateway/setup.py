@@ -22,7 +22,9 @@ from gitkv.model.commit import commit_payload, sign_payload
 from gitkv.model.gateway_act import BEGIN, GatewayAct
 from gitkv.model.oid import BLOB, COMMIT, TREE, ZERO_OID, Oid
 from gitkv.model.refs import FIRST_EPOCH, LEDGER, POLICY_REF, Namespace, RefUpdate
+from gitkv.policy.rules import unsound_keys
 from gitkv.policy.template import format_policy
+from gitkv.policy.text import parse_policy
 
 _README = """\
 # A git-kv store
@@ -107,14 +109,24 @@ def create_repository(order: Order, keys: Keys, env: Mapping[str, str]) -> Git:
     return git
 
 
+def _first_policy(order: Order, gateway_public: bytes) -> bytes:
+    """The text of the first policy. Raises PolicyTextError when the order makes none, PolicyError
+    for a key that protects nothing.
+    """
+    gateway_line = gateway_public.decode().strip()
+    text = format_policy(
+        order.push_url, order.admin, order.writers, gateway_line, list(order.namespaces)
+    )
+    for unsound in unsound_keys(parse_policy(text)):
+        raise PolicyError(unsound.text(), hint="give another public key")
+    return text
+
+
 def write_first_state(stargate: Stargate, order: Order, gateway_public: bytes) -> None:
     """The policy commit, and the empty first transaction of every namespace with its watchlog
     entry.
     """
-    gateway_line = gateway_public.decode().strip()
-    policy = format_policy(
-        order.push_url, order.admin, order.writers, gateway_line, list(order.namespaces)
-    )
+    policy = _first_policy(order, gateway_public)
     writer = spool(stargate)
     oid = _policy_commit(stargate, policy, _README.format(mirror=order.mirror).encode(), writer.add)
     with stargate.moving:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-RSA_BITS_MIN = 2048
-RSA_BITS_MAX = 16384
-_ED25519_BYTES = 32
+from gitkv.model.key_numbers import check_ed25519, check_nist_point, check_rsa
+
 _FIELDS = {
     b"ssh-ed25519": 2,
     b"ssh-rsa": 3,
@@ -20,7 +19,6 @@ _FIELDS = {
     b"ecdsa-sha2-nistp384": 3,
     b"ecdsa-sha2-nistp521": 3,
 }
-_COORDINATE_BYTES = {b"nistp256": 32, b"nistp384": 48, b"nistp521": 66}
 
 
 def take_string(data: bytes, at: int) -> tuple[bytes, int]:
@@ -63,7 +61,9 @@ def fingerprint(blob: bytes) -> str:
 
 
 def key_fields(blob: bytes) -> list[bytes]:
-    """The fields of a public key blob (RFC 4253 6.6) of a supported type, the type first."""
+    """The fields of a public key blob (RFC 4253 6.6) of a supported type, the type first; its
+    numbers are those of a key.
+    """
     fields = read_strings(blob)
     kind = fields[0] if fields else b""
     if kind not in _FIELDS:
@@ -76,9 +76,9 @@ def key_fields(blob: bytes) -> list[bytes]:
     if b"ecdsa" in kind:
         _check_point(kind, fields[1], fields[2])
     elif kind == b"ssh-rsa":
-        _check_rsa(positive_mpint(fields[1]), positive_mpint(fields[2]))
-    elif len(fields[1]) != _ED25519_BYTES:
-        raise ValueError(f"ed25519 key has {len(fields[1])} bytes, expected {_ED25519_BYTES}")
+        check_rsa(positive_mpint(fields[2]), positive_mpint(fields[1]))
+    else:
+        check_ed25519(fields[1])
     return fields
 
 
@@ -86,14 +86,4 @@ def _check_point(kind: bytes, curve: bytes, point: bytes) -> None:
     expected = kind.removesuffix(b"@openssh.com").rpartition(b"-")[2]
     if curve != expected:
         raise ValueError(f"key names curve {curve[:64]!r}, expected {expected.decode()}")
-    if len(point) != 1 + 2 * _COORDINATE_BYTES[curve] or point[0] != 4:
-        raise ValueError("key's point is not in the uncompressed form")
-
-
-def _check_rsa(exponent: int, modulus: int) -> None:
-    if not RSA_BITS_MIN <= modulus.bit_length() <= RSA_BITS_MAX:
-        raise ValueError(
-            f"RSA key has {modulus.bit_length()} bits, expected {RSA_BITS_MIN} to {RSA_BITS_MAX}"
-        )
-    if not exponent & 1 or exponent < 3:
-        raise ValueError("RSA key's exponent is not an odd number above 1")
+    check_nist_point(curve, point)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from gitkv.model.identity import Signature
+from gitkv.model.identity import PublicKey, Signature
 from gitkv.model.policy import Policy, Principal
+from gitkv.model.public_key import is_sound
 from gitkv.model.refs import POLICY_PATH, Namespace
 from gitkv.model.verdict import INTEGRITY, POLICY, Reason, reason
 from gitkv.policy.text import PolicyTextError, parse_policy
@@ -240,8 +241,27 @@ def judge_policy_change(
     return reasons + _judge_succession(old, new, now_s)
 
 
+def unsound_keys(policy: Policy, known: Policy | None = None) -> list[Reason]:
+    """What is against the keys of `policy` that `known` has not got (spec/policy 4.6)."""
+    old = {key.fingerprint for key in all_keys(known)} if known is not None else set()
+    expected = "an RSA modulus that is a product of different primes"
+    return [
+        reason(POLICY, "policy.unsound-key", POLICY_PATH, expected, f"{key.fingerprint}, not one")
+        for key in all_keys(policy)
+        if key.fingerprint not in old and not is_sound(key)
+    ]
+
+
+def all_keys(policy: Policy) -> list[PublicKey]:
+    """Every principal's keys and the gateway's."""
+    return [
+        *(key for principal in policy.principals for key in principal.keys),
+        *policy.gateway_keys,
+    ]
+
+
 def _judge_succession(old: Policy, new: Policy, now_s: int) -> list[Reason]:
-    reasons = []
+    reasons = unsound_keys(new, old)
     if not any(_usable(entry, now_s) for entry in new.principals if entry.admin):
         hint = "a policy whose admins cannot sign could never be changed again"
         reasons.append(

@@ -68,6 +68,8 @@ class GnupgVerifier:
             return Signature(
                 "bad", owner.fingerprint, "the signature does not fit the commit or the key"
             )
+        if not public_key.is_sound(owner):
+            return Signature("bad", owner.fingerprint, "anybody can sign with this key")
         return _outcome(self._ask(payload, armour, keys, now_s), owner)
 
     def _ask(

@@ -17,8 +17,8 @@ ARMOUR_BYTES_MAX = 16 * 1024
 _TITLE = b"SIGNATURE"
 _ISSUER, _ISSUER_FINGERPRINT = 16, 33  # subpacket types
 _HASHES = {8: "sha256", 9: "sha384", 10: "sha512"}
-_RSA, _DSA, _ECDSA, _EDDSA = openpgp.ALGORITHM_RSA, 17, 19, 22
-_NUMBERS = {_RSA: 1, _DSA: 2, _ECDSA: 2, _EDDSA: 2}
+_RSA, _EDDSA = openpgp.ALGORITHM_RSA, openpgp.ALGORITHM_EDDSA
+_NUMBERS = {_RSA: 1, openpgp.ALGORITHM_ECDSA: 2, _EDDSA: 2}
 _ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
 
 
@@ -100,7 +100,7 @@ def _signature(body: bytes) -> OpenPgpSignature:
         raise ValueError("expected a version 4 signature over a binary document")
     algorithm, hash_id = body[2], body[3]
     if algorithm not in _NUMBERS or hash_id not in _HASHES:
-        raise ValueError("expected RSA, DSA, ECDSA or EdDSA with SHA-256, SHA-384 or SHA-512")
+        raise ValueError("expected RSA, ECDSA or EdDSA with SHA-256, SHA-384 or SHA-512")
     hashed, at = _area(body, 4)
     unhashed, behind = _area(body, at)
     start = behind + 2

@@ -13,6 +13,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitkv.model import ssh_wire
+from gitkv.model.identity import PublicKey
+from gitkv.model.public_key import is_sound
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -94,6 +96,8 @@ def holds(signature: SshSignature, payload: bytes) -> bool:
 
     message = signed_data(payload, signature.hash_name)
     fields = ssh_wire.key_fields(signature.key_blob)
+    if not is_sound(PublicKey("ssh", signature.key_blob, "")):
+        return False  # anybody could have made it
     try:
         if signature.flags_and_counter:
             message = _security_key_message(signature, fields[-1], message)

@@ -16,7 +16,7 @@ from gitkv.model.identity import PublicKey
 from gitkv.model.oid import BLOB, COMMIT, Oid, hash_object
 from gitkv.model.policy import Policy
 from gitkv.model.verdict import INTEGRITY, POLICY, FormError, Reason, reason
-from gitkv.policy.rules import judge_identity, judge_policy_change, judge_signature
+from gitkv.policy.rules import judge_identity, judge_policy_change, judge_signature, unsound_keys
 from gitkv.policy.text import PolicyTextError, parse_policy
 from gitkv.policy.tree import policy_text
 from gitkv.ports import Verifier
@@ -146,7 +146,7 @@ def _judge_first(
         commit.payload, commit.armour, version.policy.gateway_keys, version.since_s
     )
     if signature.status == "good" and not commit.parents:
-        return signature.fingerprint, []
+        return signature.fingerprint, unsound_keys(version.policy)
     got = (
         f"{signature.status} {signature.fingerprint}".rstrip()
         if not commit.parents
