@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gitkv.model.key import is_name
+from gitkv.audit.key_name import is_escaped_key
 
 META_BYTES_MAX = 512  # the longest canonical metadata has less than 300 bytes
 
@@ -23,7 +23,9 @@ _ESCAPED = rb"%(?:2[0-9AF]|3[BCEF]|5[B-E]|60|7[B-E])"
 ASCII_NAME = (
     rb"(?:[A-Za-z0-9_:@+=,-]|%2E|" + _ESCAPED + rb")" + _FREE + rb"(?:" + _ESCAPED + _FREE + rb")*"
 )
-ASCII_NAME_BYTES_MAX = 240  # a longer one may still be valid (escapes count for one): ask is_name
+ASCII_NAME_BYTES_MAX = (
+    240  # a longer one may still be valid (escapes count for one): ask is_escaped_key
+)
 
 _NUMBER = rb"(?:0|[1-9][0-9]{0,17})"
 _CTYPE = rb'"ctype":"(?:[ !#-\[\]-~]|\\["\\]){1,127}"'
@@ -68,10 +70,10 @@ class LiveLine(NamedTuple):
 
 
 def is_key_name(name: bytes) -> bool:
-    """`model.key.is_name`, with a fast way for keys of printable ASCII."""
+    """Whether it is the name of a key (1.2, 1.3), with a fast way for keys of printable ASCII."""
     return (
         len(name) <= ASCII_NAME_BYTES_MAX and _ASCII_NAME.fullmatch(name) is not None
-    ) or is_name(name)
+    ) or is_escaped_key(name)
 
 
 def parse_page(body: bytes, map_name: str) -> list[tuple[bytes, bytes]] | None:

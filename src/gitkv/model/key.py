@@ -1,6 +1,7 @@
 """Keys and their one encoded name (`docs/spec/format.md`, section Keys).
 
-The text of a key is UTF-8 in NFC, 1 to 240 bytes, without control characters. Its *name* is what
+The text of a key is UTF-8 in NFC, 1 to 240 bytes, of code points that Unicode 14.0 assigns, without
+control characters. Its *name* is what
 trees store: bytes outside the safe set become `%XX` with upper-case hex, and so does a leading dot.
 Everything is ordered by the name's bytes.
 """
@@ -89,6 +90,19 @@ def _check_text(key: str) -> None:
         )
     if any(unicodedata.category(char) == "Cc" for char in key):
         raise KeyInvalidError(f"key {key!r} holds a control character")
+    if not key.isascii():
+        _check_characters(key)
+
+
+def _check_characters(key: str) -> None:
+    from gitkv.model.unicode14 import first_unassigned  # keys of ASCII do not pay for the table
+
+    stranger = first_unassigned(key)
+    if stranger:
+        raise KeyInvalidError(
+            f"key {key!r} holds U+{ord(stranger):04X}, which Unicode 14.0 does not assign",
+            hint="what a later Unicode makes of it is not known to every reader",
+        )
     if not unicodedata.is_normalized("NFC", key):
         raise KeyInvalidError(
             f"key {key!r} is not in Unicode normal form C",

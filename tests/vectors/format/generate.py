@@ -51,6 +51,7 @@ VALID_KEYS = (
     "a.manifest.json",
     "x" * 240,
     "€" * 80,
+    "\ue000",
 )
 INVALID_KEYS = {
     "empty": "",
@@ -58,6 +59,9 @@ INVALID_KEYS = {
     "a control character": "a\tb",
     "a C1 control character": "a\x85b",
     "not in normal form C": "e\u0301",
+    "unassigned in Unicode 14.0": "a\u0378",
+    "assigned by Unicode 15.0 only, and reordered by it": "a\U0001e08f\u0323",
+    "a noncharacter": "\ufffe",
 }
 INVALID_NAMES = {
     "empty": "",
