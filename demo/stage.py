@@ -141,7 +141,7 @@ class Stage(world.World):
 
     def start_gateway(self, operator: Person) -> float:
         """Starts Stargate and waits until it answers; the seconds that took. Raises Deviation."""
-        line = f"git kv stargate serve gate.git --ssh 127.0.0.1:{self.port} --port-file port"
+        line = f"git-kv stargate serve gate.git --ssh 127.0.0.1:{self.port} --port-file port"
         self.screen.command(operator.name, f"{line} 2>stargate.log &")
         started = time.monotonic()
         try:

@@ -1,10 +1,10 @@
 """Starts the real daemon with faults planted at named steps: `killable_daemon.py FAULT... -- DIR
 --ssh HOST:PORT --port-file FILE`.
 
-A fault is `kill:STEP:N`, `meet:STEP:N` or `hold:STEP:FILE`. kill: SIGKILL to itself the N-th time
-the step is reached. meet: the first N threads that reach the step wait for each other. hold:
-whoever reaches the step waits until FILE exists; FILE with the suffix .reached says that somebody
-waits.
+A fault is `kill:STEP:N`, `meet:STEP:N`, `hold:STEP:FILE` or `exit:STEP:N`. kill: SIGKILL to itself
+the N-th time the step is reached. meet: the first N threads that reach the step wait for each
+other. hold: whoever reaches the step waits until FILE exists; FILE with the suffix .reached says
+that somebody waits. exit: the thread that reaches the step the N-th time dies.
 """
 
 from __future__ import annotations
@@ -55,7 +55,17 @@ def _hold(detail: str) -> Plant:
     return act
 
 
-_PLANTS = {"kill": _kill, "meet": _meet, "hold": _hold}
+def _exit(detail: str) -> Plant:
+    """The thread that gets here dies, as no handler of ours expects."""
+
+    def act(times: int) -> None:
+        if times == int(detail):
+            raise SystemExit("planted")
+
+    return act
+
+
+_PLANTS = {"kill": _kill, "meet": _meet, "hold": _hold, "exit": _exit}
 
 
 class Steps:
@@ -87,12 +97,14 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments[at + 1 :])
     host, _, port = args.ssh.rpartition(":")
 
-    def tell(bound: int) -> None:
-        draft = Path(args.port_file + ".draft")
-        draft.write_text(f"{bound}\n")
-        draft.rename(args.port_file)
-
-    service = Service(args.directory, host, int(port), dict(os.environ), args.mirror_interval, tell)
+    service = Service(
+        args.directory,
+        host,
+        int(port),
+        dict(os.environ),
+        args.mirror_interval,
+        args.port_file,
+    )
     try:
         serve(service, EventLog("json"), Steps(arguments[:at]))
     except GitKvError as error:

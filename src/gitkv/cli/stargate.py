@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from gitkv.cli.output import put_json, put_line
-from gitkv.errors import ToolError, UsageError
+from gitkv.errors import GitKvError, ToolError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
+    from gitkv.telemetry.log import EventLog
 
     Verbs = _SubParsersAction[Parser]
 
@@ -154,7 +155,7 @@ def _init(args: Namespace, context: Context) -> int:
     put_line(f"writers push to {push_url}")
     put_line(f"for the writers' known_hosts: {_known_host(push_url)} {founded.host_key}")
     put_line(f"readers' trust begins with the gateway's key {founded.gateway_key}")
-    put_line(f"start it with: git kv stargate serve {args.directory} --ssh HOST:PORT")
+    put_line(f"start it with: git-kv stargate serve {args.directory} --ssh HOST:PORT")
     return 0
 
 
@@ -167,33 +168,49 @@ def _known_host(push_url: str) -> str:
 
 
 def _serve(args: Namespace, context: Context) -> int:
+    from gitkv.telemetry.capture import capture
+    from gitkv.telemetry.log import EventLog
+
+    log = EventLog(args.log_format)
+    capture(log)  # before the libraries are loaded, which warn
+    try:
+        _run_daemon(args, context, log)
+    except Exception as error:
+        if args.log_format != "json":
+            raise
+        # Whoever reads JSON gets nothing else, up to the last line.
+        code = error.exit_code if isinstance(error, GitKvError) else 5
+        fields = {
+            "error": str(error) if isinstance(error, GitKvError) else repr(error),
+            "kind": type(error).__name__,
+            "hint": getattr(error, "hint", ""),
+            "exit": code,
+        }
+        log("ended", fields)
+        return code
+    return 0
+
+
+def _run_daemon(args: Namespace, context: Context, log: EventLog) -> None:
+    from gitkv.daemon.ending import starting_git
     from gitkv.daemon.serve import Service, serve
     from gitkv.model.environment import server_environment
-    from gitkv.telemetry.log import EventLog
 
     host, colon, port = args.ssh.rpartition(":")
     if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise UsageError(f"--ssh {args.ssh!r}: expected HOST:PORT")
     if args.mirror_interval is not None and not args.mirror_interval >= 0:
         raise UsageError("--mirror-interval: expected a number of seconds, 0 or more")
-    directory = os.path.abspath(context.path(args.directory))
     service = Service(
-        directory,
-        host.strip("[]"),
+        os.path.abspath(context.path(args.directory)),
+        host.removeprefix("[").removesuffix("]"),
         int(port),
         server_environment(context.env),
         args.mirror_interval,
-        lambda bound: _tell_port(args.port_file, bound),
+        os.path.abspath(context.path(args.port_file)) if args.port_file else "",
+        starting_git(),
     )
-    serve(service, EventLog(args.log_format))
-    return 0
-
-
-def _tell_port(path: str, port: int) -> None:
-    if path:
-        with open(path + ".draft", "w", encoding="ascii") as file:
-            file.write(f"{port}\n")
-        os.rename(path + ".draft", path)
+    serve(service, log)
 
 
 def _named_key(context: Context, word: str, default: str = "") -> tuple[str, str]:

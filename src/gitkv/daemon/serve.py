@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import gc
 import os
-import signal
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import asyncssh
+
+from gitkv.daemon.ending import (
+    DRAIN_S,
+    FATAL_CHILDREN_S,
+    FATAL_PROCESS_S,
+    PROCESS_S,
+    Ending,
+    Stop,
+)
+from gitkv.daemon.preflight import (
+    FROM_BACKUP,
+    cannot_listen,
+    check_limits,
+    check_port_file,
+    read_secret,
+    write_port_file,
+)
+from gitkv.daemon.ssh_login import StrangerLog
 from gitkv.daemon.ssh_server import SESSIONS_MAX, SESSIONS_OF_ADMINS, SshServer, load_host_key
-from gitkv.errors import ToolError, UnavailableError
-from gitkv.gateway import background_audit, maintain
+from gitkv.daemon.workers import Workers
+from gitkv.errors import GitKvError, IntegrityError, ToolError, UnavailableError
 from gitkv.gateway.fitness import MIRROR_SETTING, read_settings
 from gitkv.gateway.mirror import Mirror
 from gitkv.gateway.recover import recover
@@ -29,8 +49,7 @@ from gitkv.sign.gateway_key import Ed25519Signer
 from gitkv.sign.verifier import SignatureVerifier
 from gitkv.telemetry.clock import SystemClock
 
-DRAIN_TIMEOUT_S = 30.0
-WORKER_PAUSE_S = 1.0
+FAILED = 5  # the exit code of a daemon that failed for a reason of no family
 # An audit makes many small values and no circles: the collector's usual eagerness costs it a tenth
 # of its time.
 _COLLECTOR_THRESHOLDS = (50_000, 20, 50)
@@ -40,7 +59,7 @@ REMOTE_MIRROR_INTERVAL_S = 10.0  # GitHub asks for at most six pushes a minute t
 
 class Service(NamedTuple):
     """How to serve. `port` 0 picks a free one; `mirror_interval_s` None suits the kind of mirror;
-    `on_ready` gets the port.
+    `port_file` "" for none. `starting_git`: see `ending.starting_git`.
     """
 
     git_dir: str
@@ -48,18 +67,18 @@ class Service(NamedTuple):
     port: int
     env: Mapping[str, str]
     mirror_interval_s: float | None = None
-    on_ready: Callable[[int], None] = lambda port: None
+    port_file: str = ""
+    starting_git: int = 0
 
 
 def open_adapters(git_dir: str, env: Mapping[str, str]) -> Adapters:
-    """The adapters of a Stargate repository. Raises ToolError when it is none."""
+    """The adapters of a Stargate repository. Raises UsageError when it is none, IntegrityError when
+    something of it is missing or in others' reach.
+    """
     try:
-        with open(os.path.join(git_dir, "kv", "gateway_key"), "rb") as file:
-            signer = Ed25519Signer(file.read())
-    except FileNotFoundError:
-        raise ToolError(
-            f"{git_dir} is not a Stargate repository", hint="create one with: git kv stargate init"
-        ) from None
+        signer = Ed25519Signer(read_secret(git_dir, "gateway_key"))
+    except ToolError as error:
+        raise IntegrityError(f"{git_dir}/kv/gateway_key: {error}", hint=FROM_BACKUP) from None
     git = Git(git_dir, env=env).sealed()
     verifier = SignatureVerifier(os.path.join(git_dir, "kv", "gnupg"), env)
     return Adapters(
@@ -85,54 +104,111 @@ def lock_repository(git_dir: str) -> int:
 
 
 def serve(service: Service, report: Report, step: Step = lambda name: None) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Raises IntegrityError when the repository is not
-    fit to serve.
+    """Serves until SIGTERM or SIGINT, then drains, within 30 s; the lock ends with the process.
+
+    Raises IntegrityError when the repository is not fit to serve, UsageError when the process or
+    the address is not, UnavailableError when it may be later.
     """
     gc.set_threshold(*_COLLECTOR_THRESHOLDS)
+    if service.port_file:
+        check_port_file(service.port_file)
+    check_limits(report)
     adapters = open_adapters(service.git_dir, service.env)
-    lock = lock_repository(service.git_dir)
+    host_key = load_host_key(service.git_dir)
+    lock_repository(service.git_dir)
+    ending = Ending(report, lambda: _remove(service.port_file))
     try:
         stargate = Stargate(adapters, report, step)
         recover(stargate)
-        asyncio.run(_serve(service, stargate, _Workers(service, stargate)))
+        asyncio.run(_serve(service, stargate, host_key, ending))
+    except BaseException as error:
+        code = error.exit_code if isinstance(error, GitKvError) else FAILED
+        ending.begin(code, FATAL_CHILDREN_S, FATAL_PROCESS_S)
+        raise
     finally:
         adapters.objects.close()
         adapters.refs.close()
-        os.close(lock)
+        ending.finish()
 
 
-async def _serve(service: Service, stargate: Stargate, workers: _Workers) -> None:
-    stopping = asyncio.Event()
+async def _serve(
+    service: Service, stargate: Stargate, host_key: asyncssh.SSHKey, ending: Ending
+) -> None:
+    loop, report = asyncio.get_running_loop(), stargate.report
     # A slow client's push holds two threads that only wait: enough for every session, so that none
     # waits for another.
-    asyncio.get_running_loop().set_default_executor(
+    loop.set_default_executor(
         ThreadPoolExecutor(2 * (SESSIONS_MAX + SESSIONS_OF_ADMINS), thread_name_prefix="session")
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    host_key = load_host_key(os.path.join(service.git_dir, "kv", "host_key"))
-    server = SshServer(stargate, _names(service.git_dir, stargate), host_key)
+    stop = Stop(ending)
+    loop.set_exception_handler(partial(_on_loop_error, StrangerLog(report)))
+    server = SshServer(stargate, _names(service.git_dir, stargate), host_key, stop.fail)
+    mirror = _mirror(service, stargate)
+    workers = Workers(stargate, mirror, stop.fail)
+    if mirror is not None:
+        await asyncio.to_thread(mirror.begin)
     try:
         port = await server.start(service.host, service.port)
-    except OSError as error:
-        raise UnavailableError(
-            f"cannot listen on {service.host}:{service.port}: {error.strerror}"
-        ) from error
-    workers.start()
-    stargate.report(
-        "serving",
-        {
+    except (OSError, UnicodeError) as error:
+        raise cannot_listen(service.host, service.port, error) from error
+    drain_s = FATAL_CHILDREN_S / 2
+    try:
+        workers.start()
+        if service.starting_git:
+            server.keep(stop.watch(service.starting_git))
+        fields = {
             "ssh": f"{service.host}:{port}",
             "repository": service.git_dir,
             "namespaces": stargate.namespaces(),
-        },
-    )
-    service.on_ready(port)
-    await stopping.wait()
-    stargate.report("draining", {})
-    await server.drain(DRAIN_TIMEOUT_S)
-    await asyncio.get_running_loop().run_in_executor(None, workers.stop)
-    stargate.report("stopped", {})
+        }
+        report("serving", fields)
+        if service.port_file:
+            write_port_file(service.port_file, port)
+        stop.is_serving = True
+        await stop.wait()
+        drain_s = DRAIN_S
+        report("draining", {"why": stop.why})
+    except BaseException as error:
+        ending.begin(FAILED, FATAL_CHILDREN_S, FATAL_PROCESS_S)
+        report("failed", {"error": f"{type(error).__name__}: {error}"})
+        raise
+    finally:
+        await server.drain(drain_s)
+        await asyncio.to_thread(workers.stop, PROCESS_S)
+    report("stopped", {})
+
+
+def _mirror(service: Service, stargate: Stargate) -> Mirror | None:
+    discover(service.git_dir, service.env)  # git says whose repository it is
+    url = read_settings(stargate.git).mirror
+    if not url:
+        stargate.report("mirror.none", {})
+        stargate.release_writes()
+        return None
+    refuse_secret(url, MIRROR_SETTING)
+    interval = service.mirror_interval_s
+    if interval is None:
+        is_local = url.startswith(("/", "file://"))
+        interval = LOCAL_MIRROR_INTERVAL_S if is_local else REMOTE_MIRROR_INTERVAL_S
+    git = Git(service.git_dir, env=service.env).of_service()
+    return Mirror(stargate, git, url, interval)
+
+
+def _on_loop_error(
+    report: Report, loop: asyncio.AbstractEventLoop, context: dict[str, object]
+) -> None:
+    """What failed in a callback that nobody waits for, mostly on accepting a connection."""
+    error = context.get("exception")
+    fields = {"detail": context.get("message"), "error": f"{type(error).__name__}: {error}"}
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        fields["hint"] = "too many open files: LimitNOFILE= in the systemd unit"
+    report("python.error", fields)
+
+
+def _remove(path: str) -> None:
+    if path:
+        with suppress(OSError):
+            os.unlink(path)
 
 
 def _names(git_dir: str, stargate: Stargate) -> frozenset[str]:
@@ -144,61 +220,3 @@ def _names(git_dir: str, stargate: Stargate) -> frozenset[str]:
     return frozenset(
         {name, name.removesuffix(".git"), url_path, url_path.removesuffix(".git")} - {""}
     )
-
-
-class _Workers:
-    """The threads beside the server: background audit, mirror, maintenance."""
-
-    def __init__(self, service: Service, stargate: Stargate) -> None:
-        self._stargate = stargate
-        self._stopping = threading.Event()
-        discover(service.git_dir, service.env)  # git says whose repository it is
-        url = read_settings(stargate.git).mirror
-        refuse_secret(url, MIRROR_SETTING)
-        interval = service.mirror_interval_s
-        if interval is None:
-            interval = (
-                LOCAL_MIRROR_INTERVAL_S
-                if url.startswith(("/", "file://"))
-                else REMOTE_MIRROR_INTERVAL_S
-            )
-        git = Git(service.git_dir, env=service.env)
-        mirror = Mirror(stargate, git, url, interval)
-        works: dict[str, Callable[[], None]] = {
-            "audit": lambda: background_audit.run(stargate, self._stopping),
-            "maintenance": lambda: maintain.run(stargate, self._stopping),
-        }
-        if url:
-            mirror.begin()
-            works["mirror"] = lambda: mirror.run(self._stopping)
-        else:
-            stargate.report("mirror.none", {})
-            stargate.release_writes()
-        self._threads = [
-            threading.Thread(target=self._keep, args=(name, work), name=name)
-            for name, work in works.items()
-        ]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Lets every worker finish what it is at."""
-        self._stopping.set()
-        self._stargate.announce_move()
-        for thread in self._threads:
-            thread.join(DRAIN_TIMEOUT_S)
-
-    def _keep(self, name: str, work: Callable[[], None]) -> None:
-        """A worker outlives whatever fails in it, a defect of ours too: without it nothing would be
-        published or rolled up any more.
-        """
-        while not self._stopping.is_set():
-            try:
-                work()
-            except Exception as error:
-                self._stargate.report(
-                    f"{name}.failed", {"detail": f"{type(error).__name__}: {error}"}
-                )
-                self._stopping.wait(WORKER_PAUSE_S)

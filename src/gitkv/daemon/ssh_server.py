@@ -11,20 +11,21 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import asyncssh
 
 from gitkv.daemon.fetch_session import serve_fetch
+from gitkv.daemon.preflight import FROM_BACKUP, read_secret
 from gitkv.daemon.prompt_socket import listen_promptly
 from gitkv.daemon.receive_session import serve_push
 from gitkv.daemon.ssh_connection import BoundedChannel, BoundedConnection
 from gitkv.daemon.ssh_login import Lobby, Login, admit, principal_of
-from gitkv.errors import GitKvError, IntegrityError
+from gitkv.errors import GitKvError, IntegrityError, ToolError
 from gitkv.gateway.stargate import Stargate
 
 LOGIN_TIMEOUT_S = 20
-IDLE_CHECK_S = 5.0
+LOOK_AROUND_S = 5.0
 SESSIONS_OF_ONE_MAX = 16  # at once, of one principal
 SESSIONS_MAX = 96  # of all; an admin gets in above that
 SESSIONS_OF_ADMINS = 16
@@ -53,6 +54,7 @@ _CLIENTS_DOING = (
     asyncio.IncompleteReadError,
 )
 
+Fail = Callable[[BaseException], None]
 Session = Callable[["asyncssh.SSHServerProcess[bytes]", Stargate, str], Awaitable[int]]
 
 
@@ -73,8 +75,9 @@ class SshServer:
     """
 
     def __init__(
-        self, stargate: Stargate, names: frozenset[str], host_key: asyncssh.SSHKey
+        self, stargate: Stargate, names: frozenset[str], host_key: asyncssh.SSHKey, fail: Fail
     ) -> None:
+        self._fail = fail
         self._stargate = stargate
         self._names = names
         self._host_key = host_key
@@ -82,7 +85,7 @@ class SshServer:
         self._sessions: dict[asyncio.Task[object], str] = {}
         self._servers: list[asyncio.Server] = []
         self._options: asyncssh.SSHServerConnectionOptions | None = None
-        self._idle_check: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, host: str, port: int) -> int:
         """The port it listens on. Raises OSError."""
@@ -91,14 +94,19 @@ class SshServer:
         self._options = self._make_options()
         for listening in sockets:
             self._servers.append(await loop.create_server(lambda: _Door(self), sock=listening))
-        self._idle_check = loop.create_task(self._check_idle())
+        self.keep(self._look_around())
         bound: int = sockets[0].getsockname()[1]
         return bound
 
-    @property
-    def is_listening(self) -> bool:
-        """Whether every socket still takes connections."""
-        return all(server.is_serving() for server in self._servers)
+    def keep(self, work: Coroutine[None, None, None]) -> None:
+        """Runs it beside the sessions; when it fails, the daemon does."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._on_end)
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
 
     def receive(self, transport: asyncio.Transport) -> None:
         """Lets a new connection in, or closes it."""
@@ -142,19 +150,23 @@ class SshServer:
             gss_host=None,
         )
 
-    async def _check_idle(self) -> None:
+    async def _look_around(self) -> None:
         while True:
-            await asyncio.sleep(IDLE_CHECK_S)
+            await asyncio.sleep(LOOK_AROUND_S)
             self._lobby.send_idle_away()
+            if not all(server.is_serving() for server in self._servers):
+                raise ToolError("a listening socket is closed: nobody could connect any more")
 
     async def drain(self, timeout_s: float) -> None:
-        """Stops listening, and waits for the sessions under way."""
+        """Stops listening, waits for the sessions under way, and ends those that are left."""
+        for task in self._tasks:
+            task.cancel()
         for server in self._servers:
             server.close()
-        if self._idle_check is not None:
-            self._idle_check.cancel()
         if self._sessions:
             await asyncio.wait(self._sessions, timeout=timeout_s)
+        for session in self._sessions:
+            session.cancel()
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         task = asyncio.current_task()
@@ -221,13 +233,13 @@ class SshServer:
         return limit if counts.total() > limit else 0
 
 
-def load_host_key(path: str) -> asyncssh.SSHKey:
-    """The SSH host key. Raises IntegrityError when the file holds none."""
+def load_host_key(git_dir: str) -> asyncssh.SSHKey:
+    """The SSH host key. Raises IntegrityError when there is none that only the daemon can read."""
+    content = read_secret(git_dir, "host_key")
     try:
-        with open(path, "rb") as file:
-            return asyncssh.import_private_key(file.read())
+        return asyncssh.import_private_key(content)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError) as error:
         raise IntegrityError(
-            f"{path} is not an SSH host key: {error}",
-            hint="put it back from the backup (docs/operate/backup.md)",
+            f"{git_dir}/kv/host_key is not an SSH host key without a passphrase: {error}",
+            hint=FROM_BACKUP,
         ) from None

@@ -41,6 +41,8 @@ _STDERR_BYTES_MAX = 64 * 1024
 # For an interrupted git to remove its lock files: what is killed leaves them, and they block
 # whoever comes next
 TIDY_S = 5.0
+# What a service has started and not yet reaped: see `end_children`
+_of_service: set[subprocess.Popen[bytes]] = set()
 
 
 class Completed(NamedTuple):
@@ -74,6 +76,7 @@ class Git:
         self.env = child_environment(env)
         self.extra = dict(extra or {})
         self.env |= self.extra
+        self._is_service = False
         self._prefix = ["git"]
         if git_dir:
             self._prefix.append(f"--git-dir={git_dir}")
@@ -83,6 +86,16 @@ class Git:
         """The same door, with more variables in the children's environment."""
         git = Git(self.git_dir, env=self.env, cwd=self.cwd, extra=self.extra | dict(extra))
         git._settings = list(self._settings)
+        git._is_service = self._is_service
+        return git
+
+    def of_service(self) -> Git:
+        """The same door for a service: every child leads a session of its own. A terminal's Ctrl-C
+        does not reach it, it asks no person anything, and `end_children` ends it with all that it
+        has started.
+        """
+        git = self.with_extra({})
+        git._is_service = True
         return git
 
     def sealed(self) -> Git:
@@ -93,6 +106,7 @@ class Git:
         """
         env = server_environment(self.env)
         git = Git(self.git_dir, env=env, cwd=self.cwd, extra=self.extra | _SEALED)
+        git._is_service = True
         if self.git_dir:
             git._settings += ["-c", f"safe.directory={self.git_dir}"]
         return git
@@ -121,7 +135,7 @@ class Git:
         finally:
             if process.returncode is None:
                 end_process(process, grace_s=TIDY_S)
-                if own_group:
+                if own_group or self._is_service:
                     _end_group(process.pid)
         done = Completed(stdout, stderr, process.returncode)
         if check and done.code != 0:
@@ -139,7 +153,14 @@ class Git:
         configuration as it is found.
         """
         command = [*self._prefix, *(self._settings if settings else ()), *args]
-        return start(command, self.env, cwd=self.cwd, stderr=stderr, own_group=own_group)
+        if not self._is_service:
+            return start(command, self.env, cwd=self.cwd, stderr=stderr, own_group=own_group)
+        process = start(command, self.env, cwd=self.cwd, stderr=stderr, own_session=True)
+        _of_service.difference_update(
+            [one for one in list(_of_service) if one.returncode is not None]
+        )
+        _of_service.add(process)
+        return process
 
 
 def start(
@@ -149,9 +170,10 @@ def start(
     cwd: str = "",
     stderr: int | IO[bytes] = subprocess.PIPE,
     own_group: bool = False,
+    own_session: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Starts a process with pipes, if asked in a group of its own. Raises ToolError when the
-    program or the directory is not there.
+    """Starts a process with pipes, if asked in a group or a session of its own. Raises ToolError
+    when the program or the directory is not there.
     """
     pipe, group = subprocess.PIPE, 0 if own_group else None
     try:
@@ -164,6 +186,7 @@ def start(
                 stdout=pipe,
                 stderr=stderr,
                 process_group=group,
+                start_new_session=own_session,
             )
             note(child)
             return child
@@ -201,6 +224,8 @@ def end_process(process: subprocess.Popen[bytes], *, grace_s: float = 0) -> None
         with suppress(subprocess.TimeoutExpired):
             process.wait(grace_s)
     if process.poll() is None:
+        if process in _of_service:
+            _end_group(process.pid)
         process.kill()
     for pipe in (process.stdin, process.stdout, process.stderr):
         try:
@@ -209,6 +234,15 @@ def end_process(process: subprocess.Popen[bytes], *, grace_s: float = 0) -> None
         except OSError:  # unflushed bytes for a reader that is gone
             pass
     process.wait()
+
+
+def end_children() -> None:
+    """Kills every child of a service, and what these have started; whoever waits for one goes
+    on.
+    """
+    for process in list(_of_service):
+        if process.returncode is None:
+            _end_group(process.pid)
 
 
 def _end_group(leader: int) -> None:

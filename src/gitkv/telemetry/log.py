@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TextIO
 
 from gitkv.model.address import redact
@@ -34,7 +35,8 @@ class EventLog:
             if self._json
             else self._as_text(stamp, event, fields)
         )
-        with self._lock:
+        # Whoever reads the log may be gone, and its disk full: no push fails for that.
+        with self._lock, suppress(OSError, ValueError):
             self._stream.write(line + "\n")
             self._stream.flush()
 

@@ -34,7 +34,7 @@ def test_a_lost_stargate_comes_back_from_its_backup_and_the_mirror(
         scene.stop()
         lost = scene.refs(scene.gate)
         shutil.rmtree(scene.gate)
-        restoring, _, serve = page.take("Restoring").rpartition("git kv stargate serve ")
+        restoring, _, serve = page.take("Restoring").rpartition("git-kv stargate serve ")
         operator.run(restoring)
         assert serve.startswith(str(scene.gate))
         assert scene.refs(scene.gate) == lost

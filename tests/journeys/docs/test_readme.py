@@ -69,7 +69,7 @@ def _serve(page: Page, scene: World, tools: Path) -> tuple[Shell, Shell]:
     operator = shell_of(people[0], tools)
     operator.run(f"mkdir ~/keys && cp {people[0].public_key} ~/keys/alice.pub && cd ~/keys")
     operator.run(f"cp {people[1].public_key} bob.pub && git init -q --bare {scene.mirror}")
-    create, _, serve = page.take("… an operator").rpartition("git kv stargate serve ")
+    create, _, serve = page.take("… an operator").rpartition("git-kv stargate serve ")
     made = operator.run(create)
     scene.gate = Path(shlex.split(serve)[0])
     [host_key] = re.findall(r"^.*known_hosts: (.*)$", (made.out.decode() + made.err), re.M)
