@@ -16,7 +16,7 @@ import stat
 
 from gitkv.errors import GitKvError, IntegrityError, UnavailableError, UsageError
 from gitkv.gateway.stargate import Report
-from gitkv.git.quarantine import Limits
+from gitkv.git.pack_limits import Limits
 from gitkv.model.verdict import printable
 
 FILES_WANTED = 4096  # descriptors: connections, and the pipes of the git of each session
