@@ -21,6 +21,7 @@ from gitkv.gateway.push_limits import pack_limits
 from gitkv.gateway.receive import Answer, receive, tidy_up
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine import PackRefused, Quarantine, QuarantinedPack
+from gitkv.git.shortage import shortage_of
 from gitkv.model.refs import AUDITED
 from gitkv.model.verdict import BROKEN, Verdict, printable, reason, refuse
 from gitkv.wire import answer_lines
@@ -117,13 +118,14 @@ async def _receive(
     push: TransactionPush | PolicyPush,
     rest: bytes,
 ) -> Received:
-    limits = pack_limits(stargate, push)
-    quarantine, is_whole = Quarantine(stargate.git, limits), False
+    quarantine: Quarantine | None = None
+    is_whole = False
     try:
+        quarantine = Quarantine(stargate.git, pack_limits(stargate, push))
         pack = await _read_pack(process, quarantine, rest)
         is_whole = True
         stargate.step("quarantined")
-        answer = await _in_thread(lambda: receive(stargate, push, quarantine, pack))
+        answer = await _in_thread(partial(receive, stargate, push, quarantine, pack))
     except PackRefused as error:
         expected = "a complete and well-formed pack within the limits"
         answer = Answer(
@@ -133,14 +135,26 @@ async def _receive(
         answer = _cannot("stargate.unavailable", "an available gateway", str(error), "try again")
     except OutcomeUnknownError:
         raise ConnectionAbortedError("no answer is better than a wrong one") from None
-    except (GitKvError, OSError) as error:
-        stargate.report("push.failed", {"error": str(error)})
-        answer = _cannot(
-            "stargate.failed", "its own state in order", str(error), "tell the operator"
-        )
+    except (GitKvError, OSError, MemoryError, RuntimeError) as error:
+        answer = _failed(stargate, error)
     finally:
-        tidy_up(stargate, quarantine.discard)
+        if quarantine is not None:
+            tidy_up(stargate, quarantine.discard)
     return Received(answer, is_whole)
+
+
+def _failed(stargate: Stargate, error: Exception) -> Answer:
+    """The refusal when the gateway, and not the push, is to blame. A machine that is short of
+    something may have it again in a moment.
+    """
+    short = shortage_of(error)
+    stargate.report("push.failed", {"error": str(error) or type(error).__name__, "short_of": short})
+    if short:
+        hint = "try again later, and tell the operator"
+        return _cannot("stargate.unavailable", "a machine with room to work", short, hint)
+    if isinstance(error, RuntimeError):
+        raise error  # a defect of ours
+    return _cannot("stargate.failed", "its own state in order", str(error), "tell the operator")
 
 
 def _cannot(rule: str, expected: str, got: str, hint: str) -> Answer:

@@ -123,8 +123,6 @@ def recover_intent(stargate: Stargate) -> str:
     its files are removed.
     """
     path = _intent_path(stargate)
-    with suppress(FileNotFoundError):
-        os.unlink(path + ".draft")
     intent = _read_intent(path)
     if intent is None:
         _clear(path)
@@ -210,5 +208,6 @@ def _read_intent(path: str) -> _Intent | None:
 
 
 def _clear(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
+    for name in (path + ".draft", path):
+        with suppress(FileNotFoundError):
+            os.unlink(name)

@@ -12,6 +12,7 @@ import threading
 
 from gitkv.errors import GitKvError
 from gitkv.gateway.stargate import Stargate
+from gitkv.git.quarantine_folder import sweep
 
 PACKS_MAX = 48
 CHECK_EVERY_S = 5.0
@@ -38,6 +39,9 @@ def run(stargate: Stargate, is_stopping: threading.Event) -> None:
     """The worker's loop."""
     while not is_stopping.wait(CHECK_EVERY_S):
         try:
+            swept = sweep(stargate.git_dir)  # what a failing disk would not let go of
+            if swept:
+                stargate.report("quarantine.swept", {"left": len(swept)})
             maintain_once(stargate)
         except (GitKvError, OSError) as error:
             stargate.report("maintenance.failed", {"detail": str(error)})

@@ -7,11 +7,13 @@ leaves is nothing.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from gitkv.errors import ConflictError, GitKvError
-from gitkv.gateway.commit import Delivery, commit
+from gitkv.gateway.commit import Delivery, OutcomeUnknownError, commit
+from gitkv.gateway.deadline import JudgedTooLongError, Monotonic, TimedObjects
 from gitkv.gateway.judge import JudgedPush, Pushed, judge_transaction
 from gitkv.gateway.policy_push import judge_policy_push
 from gitkv.gateway.sent_objects import drop_sent, keep_sent
@@ -24,6 +26,7 @@ from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object
 from gitkv.model.policy import VERIFY_BEFORE_ACK
 from gitkv.model.refs import POLICY_REF, RefUpdate, audited_ref, index_ref, ledger_ref, watchlog_ref
 from gitkv.model.verdict import ACCEPTED, CONFLICT, INTEGRITY, POLICY, Verdict, reason, refuse
+from gitkv.ports import ObjectStore
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush
 
 READ_BYTES_MAX = (
@@ -53,6 +56,8 @@ def receive(
     push: TransactionPush | PolicyPush,
     quarantine: Quarantine,
     pack: QuarantinedPack,
+    *,
+    monotonic: Monotonic = time.monotonic,
 ) -> Answer:
     """Judges the push and, when it is accepted, makes it durable. The quarantine is empty
     afterwards, whatever happens. Raises OutcomeUnknownError, and nothing else once the refs moved.
@@ -60,11 +65,15 @@ def receive(
     objects = GitObjectStore(
         stargate.git, quarantine_dir=quarantine.objects_dir, object_bytes_max=READ_BYTES_MAX
     )
+    timed = TimedObjects(objects, monotonic=monotonic)
     try:
         stargate.check_writable()
         if isinstance(push, PolicyPush):
-            return _receive_policy(stargate, push.policy_move, objects, (quarantine, pack))
-        return _receive_transaction(stargate, Pushed(push, objects, pack.oids), (quarantine, pack))
+            return _receive_policy(stargate, push.policy_move, timed, (quarantine, pack))
+        return _receive_transaction(stargate, Pushed(push, timed, pack.oids), (quarantine, pack))
+    except JudgedTooLongError as error:
+        expected, hint = "a push that is judged in time", "push less at a time"
+        return Answer(refuse([reason(POLICY, "push.too-long", "push", expected, str(error), hint)]))
     except (
         ObjectTooLargeError
     ) as error:  # the sender's doing: nothing that was accepted comes near it
@@ -88,7 +97,7 @@ def tidy_up(stargate: Stargate, *works: Callable[[], None]) -> None:
 def _receive_policy(
     stargate: Stargate,
     move: RefUpdate,
-    objects: GitObjectStore,
+    objects: ObjectStore,
     parcel: tuple[Quarantine, QuarantinedPack],
 ) -> Answer:
     judged_by = stargate.policy()
@@ -172,7 +181,9 @@ def apply_tips(
     txns = [tip.ledger.attestation.txn for tip in judged.tips]
     try:
         commit(stargate, Delivery(*parcel, entries, updates + moved, txns))
-    except (ConflictError, OSError):  # nothing was changed
+    except OutcomeUnknownError:
+        raise
+    except BaseException:  # nothing was changed
         tidy_up(stargate, lambda: drop_sent(stargate, log))
         raise
     return Receipt(last, log)

@@ -24,11 +24,16 @@ def keep_sent(stargate: Stargate, entry: Oid, sent: Iterable[Oid]) -> None:
     folder = _folder(stargate)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, entry.hex())
-    with open(path, "wb") as file:
-        file.write(b"".join(sent))
-        file.flush()
-        os.fsync(file.fileno())
-    sync(folder)
+    try:
+        with open(path, "wb") as file:
+            file.write(b"".join(sent))
+            file.flush()
+            os.fsync(file.fileno())
+        sync(folder)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to tell
+            os.unlink(path)
+        raise
 
 
 def drop_sent(stargate: Stargate, entry: Oid) -> None:

@@ -25,11 +25,16 @@ def write_loose(git_dir: str, kind: bytes, body: bytes) -> Oid:
     objects_dir = os.path.join(git_dir, "objects")
     draft = os.path.join(objects_dir, f"tmp_obj_{os.urandom(6).hex()}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-    with os.fdopen(fd, "wb") as file:
-        file.write(zlib.compress(b"%b %d\0%b" % (kind, len(body), body), 1))
-        file.flush()
-        os.fsync(file.fileno())
-    _rename(draft, path)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(zlib.compress(b"%b %d\0%b" % (kind, len(body), body), 1))
+            file.flush()
+            os.fsync(file.fileno())
+        _rename(draft, path)
+    except BaseException:
+        with suppress(OSError):  # it may have its name already; the first error is the one to tell
+            os.unlink(draft)
+        raise
     with suppress(FileNotFoundError):  # a repack has moved it into a pack already
         sync(os.path.dirname(path))
     sync(objects_dir)
@@ -44,7 +49,6 @@ def _rename(draft: str, path: str) -> None:
         with suppress(FileNotFoundError):
             os.rename(draft, path)
             return
-    os.unlink(draft)
     raise FileNotFoundError(f"{os.path.dirname(path)} was removed {_FOLDERS_MAX} times")
 
 

@@ -14,19 +14,22 @@ import os
 import re
 import resource
 import select
+import signal
 import subprocess
+import threading
 import time
 from contextlib import nullcontext, suppress
 from typing import IO, NamedTuple
 
-from gitkv.errors import GitKvError, IntegrityError
+from gitkv.errors import GitKvError, IntegrityError, UnavailableError
 from gitkv.git.durable import sync
 from gitkv.git.object_store import quarantine_environment
 from gitkv.git.pack import PACK_HEADER_BYTES, parse_pack_header, read_index
 from gitkv.git.pack_limits import Grant, Limits, grant_for
 from gitkv.git.pack_scan import PackScan, PackTooMuchError
 from gitkv.git.process import Git, complaint, end_process, scratch_file, scratch_text
-from gitkv.git.quarantine_folder import quarantine_root, remove_tree
+from gitkv.git.quarantine_folder import drop_folder, make_folder, quarantine_root
+from gitkv.git.shortage import shortage_in
 from gitkv.model.oid import Oid
 from gitkv.model.verdict import POLICY
 
@@ -53,6 +56,9 @@ _FSCK_CODES = {
         ("multipleAuthors", "missingAuthor", "missingCommitter", "nulInCommit", "nulInHeader"), 8
     ),
 }
+# Nothing of ours ends git like this: the system's guard of memory does, or an operator
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_CPU_SLACK_S = 5
 _WORST = 64 << 20  # room for the index, and for the bases that complete a thin pack
 
 # Large blobs stream through a small buffer instead of being held; delta bases are cached sparingly;
@@ -106,7 +112,8 @@ class Quarantine:
     """One pack's quarantine under `<git_dir>/kv/quarantine/`: `feed` until the end, `finish`, then
     `adopt` or `discard`.
 
-    Every failure raises PackRefused and discards. `objects_dir` is a GIT_OBJECT_DIRECTORY for
+    A failure discards and raises PackRefused, or UnavailableError or OSError when the machine, and
+    not the pack, is to blame. `objects_dir` is a GIT_OBJECT_DIRECTORY for
     readers of the pack.
     """
 
@@ -123,7 +130,8 @@ class Quarantine:
         self._child: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
         self._deadline_s = time.monotonic() + self._limits.wall_s_max
-        os.makedirs(os.path.join(self.objects_dir, "pack"), mode=0o700)
+        self._starting = threading.Lock()
+        self._is_discarded = False
 
     def feed(self, data: bytes) -> None:
         """Takes the next bytes of the pack."""
@@ -156,6 +164,12 @@ class Quarantine:
         """Whether git has been given its first bytes."""
         return self._child is not None
 
+    @property
+    def pid(self) -> int:
+        """The process id of the git at work, 0 when there is none."""
+        child = self._child
+        return child.pid if child is not None and child.returncode is None else 0
+
     def adopt(self, pack: QuarantinedPack) -> None:
         """Moves the pack among the repository's own, durably; its index last, for git sees a pack
         through its index.
@@ -173,12 +187,14 @@ class Quarantine:
 
     def discard(self) -> None:
         """Ends git and removes everything; harmless when done before."""
-        if self._child is not None:
-            end_process(self._child)
-        if self._stderr is not None:
-            self._stderr.close()
-        self._child = self._stderr = None
-        remove_tree(self.objects_dir)
+        with self._starting:  # perhaps in another thread, when a session is cut off
+            self._is_discarded = True
+            child, stderr, self._child, self._stderr = self._child, self._stderr, None, None
+        if child is not None:
+            end_process(child)
+        if stderr is not None:
+            stderr.close()
+        drop_folder(self.objects_dir)
 
     def _feed(self, data: bytes) -> None:
         self._fed_bytes += len(data)
@@ -228,7 +244,8 @@ class Quarantine:
         if grant != self._granted:
             self._granted = grant
             for kind, soft, hard in (
-                (resource.RLIMIT_CPU, grant.cpu_s, self._limits.cpu_s_max),
+                # At the hard limit the system kills, which looks as if somebody else had
+                (resource.RLIMIT_CPU, grant.cpu_s, self._limits.cpu_s_max + _CPU_SLACK_S),
                 (resource.RLIMIT_AS, grant.memory_bytes, self._limits.memory_bytes_max),
             ):
                 with suppress(ProcessLookupError):  # it has ended: the next write says why
@@ -237,10 +254,14 @@ class Quarantine:
     def _start(self) -> None:
         """Starts git, and limits it before it has been given its first byte."""
         git = self._git.with_extra(quarantine_environment(self._git.git_dir, self.objects_dir))
-        self._stderr = scratch_file()
-        self._child = git.popen(
-            *_INDEX_PACK, f"--max-input-size={self._limits.pack_bytes_max}", stderr=self._stderr
-        )
+        with self._starting:
+            if self._is_discarded:
+                raise PackRefused("pack: its session has ended")
+            make_folder(self.objects_dir)
+            self._stderr = scratch_file()
+            self._child = git.popen(
+                *_INDEX_PACK, f"--max-input-size={self._limits.pack_bytes_max}", stderr=self._stderr
+            )
         for kind, limit in (
             (resource.RLIMIT_FSIZE, 2 * self._limits.pack_bytes_max + _WORST),
             (resource.RLIMIT_CORE, 0),
@@ -317,8 +338,10 @@ class Quarantine:
                 f"pack: expected it to end after {pack_bytes} bytes, got {self._fed_bytes} bytes"
             )
 
-    def _refused(self) -> PackRefused:
-        """Why git stopped. Called once the pipe is broken or the child has ended."""
+    def _refused(self) -> PackRefused | UnavailableError:
+        """Why git stopped: the pack's fault, or a machine that is short of something. Called once
+        the pipe is broken or the child has ended.
+        """
         assert self._child is not None and self._stderr is not None
         try:
             code = self._child.wait(max(1.0, self._remaining_s()))
@@ -327,6 +350,9 @@ class Quarantine:
         if code == 0:
             return PackRefused("pack: bytes follow its end")
         said = complaint(scratch_text(self._stderr))
+        short = shortage_in(said) or ("" if -code not in _FROM_OUTSIDE else "git was ended")
+        if short:
+            return UnavailableError(f"the pack could not be unpacked: {short}")
         if not said:
             return PackRefused(
                 f"pack: git index-pack was ended by signal {-code}: a limit was reached"
