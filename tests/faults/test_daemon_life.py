@@ -206,6 +206,29 @@ def _git_kv(world: World) -> Path:
     return folder
 
 
+def test_a_log_in_that_cannot_be_judged_is_logged(world: World) -> None:
+    """The policy is gone from under the daemon: whoever knocks is not to blame, and it is told."""
+    world.start()
+    refs = world.gate / "packed-refs"
+    kept = [line for line in refs.read_bytes().splitlines(True) if b" refs/heads/" not in line]
+    refs.with_suffix(".new").write_bytes(b"".join(kept))
+    refs.with_suffix(".new").rename(refs)
+    bob = world.person("bob")
+
+    done = subprocess.run(
+        [*ssh_line(world, bob), "git-upload-pack '/gate.git'"],
+        env=bob.env,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 255
+    [line] = [said for said in world.log.read_bytes().splitlines() if b"login.failed" in said]
+    assert b"policy" in line and b"peer=127.0.0.1:" in line
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="who the parent is, is told in /proc")
 def test_a_daemon_goes_with_the_git_that_started_it(world: World) -> None:
     env = world.base_env() | {"PATH": f"{_git_kv(world)}:{os.environ['PATH']}"}
