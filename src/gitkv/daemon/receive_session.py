@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -18,6 +19,7 @@ from gitkv.daemon.ssh_connection import flush
 from gitkv.errors import GitKvError, UnavailableError
 from gitkv.gateway.commit import OutcomeUnknownError
 from gitkv.gateway.push_limits import pack_limits
+from gitkv.gateway.push_room import Share
 from gitkv.gateway.receive import Answer, receive, tidy_up
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine import PackRefused, Quarantine, QuarantinedPack
@@ -85,7 +87,8 @@ async def serve_push(
     if isinstance(push, Verdict):
         answer, is_whole = Received(Answer(push), is_whole=False)
     else:
-        answer, is_whole = await _receive(process, stargate, push, proposed.rest)
+        with closing(stargate.room.share(who)) as share:
+            answer, is_whole = await _receive(process, stargate, push, proposed.rest, share)
     stargate.step("judged")
     _say(process, proposed, answer)
     _log(stargate, who, push, answer, time.monotonic() - started)
@@ -117,11 +120,13 @@ async def _receive(
     stargate: Stargate,
     push: TransactionPush | PolicyPush,
     rest: bytes,
+    share: Share,
 ) -> Received:
     quarantine: Quarantine | None = None
     is_whole = False
     try:
-        quarantine = Quarantine(stargate.git, pack_limits(stargate, push))
+        limits = pack_limits(stargate, push)
+        quarantine = Quarantine(stargate.git, limits, reserve=share.grow_to)
         pack = await _read_pack(process, quarantine, rest)
         is_whole = True
         stargate.step("quarantined")

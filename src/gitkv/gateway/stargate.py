@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from gitkv.errors import IntegrityError, UnavailableError
+from gitkv.gateway.push_room import PushRoom
 from gitkv.gateway.watchlog import Entry, entries_back, parse_entry
 from gitkv.git.durable import sync
 from gitkv.git.object_store import GitObjectStore
@@ -72,6 +73,7 @@ class Stargate:
         self._report = report
         self.step = step
         self.moving = threading.RLock()
+        self.room = PushRoom()
         self._moves = 0  # how often refs have moved: workers wait for more than they have seen
         self._moved = threading.Condition()
         self._policy: JudgedPolicy | None = None

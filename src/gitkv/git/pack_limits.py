@@ -12,7 +12,7 @@ CHAIN_MAX = 250
 # For an honest pack on a slow machine: processor time for a start, for what is inflated and hashed,
 # and for each object; memory for a start, for copies of the largest object, and for each object
 _CPU_S, _BYTES_A_CPU_S, _OBJECTS_A_CPU_S = 10, 10 << 20, 5000
-_MEMORY_BYTES, _COPIES, _OBJECT_BYTES = 256 << 20, 4, 512
+MEMORY_BYTES, _COPIES, _OBJECT_BYTES = 256 << 20, 4, 512
 
 
 class Limits(NamedTuple):
@@ -51,5 +51,5 @@ def grant_for(limits: Limits, scan: PackScan, count: int) -> Grant:
     would cost more than its size tells ends git.
     """
     cpu_s = _CPU_S + scan.inflated_bytes // _BYTES_A_CPU_S + count // _OBJECTS_A_CPU_S
-    memory_bytes = _MEMORY_BYTES + _COPIES * scan.held_bytes + _OBJECT_BYTES * count
+    memory_bytes = MEMORY_BYTES + _COPIES * scan.held_bytes + _OBJECT_BYTES * count
     return Grant(min(limits.cpu_s_max, cpu_s), min(limits.memory_bytes_max, memory_bytes))

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import IO, NamedTuple
 
@@ -25,7 +26,7 @@ from gitkv.errors import GitKvError, IntegrityError, UnavailableError
 from gitkv.git.durable import sync
 from gitkv.git.object_store import quarantine_environment
 from gitkv.git.pack import PACK_HEADER_BYTES, parse_pack_header, read_index
-from gitkv.git.pack_limits import Grant, Limits, grant_for
+from gitkv.git.pack_limits import MEMORY_BYTES, Grant, Limits, grant_for
 from gitkv.git.pack_scan import PackScan, PackTooMuchError
 from gitkv.git.process import Git, complaint, end_process, scratch_file, scratch_text
 from gitkv.git.quarantine_folder import drop_folder, make_folder, quarantine_root
@@ -117,8 +118,18 @@ class Quarantine:
     readers of the pack.
     """
 
-    def __init__(self, git: Git, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        git: Git,
+        limits: Limits | None = None,
+        *,
+        reserve: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        """`reserve` is told how many bytes the pack takes by now: of disk, and of memory more than
+        git takes for any pack. It is told before they are taken; what it raises refuses the pack.
+        """
         self._git = git
+        self._reserve = reserve
         self._limits = limits or Limits()
         self.objects_dir = os.path.join(quarantine_root(git.git_dir), os.urandom(8).hex())
         self._real_pack_dir = os.path.join(git.git_dir, "objects", "pack")
@@ -241,6 +252,7 @@ class Quarantine:
         except ValueError as error:
             raise PackRefused(f"pack: {error}") from None
         grant = grant_for(self._limits, self._scan, self._count)
+        self._reserve(self._fed_bytes + max(0, grant.memory_bytes - MEMORY_BYTES))
         if grant != self._granted:
             self._granted = grant
             for kind, soft, hard in (
