@@ -41,8 +41,10 @@ _CURVES = {
 _COORDINATE_BYTES = {b"nistp256": 32, b"nistp384": 48, b"nistp521": 66}
 _SMALL_FACTORS_BELOW = 4096
 _WITNESSES = (2, 3, 5)
+_KNOWN_MAX = 4096  # keys whose answer is kept: each is asked about again at every signature
 
 
+@lru_cache(maxsize=_KNOWN_MAX)
 def check_ed25519(encoded: bytes) -> None:
     """A point of Ed25519 in its one encoding, and not of small order: with one of those, a
     signature without any secret verifies.
@@ -63,6 +65,7 @@ def _has_x(y: int) -> bool:
     return v * x * x % _P in (u, -u % _P)
 
 
+@lru_cache(maxsize=_KNOWN_MAX)
 def check_nist_point(curve: bytes, encoded: bytes) -> None:
     """An uncompressed point (0x04, x, y) of nistp256, nistp384 or nistp521. These curves have no
     points of small order, and this encoding has none at infinity.
@@ -76,6 +79,7 @@ def check_nist_point(curve: bytes, encoded: bytes) -> None:
         raise ValueError(f"key's point is not on the curve {curve.decode()}")
 
 
+@lru_cache(maxsize=_KNOWN_MAX)
 def check_rsa(modulus: int, exponent: int) -> None:
     """What is quickly seen of an RSA key; `is_product` sees the rest."""
     bits = modulus.bit_length()
@@ -97,7 +101,7 @@ def _small_primes() -> int:
     return prod(number for number in range(2, _SMALL_FACTORS_BELOW) if sieve[number])
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_KNOWN_MAX)
 def is_product(modulus: int) -> bool:
     """Whether an odd modulus is provably composed of different primes. Of a prime, or the power of
     one, everybody knows the private half. Takes 0.1 s and more for 4096 bits.

@@ -304,6 +304,7 @@ MESSAGES: dict[str, Change] = {
     "no text at all": lambda message: split_block(message)[1],
     "an empty subject": lambda message: b"\n\n" + split_block(message)[1],
     "a subject of two lines": said_before(b"\nand on"),
+    "a subject of two lines, one of 50,000 letters": said_before(b"x" * 50_000 + b"\na"),
     "a line break more behind the subject": said_before(b"\n"),
     "an empty body": said_before(b"\n\n"),
     "the block twice": lambda message: message + b"\n" + split_block(message)[1],
