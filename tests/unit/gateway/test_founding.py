@@ -141,7 +141,7 @@ def test_killed_after_any_step_it_is_run_again_and_finishes(order: Order, step: 
         check_files(order.git_dir)
     was_published = bool(_refs(order.mirror))
     before = _refs(order.git_dir) if was_published else ""
-    assert found(order, os.environ).startswith("ssh-ed25519 ")
+    assert found(order, os.environ).host_key.startswith("ssh-ed25519 ")
     check_files(order.git_dir)
     assert was_published == (step == "_publish")
     assert not was_published or before == _refs(order.git_dir)
