@@ -244,6 +244,37 @@ def test_a_value_over_the_limit_is_refused_before_the_answer(stage: Stage) -> No
     stage.bob.push_good()
 
 
+@pytest.mark.parametrize(
+    ("value", "rule"), [(POINTER, "value.lfs"), (b"x" * ((1 << 20) + 1), "value.size")]
+)
+def test_an_honest_mistake_is_refused_before_it_leaves_the_machine(
+    stage: Stage, value: bytes, rule: str
+) -> None:
+    carol = stage.world.person("carol").clone()
+    before = stage.world.refs(stage.world.gate)["refs/kv/main"]
+    refused = carol.kv("set", "bad", "-", stdin=value, check=False)
+    assert refused.code == 3 and f"[3 {rule}]" in refused.err, refused
+    assert stage.world.refs(stage.world.gate)["refs/kv/main"] == before
+    carol.kv("set", "good", "1")
+    stage.world.wait_for_mirror()
+    assert events(stage.world, "audit.violation") == []
+
+
+def test_waiting_for_what_was_undone_says_so_with_the_reason_and_what_was_applied_again_stands(
+    stage: Stage,
+) -> None:
+    carol = stage.world.person("carol").clone()
+    bad = stage.push(stage.bob, {b"bad": Put(POINTER)}).ledger.hex()
+    stage.wait_for_restoration()
+    stage.world.wait_for_mirror()
+    for where in ("stargate", "mirror"):
+        told = carol.kv("wait", "--oid", bad, "--visible-on", where, check=False)
+        assert told.code == 3 and "undone" in told.err and "value.lfs" in told.err, told
+    sound = carol.kv("set", "sound", "1").out.decode().strip()
+    carol.kv("wait", "--oid", sound)
+    carol.kv("wait", "--oid", sound, "--visible-on", "stargate")
+
+
 def test_an_object_that_nothing_reaches_is_a_violation_too(stage: Stage) -> None:
     seq = stage.bob.tip().seq
     forged = stage.carol.transaction({b"plain": Put(b"v")})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 USAGE = "wait --oid OID [--visible-on mirror|stargate] [--timeout 60s]"
 NOTES = (
     "OID is the ledger commit that a writing command printed. Prints nothing. Exit code 10: the "
-    "time is over."
+    "time is over; 3: the gateway has undone it."
 )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 
 from gitkv.client.replica import Replica
 from gitkv.errors import UsageError
@@ -45,6 +46,12 @@ def mark_fresh(replica: Replica) -> None:
     path = _stamp_path(replica)
     with open(path, "ab"):
         os.utime(path, times=(replica.edge.now_s(), replica.edge.now_s()))
+
+
+def forget_freshness(replica: Replica) -> None:
+    """Has the next read look at a remote, whatever kv.maxAge says."""
+    with suppress(FileNotFoundError):
+        os.unlink(_stamp_path(replica))
 
 
 def _stamp_path(replica: Replica) -> str:

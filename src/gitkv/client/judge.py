@@ -12,12 +12,13 @@ from gitkv.admission.deep_audit import audit_under
 from gitkv.client.build import Built, NewObjects
 from gitkv.client.policy import open_policy, read_policy
 from gitkv.client.replica import Replica
-from gitkv.errors import IntegrityError, RejectedError
+from gitkv.errors import IntegrityError, PolicyError, RejectedError
 from gitkv.git.object_store import GitObjectStore
 from gitkv.model.identity import Signature
 from gitkv.model.oid import BLOB, TREE, Oid
 from gitkv.model.policy import Policy
-from gitkv.model.verdict import refuse
+from gitkv.model.verdict import POLICY, Reason, refuse
+from gitkv.reading.signers import SignerNames
 from gitkv.verifying.validity import Signed, verify_at
 
 
@@ -63,17 +64,42 @@ def judge(replica: Replica, built: Built) -> None:
     """
     written = read_policy(replica)
     policy = written or open_policy(replica.ns)
-    objects = _WithNewObjects(replica.objects, built.new_objects)
     signature = Signature("unsigned") if written is None else _verified(replica, built, policy)
+    if reasons := _reasons(replica, built, policy, signature):
+        raise RejectedError(refuse(reasons))
+
+
+def objections(replica: Replica, built: Built) -> list[Reason]:
+    """What Stargate would say against a transaction of ours, by the policy that this clone has
+    proved: an honest mistake need not leave the machine. Who may write at all is Stargate's matter.
+    """
+    try:
+        policy = read_policy(replica)
+    except PolicyError:  # newer than this program
+        return []
+    if policy is None or policy.namespace(replica.ns) is None:
+        return []
+    maker = SignerNames(lambda: policy).of(built.tip.ledger)
+    signature = Signature("unsigned")
+    if maker.signer or policy.signatures_required:
+        principal = policy.principal(maker.principal)
+        if principal is None:
+            return []
+        known = policy.principal_of_key(maker.signer) is not None  # else an OpenPGP subkey's
+        signature = Signature("good", maker.signer if known else principal.keys[0].fingerprint)
+    reasons = _reasons(replica, built, policy, signature)
+    return [entry for entry in reasons if entry.code == POLICY]
+
+
+def _reasons(replica: Replica, built: Built, policy: Policy, signature: Signature) -> list[Reason]:
+    objects = _WithNewObjects(replica.objects, built.new_objects)
     candidate = Candidate(built.tip.ledger, built.tip.index_oid, signature)
     situation = Situation(replica.ns, built.base, policy, replica.edge.now_s(), _never_seen)
     admission = admit(candidate, situation, objects.load)
-    reasons = (
+    return list(
         admission.reasons
         or audit_under(policy, (built.base, built.tip), admission.principal, objects).reasons
     )
-    if reasons:
-        raise RejectedError(refuse(reasons))
 
 
 def _verified(replica: Replica, built: Built, policy: Policy) -> Signature:

@@ -161,7 +161,9 @@ class Store(StoreMapping):
         refresh(self._replica, read_from)
 
     def wait(self, oid: str, *, visible_on: str = MIRROR, timeout_s: float = 60.0) -> None:
-        """Returns once ledger commit `oid` is visible there. Raises MirrorTimeoutError."""
+        """Returns once ledger commit `oid` is visible there. Raises MirrorTimeoutError, and
+        PolicyError when the gateway has undone it.
+        """
         from gitkv.client.wait import wait_for
 
         wait_for(self._replica, oid, visible_on, timeout_s)

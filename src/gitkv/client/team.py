@@ -16,6 +16,8 @@ from gitkv.client.build import Built, build, unchanged
 from gitkv.client.draft import Draft
 from gitkv.client.edge import pauses
 from gitkv.client.follow import adopt, advance, follow
+from gitkv.client.freshness import forget_freshness
+from gitkv.client.judge import objections
 from gitkv.client.opening import call
 from gitkv.client.push_line import LostAnswerError, Outcome, PushLine
 from gitkv.client.replica import Heads, Replica
@@ -38,7 +40,7 @@ from gitkv.git.ssh_pipe import SshPipe
 from gitkv.ledger.compose import Tip
 from gitkv.model.oid import Oid
 from gitkv.model.refs import POLICY_REF, Ref, index_ref, ledger_ref
-from gitkv.model.verdict import CONFLICT, NOT_LEADER, Verdict
+from gitkv.model.verdict import CONFLICT, NOT_LEADER, Verdict, refuse
 
 _ATTEMPTS = 10
 _PAUSE_FIRST_S, _PAUSE_LONGEST_S = 0.05, 2.0
@@ -145,6 +147,7 @@ class _TeamWrite:
             _discard(made)
             line.leave()
             return landed or unchanged(base)
+        self._check_policy(line, made.built)
         return self._push(line, made.built)
 
     def given_up(self, problem: GitKvError | None) -> UnavailableError | ConflictError:
@@ -168,9 +171,23 @@ class _TeamWrite:
         be the true tip.
         """
         try:
-            return _Made(build(self._replica, base, self._draft, self._author), None)
+            built = build(self._replica, base, self._draft, self._author, keep_objects=True)
+            return _Made(built, None)
         except (ConflictError, KeyNotFoundError) as error:
             return _Made(None, error)
+
+    def _check_policy(self, line: PushLine, built: Built) -> None:
+        """Raises RejectedError, before anything is sent, for what Stargate's policy forbids. The
+        one known here may be old: it is looked at again before that.
+        """
+        reasons = objections(self._replica, built)
+        if reasons:
+            follow(self._replica, self.source)
+            reasons = objections(self._replica, built)
+        if reasons:
+            built.pack.close()
+            line.leave()
+            raise RejectedError(refuse(reasons))
 
     def _true_base(self, line: PushLine, guess: Tip | None) -> Tip:
         """Stargate's tip: `guess` itself when that is it, else fetched if need be and adopted.
@@ -254,6 +271,7 @@ class _TeamWrite:
             storing.finish()
             self._advance(built)
         except (ToolError, UnavailableError) as error:
+            forget_freshness(self._replica)  # the next read must look, not answer from before it
             self._replica.edge.warn(
                 f"the transaction was accepted, but this clone does not have it yet: {error}"
             )

@@ -9,6 +9,7 @@ import os
 from gitkv.client.follow import follow
 from gitkv.client.refresh import MIRROR, STARGATE
 from gitkv.client.replica import Replica
+from gitkv.client.standing import require_standing
 from gitkv.client.trust.shown import Source, mirror_of, stargate_of
 from gitkv.errors import AccessError, MirrorTimeoutError, UnavailableError, UsageError
 from gitkv.git import transport
@@ -23,8 +24,8 @@ def wait_for(replica: Replica, oid: str, visible_on: str, timeout_s: float) -> N
     """Returns when the ledger commit `oid` is at or below the tip there; the local replica follows
     to that tip.
 
-    Raises MirrorTimeoutError after `timeout_s` seconds, UsageError, and IntegrityError when what is
-    shown cannot be trusted.
+    Raises PolicyError when the audit has undone it, MirrorTimeoutError after `timeout_s` seconds,
+    UsageError, and IntegrityError when what is shown cannot be trusted.
     """
     wanted = _parsed(oid)
     source = _source(replica, visible_on)
@@ -98,7 +99,10 @@ class _Look:
         if not replica.has_commit(mark):
             return False
         self._seen = mark
-        return replica.has_commit(self._wanted) and is_ancestor(replica.git, self._wanted, mark)
+        there = replica.has_commit(self._wanted) and is_ancestor(replica.git, self._wanted, mark)
+        if there:
+            require_standing(replica, self._wanted, mark)
+        return there
 
 
 def _source(replica: Replica, visible_on: str) -> Source:
