@@ -136,6 +136,10 @@ class BusyError(UnavailableError):
     """
 
 
+class MachineError(UnavailableError):
+    """This machine cannot do it now: its disk is full or failing, or a file may not be written."""
+
+
 class NotLeaderError(UnavailableError):
     """This Stargate is a standby; the message names the leader."""
 

@@ -41,16 +41,19 @@ def age_s(replica: Replica) -> float | None:
 
 
 def mark_fresh(replica: Replica) -> None:
-    """Remembers that a remote was looked at now."""
-    os.makedirs(replica.directory, exist_ok=True)
+    """Remembers that a remote was looked at now. Where that cannot be written, the next read looks
+    again.
+    """
     path = _stamp_path(replica)
-    with open(path, "ab"):
-        os.utime(path, times=(replica.edge.now_s(), replica.edge.now_s()))
+    with suppress(OSError):
+        os.makedirs(replica.directory, exist_ok=True)
+        with open(path, "ab"):
+            os.utime(path, times=(replica.edge.now_s(), replica.edge.now_s()))
 
 
 def forget_freshness(replica: Replica) -> None:
     """Has the next read look at a remote, whatever kv.maxAge says."""
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         os.unlink(_stamp_path(replica))
 
 

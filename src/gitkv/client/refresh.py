@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from gitkv.client.freshness import age_s, max_age_s
 from gitkv.client.replica import Replica
-from gitkv.errors import AccessError, UnavailableError, UsageError
+from gitkv.errors import AccessError, BusyError, MachineError, UnavailableError, UsageError
 
 MIRROR, STARGATE, LOCAL = "mirror", "stargate", "local"
 
@@ -50,7 +50,9 @@ def _refresh_from_mirror(replica: Replica, since_s: float | None) -> None:
         if replica.heads() is None:
             raise
         old = "of unknown age" if since_s is None else f"{_spell(since_s)} old"
-        replica.edge.warn(f"the mirror cannot be reached, the answer is {old}: {error}")
+        ours = isinstance(error, (BusyError, MachineError))
+        why = "this clone cannot be brought up to date" if ours else "the mirror cannot be reached"
+        replica.edge.warn(f"{why}, the answer is {old}: {error}")
 
 
 def _spell(seconds: float) -> str:

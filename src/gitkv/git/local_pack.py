@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from threading import Thread
 from types import TracebackType
 
-from gitkv.errors import ToolError
+from gitkv.errors import GitKvError, MachineError, ToolError
 from gitkv.git.durable import CLOCKS_APART_S, SYNCED, common_dir, sync_loose, sync_new_names
 from gitkv.git.loose_object import loose_path
 from gitkv.git.pack import Pack
-from gitkv.git.process import TIDY_S, Git, complaint, end_process
+from gitkv.git.process import (
+    TIDY_S,
+    Completed,
+    Git,
+    complaint,
+    end_process,
+    machine_problem,
+)
 
 UNPACK_OBJECTS_MAX = 99  # git's transfer.unpackLimit is 100
 
@@ -35,7 +43,7 @@ class PackStoring:
         self._command = "unpack-objects" if self._loose else "index-pack"
         words = ("-q",) if self._loose else ("--stdin",)
         self._began_s = time.time() - CLOCKS_APART_S
-        self._problem: ToolError | OSError | None = None
+        self._problem: GitKvError | OSError | None = None
         # index-pack syncs what it writes; what is unpacked is synced here, side by side
         self._child = git.popen(*(() if self._loose else SYNCED), self._command, *words)
         self._feed(pack)
@@ -44,27 +52,28 @@ class PackStoring:
 
     def _feed(self, pack: Pack) -> None:
         assert self._child.stdin is not None
-        try:
-            for chunk in pack.chunks():
-                self._child.stdin.write(chunk)
-            self._child.stdin.close()
-        except BrokenPipeError:  # git says why on stderr, and `finish` with it
-            pass
+        with suppress(BrokenPipeError):  # git says why on stderr, and `finish` with it
+            try:
+                for chunk in pack.chunks():
+                    self._child.stdin.write(chunk)
+            finally:
+                self._child.stdin.close()
         self._child.stdin = None
 
     def finish(self) -> None:
-        """Raises ToolError when git or the disk failed."""
+        """Raises ToolError when git failed, MachineError when the disk did."""
         self._rest.join()
         if isinstance(self._problem, OSError):
             why = self._problem.strerror or str(self._problem)
-            raise ToolError(f"the transaction's objects could not be made durable: {why}")
+            raise MachineError(f"the transaction's objects could not be made durable: {why}")
         if self._problem is not None:
             raise self._problem
 
     def _settle(self) -> None:
         _, stderr = self._child.communicate()
         if self._child.returncode != 0:
-            self._problem = ToolError(
+            done = Completed(b"", stderr, self._child.returncode)
+            self._problem = machine_problem(self._command, done) or ToolError(
                 f"git {self._command} could not store the transaction's objects: "
                 f"{complaint(stderr) or 'it gave no reason'}"
             )

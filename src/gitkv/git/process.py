@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, NamedTuple
 
-from gitkv.errors import BusyError, ToolError, UnavailableError
+from gitkv.errors import BusyError, MachineError, ToolError, UnavailableError
 from gitkv.git.signals import Shield, note
 from gitkv.model.address import redact
 from gitkv.model.environment import child_environment, server_environment
@@ -289,6 +289,36 @@ def busy(command: str, done: Completed) -> BusyError:
         "another git may be at work: try again; if none is, it was killed and its .lock file stayed"
     )
     return BusyError(f"git {command}: {complaint(done.stderr)}", hint=hint)
+
+
+# What git says when it is this machine's disk, and not the far side, that will not have it
+_MACHINE_WORDS = (
+    b"no space left on device",
+    b"disk quota exceeded",
+    b"read-only file system",
+    b"input/output error",
+    b"insufficient permission for adding an object",
+    b"unable to create temporary file",
+    b"unable to create temporary object directory",
+    b"unable to create directory",
+    b"unable to write",
+    b"write error",
+    b"cannot mkdir",
+    b"fsync error",
+    b"file too large",
+)
+
+
+def machine_problem(command: str, done: Completed) -> MachineError | None:
+    """The error for a git command that could not write here; None when that was not the reason."""
+    lines = done.stderr.replace(b"\r", b"\n").split(b"\n")
+    for line in lines:
+        if not line.startswith(b"remote:") and any(word in line.lower() for word in _MACHINE_WORDS):
+            return MachineError(
+                f"git {command} could not write to this repository: {complaint(line)}",
+                hint="look at the free space and the permissions of the repository",
+            )
+    return None
 
 
 def failure(command: str, done: Completed, url: str = "") -> ToolError:

@@ -9,14 +9,16 @@ are allowed, and the record of intent around them.
 from __future__ import annotations
 
 import os
+import re
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from gitkv.errors import ConflictError, IntegrityError, ToolError, UnavailableError
-from gitkv.git.durable import SYNCED, sync, sync_ref_names
+from gitkv.errors import ConflictError, IntegrityError, MachineError, UnavailableError
+from gitkv.git.durable import SYNCED, common_dir, sync, sync_ref_names
 from gitkv.git.packed_refs import format_packed_refs, is_ref, parse_packed_refs
-from gitkv.git.process import Git, busy, failure
+from gitkv.git.process import Completed, Git, busy, failure, machine_problem
 from gitkv.git.signals import Shield
 from gitkv.model.oid import OID_BYTES, ZERO_OID, Oid
 from gitkv.model.refs import Ref, RefUpdate
@@ -27,6 +29,9 @@ class UnconfirmedMoveError(OSError):
     """The refs have moved, or may have, and the disk does not confirm it: a power cut could take
     them back.
     """
+
+
+_LOCK_S_MAX = 3600.0
 
 
 class PackedRefStore:
@@ -216,8 +221,27 @@ class GitRefStore:
         """
         commands = [_command(update) for update in updates]
         request = b"start\0" + b"".join(commands) + b"prepare\0commit\0"
+        done = self._update(request)
+        if done.code != 0 and self._remove_stale_locks(updates):
+            done = self._update(request)
+        if done.code != 0:
+            # A stale `old` is the usual reason: say so with both ids
+            moved_refs(self.read_all(), updates)
+            if (problem := machine_problem("update-ref", done)) is not None:
+                raise problem
+            if b"cannot lock ref" in done.stderr or b".lock" in done.stderr:
+                raise busy("update-ref", done)
+            raise failure("update-ref", done)
+        try:
+            sync_ref_names(self._git.git_dir, [update.ref for update in updates])
+        except OSError as error:
+            raise MachineError(
+                f"the refs have moved, but the disk does not confirm it: {error.strerror}"
+            ) from None
+
+    def _update(self, request: bytes) -> Completed:
         with Shield():  # git moves one ref file after the other
-            done = self._git.run(
+            return self._git.run(
                 *SYNCED,
                 "update-ref",
                 "--no-deref",
@@ -227,19 +251,20 @@ class GitRefStore:
                 check=False,
                 own_group=True,
             )
-        if done.code != 0:
-            moved_refs(
-                self.read_all(), updates
-            )  # a stale `old` is the usual reason: say so with both ids
-            if b"cannot lock ref" in done.stderr or b".lock" in done.stderr:
-                raise busy("update-ref", done)
-            raise failure("update-ref", done)
-        try:
-            sync_ref_names(self._git.git_dir, [update.ref for update in updates])
-        except OSError as error:
-            raise ToolError(
-                f"the refs have moved, but the disk does not confirm it: {error.strerror}"
-            ) from None
+
+    def _remove_stale_locks(self, updates: Sequence[RefUpdate]) -> bool:
+        """Removes lock files that a power cut or a kill left behind; whether there were any. git
+        holds one for moments: what is an hour old, or older than this machine's start, is nobody's.
+        """
+        root = common_dir(self._git.git_dir)
+        names = [*(os.fsdecode(update.ref) for update in updates), "packed-refs"]
+        found = False
+        for path in (os.path.join(root, f"{name}.lock") for name in names):
+            with suppress(OSError):
+                if os.stat(path).st_mtime < _stale_before_s():
+                    os.unlink(path)
+                    found = True
+        return found
 
     def _list(self, pattern: bytes) -> dict[Ref, Oid]:
         """The ref of that name and all below it."""
@@ -254,6 +279,17 @@ class GitRefStore:
             oid, _, ref = line.partition(b" ")
             refs[Ref(ref)] = Oid(bytes.fromhex(oid.decode("ascii")))
         return refs
+
+
+def _stale_before_s() -> float:
+    """Seconds since 1970; the machine's start where the kernel tells it (proc(5), btime)."""
+    long_ago_s = time.time() - _LOCK_S_MAX
+    try:
+        with open("/proc/stat", "rb") as file:
+            started = re.search(rb"^btime ([0-9]{1,15})$", file.read(), re.MULTILINE)
+    except OSError:
+        started = None
+    return long_ago_s if started is None else max(long_ago_s, float(started[1]))
 
 
 def moved_refs(current: Mapping[Ref, Oid], updates: Sequence[RefUpdate]) -> dict[Ref, Oid]:

@@ -17,13 +17,14 @@ from gitkv.errors import (
     AccessError,
     GitKvError,
     IntegrityError,
+    MachineError,
     PolicyError,
     ToolError,
     UnavailableError,
 )
 from gitkv.git.durable import CLOCKS_APART_S, SYNCED, sync_new_names
 from gitkv.git.packed_refs import is_ref
-from gitkv.git.process import Completed, Git, busy, complaint, failure
+from gitkv.git.process import Completed, Git, busy, complaint, failure, machine_problem
 from gitkv.git.remote_words import remote_error, telling
 from gitkv.git.repository import parse_config
 from gitkv.git.ssh_address import parse_ssh_url
@@ -102,7 +103,7 @@ def fetch(
     try:
         sync_new_names(git.git_dir, began_s)
     except OSError as error:
-        raise ToolError(
+        raise MachineError(
             f"what was fetched could not be made durable: {error.strerror or error}"
         ) from None
 
@@ -222,7 +223,9 @@ def _fetch_failure(git: Git, done: Completed, remote: str) -> GitKvError:
         return IntegrityError(
             f"{_name(remote)} sent objects that git refuses: {complaint(done.stderr, remote)}"
         )
-    if b"cannot lock ref" in done.stderr:
+    if (problem := machine_problem("fetch", done)) is not None:
+        return problem
+    if b"cannot lock ref" in done.stderr or b".lock': File exists" in done.stderr:
         return busy("fetch", done)
     if b"[rejected]" in done.stderr:
         return failure("fetch", done, remote)
