@@ -148,5 +148,5 @@ def test_a_refusal_sent_before_the_pack_was_read_is_not_lost(served, team):
     (team.root / "answer.eager").touch()
     store = served(_refusal(_PREFIX))
     with pytest.raises(RejectedError) as caught:
-        store.set("a", random.Random(1).randbytes(2 << 20))  # more than the pipes hold
+        store.set("a", random.Random(1).randbytes(1 << 20))  # more than the pipes hold
     assert caught.value.exit_code == 3
