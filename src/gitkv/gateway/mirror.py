@@ -76,6 +76,7 @@ class Mirror:
         self._now_s = now_s
         self._confirmed: dict[Ref, Oid] = {}
         self._looked_s = -LOOK_EVERY_S
+        self._has_begun = False
 
     def pending(self) -> dict[Ref, Oid]:
         """The refs the mirror has not confirmed, with the value it should have."""
@@ -90,6 +91,7 @@ class Mirror:
         repository has not; they are let in without it only where this directory served last.
         """
         stargate = self._stargate
+        self._has_begun = True
         try:
             foreign = self._look()
         except (GitKvError, FormError) as error:
@@ -204,6 +206,8 @@ class Mirror:
     def run(self, is_stopping: threading.Event) -> None:
         """The worker's loop; pushes what is left once more before it ends."""
         seen, failures = -1, 0
+        if not self._has_begun:
+            self.begin()
         while not is_stopping.is_set():
             outcome = self._step()
             failures = failures + 1 if outcome.state in ("failed", "diverged") else 0

@@ -24,6 +24,8 @@ from gitkv.model.oid import OID_BYTES, ZERO_OID, Oid
 from gitkv.model.refs import Ref, RefUpdate
 from gitkv.model.verdict import printable
 
+_FROM_BACKUP = "restore it from a backup: docs/operate/backup.md"
+
 
 class UnconfirmedMoveError(OSError):
     """The refs have moved, or may have, and the disk does not confirm it: a power cut could take
@@ -37,8 +39,9 @@ _LOCK_S_MAX = 3600.0
 class PackedRefStore:
     """RefStore of a bare repository whose refs are all in `packed-refs`.
 
-    A missing file means no refs (a new repository); an empty or torn one raises IntegrityError, and
-    so does `check` for loose refs: what the current value is would be a guess. The lock file is
+    A missing file means no refs (a new repository); an empty or torn one raises IntegrityError, so
+    does one that another hand took refs out of, and `check` for loose refs: what the current value
+    is would be a guess. The lock file is
     git's own, so stock tools keep out; another holder raises UnavailableError.
     """
 
@@ -53,6 +56,7 @@ class PackedRefStore:
         self._fd = -1
         self._seen = (0, 0, 0, 0)
         self._is_lock_left = False
+        self._known: set[Ref] = set()  # outlives a file that cannot be read
 
     def read(self, ref: Ref) -> Oid | None:
         """The ref's value. Raises IntegrityError."""
@@ -96,6 +100,7 @@ class PackedRefStore:
         # The lock file is packed-refs now: what was written need not be read again.
         self._forget()
         self._fd, self._seen, self._refs = lock, seen, moved
+        self._known = set(moved)
 
     def check(self) -> None:
         """Raises IntegrityError unless `packed-refs` reads well and holds every ref."""
@@ -132,6 +137,7 @@ class PackedRefStore:
         """Forgets what was read."""
         with self._thread_lock:
             self._forget()
+            self._known = set()
 
     def _load(self) -> dict[Ref, Oid]:
         with self._thread_lock:
@@ -141,6 +147,8 @@ class PackedRefStore:
         try:
             now = _identity(os.stat(self._path))
         except FileNotFoundError:
+            if self._known:
+                raise IntegrityError("packed-refs is missing", hint=_FROM_BACKUP) from None
             self._forget()
             return {}
         if self._fd < 0 or now != self._seen:
@@ -148,12 +156,23 @@ class PackedRefStore:
             fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 seen, text = _identity(os.fstat(fd)), _read_all(fd)
-                self._refs = parse_packed_refs(text)
+                refs = parse_packed_refs(text)
+                self._check_lost(refs)
             except BaseException:
                 os.close(fd)
                 raise
-            self._fd, self._seen = fd, seen
+            self._fd, self._seen, self._refs = fd, seen, refs
+            self._known = set(refs)
         return self._refs
+
+    def _check_lost(self, refs: Mapping[Ref, Oid]) -> None:
+        """Another hand has written the file: a ref that is gone was cut off, not deleted."""
+        lost = sorted(self._known - refs.keys())
+        if lost:
+            raise IntegrityError(
+                f"packed-refs was cut short or changed: {printable(lost[0])} is missing",
+                hint=_FROM_BACKUP,
+            )
 
     def _forget(self) -> None:
         if self._fd >= 0:

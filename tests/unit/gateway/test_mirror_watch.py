@@ -87,7 +87,6 @@ def test_the_worker_looks_by_itself_every_few_minutes(served: Gateway) -> None:
     now = [0.0]
     git = Git(str(served.git_dir), env=served.env)
     worker = Mirror(served.stargate, git, str(served.mirror), 0.0, lambda: now[0])
-    worker.begin()
     stopping = Event()
     thread = Thread(target=worker.run, args=(stopping,))
     thread.start()
@@ -99,3 +98,18 @@ def test_the_worker_looks_by_itself_every_few_minutes(served: Gateway) -> None:
         stopping.set()
         served.stargate.announce_move()
         thread.join(20)
+
+
+def test_only_the_mirror_sees_the_operators_configuration(gateway: Gateway) -> None:
+    """Credential helpers, proxies and addresses in short are the operator's, and legitimate."""
+    config = gateway.root / "operator.gitconfig"
+    config.write_text(f'[url "{gateway.root}/"]\n\tinsteadOf = "forge:"\n')
+    gateway.restart({"GIT_CONFIG_GLOBAL": str(config)})
+    git = Git(str(gateway.git_dir), env=gateway.env)
+    worker = Mirror(gateway.stargate, git, "forge:mirror.git", 0.0)
+    assert worker.look_once().state == "current"
+    assert gateway.push().verdict.accepted
+    assert worker.push_once().state == "pushed"
+    assert gateway.refs(gateway.mirror)["refs/kv/main"] == gateway.tip().ledger.oid.hex()
+    sealed = gateway.stargate.git.run("config", "--list").stdout
+    assert b"insteadof" not in sealed

@@ -136,6 +136,27 @@ def test_a_missing_store_is_new_but_an_empty_file_is_never_a_guess(bare_repo: Pa
     assert not (bare_repo / "packed-refs.lock").exists()
 
 
+def test_refs_that_another_hand_took_out_stop_it_until_they_are_back(bare_repo: Path) -> None:
+    """A file cut at a line break reads well; it would lose a ledger with the next move."""
+    store, path = PackedRefStore(str(bare_repo)), bare_repo / "packed-refs"
+    store.move(BIRTH)
+    whole = path.read_bytes()
+    for cut in (HEADER, whole[: whole.index(b"refs/kv/main") - 41], None):
+        path.unlink()
+        if cut is not None:
+            path.write_bytes(cut)
+        with pytest.raises(IntegrityError, match="missing"):
+            store.read_all()
+        with pytest.raises(IntegrityError, match="missing"):
+            store.move(MOVE)
+        assert cut is None or path.read_bytes() == cut
+        path.write_bytes(whole)
+        assert store.read_all() == {LEDGER: OLD, INDEX: OLD}
+    store.move(MOVE)
+    store.move([RefUpdate(LEDGER, NEW, ZERO_OID)])
+    assert store.read_all() == {INDEX: NEW}, "its own deletions are no loss"
+
+
 def test_loose_refs_are_named_not_merged(bare_repo: Path) -> None:
     store = PackedRefStore(str(bare_repo))
     store.move(BIRTH)
