@@ -133,8 +133,9 @@ class Receipts:
             lost = reason(INTEGRITY, "receipt.missing", where, expected, str(error))
             return Judgement(None, 0, [lost])
         version, found = self._policy_of(receipt.policy, where)
-        if receipt.before != self._line.entries.get(seq - 1):
-            expected = "an entry behind the one before it (spec/attestation 6.1)"
+        entries = self._line.entries
+        if seq > entries.first_seq and receipt.before != entries.at(seq - 1):
+            expected = "the entry before as its parent (spec/attestation 6.1)"
             got = receipt.before.hex() if receipt.before else "none"
             found.append(reason(INTEGRITY, "receipt.form", where, expected, got))
         found += _differences(receipt.fields, seq, commit, pair)

@@ -7,8 +7,17 @@ from __future__ import annotations
 import pytest
 from support.naive_store import Ledger, Told, Value, jump, tell
 
-from gitkv.audit.commit import parse_commit
-from gitkv.audit.history import UNLIMITED, Verify, audit_history, jump_of
+from gitkv.audit.commit import Commit, parse_commit
+from gitkv.audit.history import (
+    UNLIMITED,
+    Judge,
+    Judged,
+    Trust,
+    Verify,
+    audit_chain,
+    audit_history,
+    jump_of,
+)
 from gitkv.audit.step import Roots, StepFacts
 from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid, hash_object
 
@@ -233,3 +242,35 @@ def test_wrong_trees_are_found_in_the_middle_of_a_history_and_limits_can_be_give
     assert {(entry.rule, entry.where) for entry in found} == {
         ("prefix.not-owned", "commit 1: key k1")
     }
+
+
+def _judge_of_all(seen: list[int]) -> Judge:
+    def judge(seq: int, oid: Oid, commit: Commit) -> Judged:
+        seen.append(seq)
+        return [], UNLIMITED
+
+    return judge
+
+
+@pytest.mark.parametrize("first", [1, 5, 7])
+def test_a_chain_may_begin_at_any_number_that_is_trusted(history: History, first: int) -> None:
+    told, seen = history.told, list[int]()
+    trust = Trust(_judge_of_all(seen), trusted_to=first, first_seq=first)
+    part = Told(told.commits[first:], told.index_commits[first:])
+    assert audit_chain(*part, history.ledger.store, trust) == []
+    assert seen == list(range(first + 1, STEPS))
+    shifted = trust._replace(first_seq=first + 1, trusted_to=first + 1)
+    rules = {entry.rule for entry in audit_chain(*part, history.ledger.store, shifted)}
+    assert "attestation.seq" in rules, "its own number is not believed"
+    left_out = Told([part.commits[0], *part.commits[2:]], [part[1][0], *part[1][2:]])
+    found = audit_chain(*left_out, history.ledger.store, trust)
+    assert {"commit.parent", "attestation.seq", "index.commit"} <= {entry.rule for entry in found}
+
+
+def test_a_chain_that_begins_later_and_is_not_trusted_is_refused(history: History) -> None:
+    part = Told(history.told.commits[5:], history.told.index_commits[5:])
+    trust = Trust(_judge_of_all([]), first_seq=5)
+    found = audit_chain(*part, history.ledger.store, trust)
+    assert [(entry.rule, entry.where) for entry in found][:1] == [
+        ("attestation.counts", "commit 5")
+    ]
