@@ -31,6 +31,8 @@ from gitkv.verifying.policies import (
 from gitkv.verifying.receipts import Line, Receipts, parse_receipt
 from gitkv.verifying.signers import Signers
 
+_FIRST_SEQ = 0  # of the oldest commit that a line can be followed back to
+
 
 class Unjudged(NamedTuple):
     """Something that could not be judged, and what to do about it."""
@@ -181,28 +183,28 @@ class _Verification:
         """Lines of commits, policies and receipts. Raises FormError, IntegrityError."""
         seen, objects = self._seen, self._objects
         trusted = Sighting("the trusted ledger", seen.heads[0])
-        line = one_line((trusted, *seen.ledgers), objects)
-        whole = line.index(seen.heads[0]) + 1
-        to = whole - 1 if self._request.to is None else self._request.to
-        self._ledger = Chain(0, line[:whole]).up_to(to)
-        self._index = Chain(0, line_to(seen.heads[1], objects)).up_to(to)
+        line = Chain(_FIRST_SEQ, one_line((trusted, *seen.ledgers), objects))
+        whole = _seq_of(line, seen.heads[0])
+        to = whole if self._request.to is None else self._request.to
+        self._ledger = line.up_to(to)
+        self._index = Chain(_FIRST_SEQ, line_to(seen.heads[1], objects)).up_to(to)
         first = self._first()
         shown = seen.watchlogs.get(EpochLabel(first.epoch.decode()), ())
         watchlogs = (*seen.proved, *shown)
-        self._watchlog = Chain(0, one_line(watchlogs, objects))
+        self._watchlog = Chain(_FIRST_SEQ, one_line(watchlogs, objects))
         begun_by_gateway = _is_begun_by_gateway(first)
         if seen.is_standalone and not watchlogs and not begun_by_gateway:
             self._is_standalone = True
             self._policies = own_policies(seen.own_policies, objects.load)
             return []
         needed = self._needed(line, whole)
-        would_be_here = seen.fetches_receipts or (seen.is_writer and needed > 0)
+        would_be_here = seen.fetches_receipts or (seen.is_writer and needed > _FIRST_SEQ)
         if not watchlogs and not (begun_by_gateway and would_be_here):
             self._unjudged.append(_no_receipts(seen.ns, begun_by_gateway))
             return []
         return self._team(needed, line)
 
-    def _team(self, needed: int, line: list[Oid]) -> list[Reason]:
+    def _team(self, needed: int, line: Chain[Oid]) -> list[Reason]:
         policy_line = self._policy_line()
         if not policy_line:
             what = "the policy, signers and receipts: the branch main of the remote is not here"
@@ -214,23 +216,23 @@ class _Verification:
         self._receipts = Receipts(
             Line(self._watchlog, needed), self._policies, self._objects, self._verifier
         )
-        if self._watchlog.next_seq > len(line):
+        if self._watchlog.next_seq > line.next_seq:
             hint = "git fetch, and verify again; if it stays so, the ledger was rolled back"
             expected = f"the ledger up to its newest receipt, @{self._watchlog.last_seq}"
-            got = f"one that ends with @{len(line) - 1}"
+            got = f"one that ends with @{line.last_seq}"
             reasons.append(
                 reason(INTEGRITY, "ledger.cut", f"ledger {self._seen.ns}", expected, got, hint)
             )
         return reasons
 
-    def _needed(self, line: list[Oid], whole: int) -> int:
-        """The number of ledger commits that must have a receipt: those that a remote has shown,
-        and in a repository that writes nothing that is all of them.
+    def _needed(self, line: Chain[Oid], trusted: int) -> int:
+        """The sequence number below which every ledger commit must have a receipt: those that a
+        remote has shown, and in a repository that writes nothing that is all of them.
         """
         if not self._seen.is_writer:
-            return whole
-        places = {oid: place for place, oid in enumerate(line)}
-        return min(whole, max((places[tip] + 1 for _, tip in self._seen.ledgers), default=0))
+            return trusted + 1
+        shown = max((_seq_of(line, tip) for _, tip in self._seen.ledgers), default=_FIRST_SEQ - 1)
+        return min(trusted, shown) + 1
 
     def _policy_line(self) -> list[Oid]:
         if self._seen.policies:
@@ -328,6 +330,13 @@ class _Verification:
                 gap._replace(what=f"{gap.what} {lost[0]}") for gap in self._seen.gaps
             ]
         return kept
+
+
+def _seq_of(line: Chain[Oid], oid: Oid) -> int:
+    """Of a commit that is known to stand on the line."""
+    seq = line.seq_of(oid)
+    assert seq is not None
+    return seq
 
 
 def _is_begun_by_gateway(first: Commit) -> bool:
