@@ -5,12 +5,14 @@ if it leads on from what we trust.
 from __future__ import annotations
 
 import shutil
+import threading
 
 import pytest
 from support.small_gateway import LOG
 
 from gitkv import IntegrityError, Store, UnavailableError
 from gitkv.client.init import init_store
+from gitkv.sign.gateway_key import Ed25519Signer, generate
 
 
 def _alice_and_reader(team) -> tuple[Store, Store]:
@@ -171,3 +173,73 @@ def test_without_a_mirror_and_without_a_replica_there_is_no_answer(team):
     shutil.rmtree(team.mirror)
     with pytest.raises(UnavailableError):
         team.clone("fresh")["a"]
+
+
+def _swap_key(team) -> None:
+    """As if somebody had put another key file in the gateway's place."""
+    (team.server / "gateway_key").write_bytes(generate()[0])
+
+
+@pytest.mark.parametrize("read_from", ["mirror", "stargate"])
+def test_receipts_of_a_key_that_the_policy_lacks_are_refused_from_whoever_shows_them(
+    team, read_from
+):
+    alice, reader = _alice_and_reader(team)
+    _swap_key(team)
+    alice.set("a", b"new")
+    team.publish()
+    for store in (alice, reader):  # the writer has it on Stargate's word, and finds out now
+        with pytest.raises(IntegrityError, match="cannot be verified"):
+            store.get("a", read_from=read_from)
+    assert reader.get("a", read_from="local").value == b"2"
+
+
+def test_a_changed_push_url_is_adopted_when_an_admin_signed_it(team, ssh_key):
+    _, reader = _alice_and_reader(team)
+    elsewhere = "ssh://elsewhere.invalid/store.git"
+    text = team.policy(team.gateway.public_line, push_url=elsewhere)
+    warnings: list[str] = []
+    store = team.open("reader", warnings.append)
+    team.gateway.change_policy(text, Ed25519Signer(ssh_key.private.read_bytes()))
+    team.publish()
+    assert store["a"] == b"2"
+    assert len(warnings) == 1 and elsewhere in warnings[0] and "remote setup" in warnings[0]
+    assert store["a"] == b"2" and len(warnings) == 1
+    team.gateway.change_policy(text + b"\n# mine\n", Ed25519Signer(generate()[0]))
+    team.publish()
+    with pytest.raises(IntegrityError, match="policy cannot be trusted"):
+        reader["a"]
+
+
+def test_an_acknowledged_write_that_stargate_has_lost_is_its_fault_and_not_the_clones(team):
+    alice = team.clone("alice")
+    alice.set("a", b"1")
+    alice.set("a", b"2")
+    team.set_back(team.server)
+    team.git("update-ref", LOG, f"{LOG}~1", cwd=team.server)
+    with pytest.raises(IntegrityError, match="gone back") as caught:
+        alice.get("a", read_from="stargate")
+    assert "operator" in caught.value.hint and "repair" not in caught.value.hint
+
+
+def test_readers_at_once_in_one_clone_raise_no_false_alarm(team):
+    alice, _ = _alice_and_reader(team)
+    stores = [team.open("reader") for _ in range(3)]
+    wrong: list[Exception] = []
+
+    def read(store: Store) -> None:
+        try:
+            for _ in range(6):
+                assert store["a"] >= b"2"
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=read, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for number in range(3, 7):
+        alice.set("a", b"%d" % number)
+        team.publish()
+    for thread in threads:
+        thread.join()
+    assert not wrong
