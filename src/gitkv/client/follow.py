@@ -253,6 +253,18 @@ def _advice(replica: Replica, source: Source, memory: Memory, trusted: Oid) -> s
     return "" if is_explained(replica, trusted, memory) else REPAIR
 
 
+def shown_ledger(replica: Replica, source: Source) -> Oid:
+    """The ledger commit up to which a mirror that was just followed has shown what receipts
+    prove.
+    """
+    from gitkv.verifying.receipts import parse_receipt
+
+    shown = read_memory(replica, source.tracking).shown
+    if shown is None:
+        raise IntegrityError(f"{source.name} has shown nothing that is proved")
+    return parse_receipt(shown, replica.load(shown, COMMIT)).ledger
+
+
 def is_explained(replica: Replica, ledger: Oid, memory: Memory) -> bool:
     """Whether the newest proved receipt covers this trusted ledger commit, or Stargate has accepted
     it from us.

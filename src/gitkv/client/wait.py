@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from gitkv.client.follow import follow
+from gitkv.client.follow import follow, shown_ledger
 from gitkv.client.refresh import MIRROR, STARGATE
 from gitkv.client.replica import Replica
 from gitkv.client.standing import require_standing
@@ -90,16 +90,25 @@ class _Look:
         return self._arrived(mark)
 
     def _arrived(self, mark: Oid) -> bool:
+        """Whether the wanted commit is at or below `mark`, and receipts prove that it is shown:
+        the mark itself is the source's word.
+        """
         try:
-            follow(self._replica, self._source)
+            tip = follow(self._replica, self._source)
         except UnavailableError as error:
             self.last = str(error)
             return False
         replica = self._replica
         if not replica.has_commit(mark):
             return False
-        self._seen = mark
-        there = replica.has_commit(self._wanted) and is_ancestor(replica.git, self._wanted, mark)
+        proved = (
+            tip.ledger.oid if self._source.is_authority else shown_ledger(replica, self._source)
+        )
+        if is_ancestor(replica.git, mark, proved):
+            self._seen = mark  # there is no more to come for it
+        there = replica.has_commit(self._wanted) and all(
+            is_ancestor(replica.git, self._wanted, oid) for oid in (mark, proved)
+        )
         if there:
             require_standing(replica, self._wanted, mark)
         return there

@@ -233,6 +233,23 @@ def test_waiting_believes_the_watermark_not_the_ledger_ref(team):
         alice.wait(second, timeout_s=30)
 
 
+def test_waiting_does_not_believe_a_watermark_that_is_ahead_of_what_receipts_prove(team):
+    alice = team.clone("alice")
+    alice.set("a", b"1")
+    team.publish()
+    second = alice.set("a", b"2").commit
+    team.git("push", "--quiet", team.mirror, f"{second}:refs/kv-mirror/main", cwd=team.server)
+    clock = iter(range(0, 10_000, 7))
+    alice._replica.edge = alice._replica.edge._replace(
+        monotonic_s=lambda: float(next(clock)), sleep=lambda seconds: None
+    )
+    with pytest.raises(Exception, match="did not show"):
+        alice.wait(second, timeout_s=30)
+    team.git("update-ref", "-d", "refs/kv-mirror/main", cwd=team.mirror)
+    team.publish()
+    alice.wait(second, timeout_s=30)
+
+
 def test_a_lock_in_the_clone_does_not_turn_an_accepted_write_into_a_failure(team):
     warnings: list[str] = []
     team.clone("alice").set("a", b"1")
