@@ -25,7 +25,7 @@ from gitkv.git.audit_loader import AuditLoader
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.quarantine import Quarantine, QuarantinedPack
 from gitkv.ledger.plan import Put
-from gitkv.model.refs import Namespace, index_ref, ledger_ref
+from gitkv.model.refs import Namespace
 from gitkv.wire.push_grammar import TransactionPush
 
 MAIN = Namespace("main")
@@ -82,8 +82,7 @@ class Gate:
 
     def _admit(self, built: Built, pack: QuarantinedPack, objects: GitObjectStore) -> float:
         judged_by = self._stargate.policy()
-        moves = {update.ref: update for update in built.transaction.updates}
-        push = TransactionPush(MAIN, moves[ledger_ref(MAIN)], moves[index_ref(MAIN)])
+        push = TransactionPush(MAIN, built.base.heads, built.tip.heads)
         started = time.perf_counter()
         judged = judge_transaction(self._stargate, Pushed(push, objects, pack.oids), judged_by)
         seconds = time.perf_counter() - started

@@ -133,8 +133,7 @@ class Accepted:
             said.epoch,
             said.seq,
             said.txn,
-            tip.ledger.oid,
-            tip.index_oid,
+            tip.heads,
             self.policies[-1],
         )
         before = self.receipts[-1] if self.receipts else None
@@ -146,7 +145,7 @@ class Accepted:
         """What a mirror of it shows."""
         return Seen(
             NS,
-            (self.tip.ledger.oid, self.tip.index_oid),
+            self.tip.heads,
             watchlogs={EPOCH: (Sighting("refs/kv-watchlog/main@e1", self.receipts[-1]),)},
             policies=(Sighting("refs/heads/main", self.policies[-1]),),
             fetches_receipts=True,

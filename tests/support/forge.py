@@ -33,6 +33,7 @@ from gitkv.ledger.seek import jump_target
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.attestation import Attestation
 from gitkv.model.commit import Identity, IndexFacts, commit_payload, index_commit, sign_payload
+from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid
 from gitkv.model.refs import POLICY_REF, Namespace, Ref, RefUpdate, index_ref, ledger_ref
 from gitkv.sign.gateway_key import Ed25519Signer
@@ -184,7 +185,7 @@ class Forge:
     def tip(self) -> Tip:
         """Where Stargate's ledger stands."""
         refs = self.refs.read_all()
-        return read_tip(refs[ledger_ref(self.ns)], refs[index_ref(self.ns)], self.load)
+        return read_tip(Heads(refs[ledger_ref(self.ns)], refs[index_ref(self.ns)]), self.load)
 
     def policy_commit(self) -> Oid:
         found = self.refs.read(POLICY_REF)
@@ -260,7 +261,7 @@ class Forge:
 
     def tip_of(self, forged: Forged) -> Tip:
         """The tip a forged (canonical) transaction makes, to build the next on."""
-        return read_tip(forged.ledger, forged.index, self.load)
+        return read_tip(Heads(forged.ledger, forged.index), self.load)
 
     def policy_change(
         self,

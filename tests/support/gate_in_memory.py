@@ -15,6 +15,7 @@ from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ref_store import PackedRefStore
 from gitkv.ledger.plan import Changes
+from gitkv.model.heads import NOWHERE
 from gitkv.model.oid import Oid
 from gitkv.model.refs import POLICY_REF, RefUpdate, index_ref, ledger_ref
 from gitkv.model.verdict import Verdict
@@ -47,7 +48,7 @@ class Gate:
         made = team.make(changes, by, time_s)
         sent = tuple(sorted(team.oids() - before))
         stargate = self._stargate()
-        push = TransactionPush(NS, *made.updates)
+        push = TransactionPush(NS, made.before or NOWHERE, made.tip.heads)
         pushed = Pushed(push, cast(GitObjectStore, team.store), sent)
         judged = judge_transaction(stargate, pushed, stargate.policy())
         assert team.tip == base

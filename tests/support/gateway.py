@@ -24,6 +24,7 @@ from gitkv.ledger.compose import Stamp, Tip, Transaction, compose
 from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity, commit_payload, sign_payload
+from gitkv.model.heads import NOWHERE
 from gitkv.model.oid import BLOB, COMMIT, TREE, Oid, hash_object
 from gitkv.model.refs import POLICY_REF, Namespace, RefUpdate
 from gitkv.policy.tree import policy_text
@@ -111,7 +112,9 @@ class Gateway:
 
     def push(self, made: tuple[Transaction, PackWriter] | None = None) -> Answer:
         transaction, writer = made or self.transaction()
-        return self._receive(TransactionPush(NS, *transaction.updates), writer)
+        return self._receive(
+            TransactionPush(NS, transaction.before or NOWHERE, transaction.tip.heads), writer
+        )
 
     def change_policy(self, change: Callable[[bytes], bytes]) -> Answer:
         """Alice commits what `change` makes of the policy's text."""

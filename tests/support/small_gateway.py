@@ -18,6 +18,7 @@ from gitkv.ledger.compose import Stamp, compose_first
 from gitkv.ledger.seek import read_ledger_commit
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity, commit_payload, sign_payload
+from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.public_key import parse_ssh_key
 from gitkv.model.refs import EpochLabel, Namespace
@@ -116,7 +117,7 @@ class SmallGateway:
     def sign_receipt(self, ledger: Oid, index: Oid, previous: Oid) -> Oid:
         said = read_ledger_commit(ledger, self._load).attestation
         policy = self._oid("refs/heads/main")
-        entry = Entry(said.ns, said.epoch, said.seq, said.txn, ledger, index, policy)
+        entry = Entry(said.ns, said.epoch, said.seq, said.txn, Heads(ledger, index), policy)
         oid, body = write_entry(entry, previous, int(time.time()), self.signer)
         self._git("hash-object", "-w", "-t", "commit", "--stdin", stdin=body)
         return oid

@@ -11,7 +11,7 @@ import os
 
 from gitkv.client.edge import pauses
 from gitkv.client.freshness import mark_fresh
-from gitkv.client.replica import Heads, Replica, TornPairError
+from gitkv.client.replica import Replica, TornPairError
 from gitkv.client.trust.memory import (
     POLICY_TRUSTED,
     Memory,
@@ -31,6 +31,7 @@ from gitkv.client.trust.shown import (
 from gitkv.errors import BusyError, IntegrityError, UnavailableError
 from gitkv.git.ancestry import is_ancestor
 from gitkv.ledger.compose import Tip
+from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import RefUpdate
 
@@ -82,9 +83,7 @@ def adopt(replica: Replica, shown: Shown, source: Source) -> Tip:
     for _ in range(_MOVES_MAX):
         memory = read_memory(replica, source.tracking)
         trusted = replica.heads()
-        if trusted == (shown.ledger, shown.index_oid) and _is_settled(
-            replica, shown, memory, source
-        ):
+        if trusted == shown.heads and _is_settled(replica, shown, memory, source):
             return replica.read_pair(trusted)
         proof = prove_shown(replica, shown, memory, source)
         try:
@@ -110,7 +109,7 @@ def advance(replica: Replica, before: Heads, ours: Heads, source: Source) -> Non
     trusted: Heads | None = before
     for _ in range(_MOVES_MAX):
         memory = read_memory(replica, source.tracking)
-        written = change(written_ref(replica.ns), memory.written, ours[0])
+        written = change(written_ref(replica.ns), memory.written, ours.ledger)
         if replica.move(trusted, ours, written):
             return
         trusted = replica.heads()  # another process of this clone has moved them
@@ -145,7 +144,7 @@ def _is_settled(replica: Replica, shown: Shown, memory: Memory, source: Source) 
     if not source.is_authority and memory.shown != memory.receipt:
         return False
     entry = replica.load(memory.receipt, COMMIT)  # proved when it was adopted
-    said = f"\nKV-Ledger: {shown.ledger.hex()}\nKV-Index: {shown.index_oid.hex()}\n"
+    said = f"\nKV-Ledger: {shown.heads.ledger.hex()}\nKV-Index: {shown.heads.index_oid.hex()}\n"
     return said.encode() in entry
 
 
@@ -156,11 +155,11 @@ def _take_over(
     moved it meanwhile.
     """
     _adopt_policy(replica, memory, proof)
-    heads = proof.ledger, proof.index_oid
+    heads = proof.heads
     leads = trusted is None or leads_on(replica, trusted, heads, memory, source)
     updates = _memory_updates(replica, source, memory, proof)
     if trusted is not None and not leads:
-        _require_reason(replica, trusted[0], memory)
+        _require_reason(replica, trusted.ledger, memory)
     if not leads or trusted == heads:
         return replica.move_refs(updates)
     replica.read_pair(heads)

@@ -72,7 +72,7 @@ def _create(replica: Replica, author: Author) -> bool:
         pack.close()
     # A clone does not inherit settings: only where this stands is the repository the store itself.
     set_config(replica.git, f"kv.{replica.ns}.standalone", "true")
-    return replica.move(None, (transaction.tip.ledger.oid, transaction.tip.index_oid))
+    return replica.move(None, transaction.tip.heads)
 
 
 def _first(replica: Replica, author: Author) -> tuple[Transaction, PackWriter]:

@@ -16,8 +16,9 @@ from gitkv.git.ref_store import GitRefStore
 from gitkv.ledger.compose import index_facts
 from gitkv.ledger.seek import LedgerCommit, Load, read_ledger_commit
 from gitkv.model.commit import index_commit, parse_commit
+from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid
-from gitkv.model.refs import Namespace, RefUpdate, index_ref, ledger_ref
+from gitkv.model.refs import Namespace
 from gitkv.model.verdict import FormError
 
 
@@ -36,10 +37,7 @@ def complete_move(git: Git, ns: Namespace, heads: tuple[Oid, Oid | None], load: 
         load(belonging, COMMIT)  # raises when it is not here
     except (FormError, IntegrityError):
         return False
-    updates = [
-        RefUpdate(ledger_ref(ns), ledger, ledger),
-        RefUpdate(index_ref(ns), index or ZERO_OID, belonging),
-    ]
+    updates = Heads(ledger, belonging).move_from(Heads(ledger, index or ZERO_OID), ns)
     with suppress(ConflictError):  # another process was faster, and not cut short: read again
         GitRefStore(git).move(updates)
     return True

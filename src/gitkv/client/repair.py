@@ -8,10 +8,11 @@ shows. What a gateway's receipt has proved here is never dropped.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from gitkv.client.follow import is_explained
-from gitkv.client.replica import Heads, Replica
+from gitkv.client.replica import Replica
 from gitkv.client.trust.judge import judge, look_of, verifier_of
 from gitkv.client.trust.memory import (
     POLICY_TRUSTED,
@@ -30,8 +31,9 @@ from gitkv.git.ancestry import is_ancestor
 from gitkv.git.ref_store import GitRefStore
 from gitkv.git.repository import set_config
 from gitkv.ledger.seek import read_ledger_commit
+from gitkv.model.heads import Heads, MissingHeadError, head_refs, heads_among
 from gitkv.model.oid import OID_HEX, Oid, parse_oid
-from gitkv.model.refs import Ref, RefUpdate, index_ref, ledger_ref
+from gitkv.model.refs import Ref, RefUpdate
 from gitkv.model.verdict import FormError
 
 _RESCUE = b"refs/kv-rescue/"
@@ -62,10 +64,15 @@ class Repaired(NamedTuple):
 class _Before(NamedTuple):
     """What is trusted before the repair, right or wrong, and what of the memory stands."""
 
-    ledger: Oid | None
-    index_oid: Oid | None
+    refs: Mapping[Ref, Oid]
+    heads: Heads | None
     memory: Memory
     sound: Memory
+
+    @property
+    def ledger(self) -> Oid | None:
+        """The ledger head; there may be one without an index."""
+        return next(iter(self.refs.values()), None) if self.heads is None else self.heads.ledger
 
 
 def repair_source(replica: Replica, remote: str, pin: str) -> Source:
@@ -86,7 +93,6 @@ def repair(replica: Replica, source: Source) -> Repaired:
     proved here; UnavailableError when it cannot be reached, or the trusted refs stay locked.
     """
     shown = fetch_shown(replica, source)
-    refs = [os.fsdecode(ref(replica.ns)) for ref in (ledger_ref, index_ref)]
     for _ in range(_MOVES_MAX):
         memory = read_memory(replica, source.tracking)
         sound, proof = _prove(replica, shown, memory, source)
@@ -94,8 +100,7 @@ def repair(replica: Replica, source: Source) -> Repaired:
             raise IntegrityError(
                 f"{source.name} cannot prove what it shows: {proof.gap}", hint="nothing was changed"
             )
-        ledger, index_oid = replica.objects.resolve(refs)
-        before = _Before(ledger, index_oid, memory, sound)
+        before = _before(replica, memory, sound)
         repaired = _move(replica, source, before, proof)
         if repaired is not None:
             if source.pin:
@@ -103,6 +108,14 @@ def repair(replica: Replica, source: Source) -> Repaired:
             return repaired
         replica.edge.sleep(0.01)  # another process moves the same refs
     raise UnavailableError(f"the refs of {replica.ns} are busy", hint="try again")
+
+
+def _before(replica: Replica, memory: Memory, sound: Memory) -> _Before:
+    refs = replica.read_refs(head_refs(replica.ns))
+    try:
+        return _Before(refs, heads_among(refs, replica.ns), memory, sound)
+    except MissingHeadError:
+        return _Before(refs, None, memory, sound)
 
 
 def _prove(replica: Replica, shown: Shown, memory: Memory, source: Source) -> tuple[Memory, Proof]:
@@ -123,7 +136,7 @@ def _prove(replica: Replica, shown: Shown, memory: Memory, source: Source) -> tu
                 hint="tell the operator: an old backup may have been restored; nothing was changed",
             )
         receipt = receipt_at(known, replica.ns, look_of(replica))  # a mirror may lag
-        proof = proof._replace(receipt=receipt, ledger=receipt.ledger, index_oid=index_of(receipt))
+        proof = proof._replace(receipt=receipt, heads=Heads(receipt.ledger, index_of(receipt)))
     return memory, proof
 
 
@@ -160,35 +173,39 @@ def _move(replica: Replica, source: Source, before: _Before, proof: Proof) -> Re
     tip = replica.read_pair(target)
     updates = [
         *rescued,
-        *_memory_updates(replica, before.memory, proof, target[0]),
-        *change(ledger_ref(replica.ns), before.ledger, target[0]),
-        *change(index_ref(replica.ns), before.index_oid, target[1]),
+        *_memory_updates(replica, before.memory, proof, target.ledger),
+        *(
+            one
+            for ref, oid in target.by_ref(replica.ns).items()
+            for one in change(ref, before.refs.get(ref), oid)
+        ),
     ]
     if not replica.move_refs(updates):
         return None
     receipt = proof.receipt.oid.hex()
-    return Repaired(replica.ns, tip.seq, target[0].hex(), receipt, dropped, name)
+    return Repaired(replica.ns, tip.seq, target.ledger.hex(), receipt, dropped, name)
 
 
 def _target(replica: Replica, source: Source, before: _Before, proof: Proof) -> Heads:
     """What is proved; what we wrote and have no receipt for yet stays before a mirror, which may
     lag.
     """
-    proved = proof.ledger, proof.index_oid
-    if source.is_authority or before.ledger is None or before.index_oid is None:
+    proved = proof.heads
+    if source.is_authority or before.heads is None:
         return proved
-    goes_on = _is_ancestor(replica, proved[0], before.ledger) and _is_ancestor(
-        replica, proved[1], before.index_oid
+    goes_on = all(
+        _is_ancestor(replica, older, newer)
+        for older, newer in zip(proved, before.heads, strict=True)
     )
-    if goes_on and is_explained(replica, before.ledger, before.sound):
-        return before.ledger, before.index_oid
+    if goes_on and is_explained(replica, before.heads.ledger, before.sound):
+        return before.heads
     return proved
 
 
 def _dropped(replica: Replica, before: _Before, target: Heads) -> list[Dropped]:
     """What is trusted and does not come before the target, newest first."""
     ledger = before.ledger
-    if ledger is None or _is_ancestor(replica, ledger, target[0]):
+    if ledger is None or _is_ancestor(replica, ledger, target.ledger):
         return []
     if not replica.has_commit(ledger):
         return [Dropped(None, ledger.hex())]
@@ -197,7 +214,7 @@ def _dropped(replica: Replica, before: _Before, target: Heads) -> list[Dropped]:
         "--first-parent",
         f"--max-count={_LISTED_MAX}",
         ledger.hex(),
-        f"^{target[0].hex()}",
+        f"^{target.ledger.hex()}",
         "--",
         check=False,
     ).stdout

@@ -17,14 +17,13 @@ from gitkv.git.process import Git
 from gitkv.git.ssh_pipe import SshPipe
 from gitkv.ledger.compose import Tip, read_tip
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
-from gitkv.model.oid import COMMIT, ZERO_OID, Oid
-from gitkv.model.refs import Namespace, Ref, RefUpdate, index_ref, ledger_ref
+from gitkv.model.heads import Heads, MissingHeadError, head_refs, heads_among
+from gitkv.model.oid import COMMIT, Oid
+from gitkv.model.refs import Namespace, Ref, RefUpdate, ledger_ref
 from gitkv.model.verdict import FormError
 
 _TORN_READS_MAX = 100
 _TORN_PAUSE_S = 0.005
-
-Heads = tuple[Oid, Oid]  # commits of a ledger and of its index
 
 
 class TornPairError(IntegrityError):
@@ -76,27 +75,19 @@ class Replica:
         """The trusted heads as the refs say, None when there is no ledger. Raises IntegrityError
         when one stands without the other.
         """
-        ledger, index = self.objects.resolve(
-            [os.fsdecode(ledger_ref(self.ns)), os.fsdecode(index_ref(self.ns))]
-        )
-        if ledger is not None and index is not None:
-            return ledger, index
-        if ledger is not None:
-            self._complete_move(ledger, None)
-        return self.read_heads(ledger_ref(self.ns), index_ref(self.ns))
+        refs = self.read_refs(head_refs(self.ns))
+        try:
+            return heads_among(refs, self.ns)
+        except MissingHeadError as error:
+            ledger = refs.get(ledger_ref(self.ns))
+            if ledger is None or not self._complete_move(ledger, None):
+                raise IntegrityError(str(error)) from None
+        return heads_among(self.read_refs(head_refs(self.ns)), self.ns)
 
-    def read_heads(self, ledger: Ref, index: Ref) -> Heads | None:
-        """The two refs. Raises IntegrityError when one stands without the other."""
-        found = self.objects.resolve([os.fsdecode(ledger), os.fsdecode(index)])
-        if found[0] is None and found[1] is None:
-            return None
-        if found[0] is None or found[1] is None:
-            there, missing = (index, ledger) if found[0] is None else (ledger, index)
-            raise IntegrityError(
-                f"{os.fsdecode(there)} is there, {os.fsdecode(missing)} is not: expected both or "
-                "none"
-            )
-        return found[0], found[1]
+    def read_refs(self, names: Sequence[Ref]) -> dict[Ref, Oid]:
+        """Those of these refs that are there."""
+        found = self.objects.resolve([os.fsdecode(name) for name in names])
+        return {name: oid for name, oid in zip(names, found, strict=True) if oid is not None}
 
     def ledger(self) -> LedgerCommit:
         """The trusted ledger commit, for readers: it names the index tree, so the index ref is not
@@ -137,15 +128,15 @@ class Replica:
         IntegrityError for another namespace.
         """
         try:
-            tip = read_tip(heads[0], heads[1], self.load)
+            tip = read_tip(heads, self.load)
         except FormError as error:
             raise TornPairError(
-                f"ledger {heads[0].hex()} and index {heads[1].hex()} do not belong together: "
-                f"{error}"
+                f"ledger {heads.ledger.hex()} and index {heads.index_oid.hex()} do not belong "
+                f"together: {error}"
             ) from None
         if tip.ns != self.ns:
             raise IntegrityError(
-                f"ledger {heads[0].hex()} belongs to namespace {tip.ns}, expected {self.ns}"
+                f"ledger {heads.ledger.hex()} belongs to namespace {tip.ns}, expected {self.ns}"
             )
         return tip
 
@@ -156,14 +147,7 @@ class Replica:
         The others come first: where git is cut short between two, what proves a head is there
         before it.
         """
-        old = before or (ZERO_OID, ZERO_OID)
-        return self.move_refs(
-            [
-                *also,
-                RefUpdate(ledger_ref(self.ns), old[0], after[0]),
-                RefUpdate(index_ref(self.ns), old[1], after[1]),
-            ]
-        )
+        return self.move_refs([*also, *after.move_from(before, self.ns)])
 
     def move_refs(self, updates: Sequence[RefUpdate]) -> bool:
         """Moves refs as one; False when one is no longer where it was. Raises BusyError."""

@@ -56,5 +56,4 @@ def _commit(replica: Replica, built: Built) -> bool:
         store_pack(replica.git, built.pack)
     finally:
         built.pack.close()
-    before = built.base.ledger.oid, built.base.index_oid
-    return replica.move(before, (built.tip.ledger.oid, built.tip.index_oid))
+    return replica.move(built.base.heads, built.tip.heads)

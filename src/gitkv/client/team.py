@@ -20,7 +20,7 @@ from gitkv.client.freshness import forget_freshness
 from gitkv.client.judge import objections
 from gitkv.client.opening import call
 from gitkv.client.push_line import LostAnswerError, Outcome, PushLine
-from gitkv.client.replica import Heads, Replica
+from gitkv.client.replica import Replica
 from gitkv.client.trust.shown import GoneBackError, Shown, Source, stargate_of, watchlog_name
 from gitkv.client.values import Written
 from gitkv.errors import (
@@ -38,8 +38,9 @@ from gitkv.git.housekeeping import tidy_now_and_then
 from gitkv.git.local_pack import PackStoring
 from gitkv.git.ssh_pipe import SshPipe
 from gitkv.ledger.compose import Tip
+from gitkv.model.heads import Heads, heads_among
 from gitkv.model.oid import Oid
-from gitkv.model.refs import POLICY_REF, Ref, index_ref, ledger_ref
+from gitkv.model.refs import POLICY_REF, Ref, ledger_ref
 from gitkv.model.verdict import CONFLICT, NOT_LEADER, Verdict, refuse
 
 _ATTEMPTS = 10
@@ -196,24 +197,25 @@ class _TeamWrite:
         """
         refs = line.heads()
         shown = self._shown(refs)
-        if guess is not None and shown == (guess.ledger.oid, guess.index_oid):
+        if guess is not None and shown == guess.heads:
             return guess
-        if self._replica.has_commit(shown[0]):
-            receipts = refs.get(watchlog_name(self._replica, shown[0]))
-            state = Shown(*shown, receipts, refs.get(POLICY_REF))
-            if all(oid is not None and self._replica.has_commit(oid) for oid in state):
+        if self._replica.has_commit(shown.ledger):
+            receipts = refs.get(watchlog_name(self._replica, shown.ledger))
+            state = Shown(shown, receipts, refs.get(POLICY_REF))
+            needed = [*shown, state.watchlog, state.policy]
+            if all(oid is not None and self._replica.has_commit(oid) for oid in needed):
                 return adopt(self._replica, state, self.source)
         return follow(self._replica, self.source)
 
     def _shown(self, refs: Mapping[Ref, Oid]) -> Heads:
         ns = self._replica.ns
-        ledger, index = refs.get(ledger_ref(ns)), refs.get(index_ref(ns))
-        if ledger is None or index is None:
+        heads = heads_among(refs, ns)
+        if heads is None:
             raise ToolError(
                 f"Stargate has no namespace {ns}",
                 hint="ask the operator which namespaces there are",
             )
-        return ledger, index
+        return heads
 
     def _landed(self, tip: Tip) -> Written | None:
         """The one of our uncertain transactions that Stargate did accept, if any."""
@@ -280,8 +282,7 @@ class _TeamWrite:
         """Our transaction is the trusted tip now, unless another process of this clone has seen a
         later one.
         """
-        ours = built.tip.ledger.oid, built.tip.index_oid
-        advance(self._replica, (built.base.ledger.oid, built.base.index_oid), ours, self.source)
+        advance(self._replica, built.base.heads, built.tip.heads, self.source)
 
 
 def _lost_race(verdict: Verdict, built: Built) -> _Lost:

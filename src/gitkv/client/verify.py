@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from gitkv.client.replica import Heads, Replica
+from gitkv.client.replica import Replica
 from gitkv.client.state import trusted_state
 from gitkv.client.verify_refs import seen_refs
 from gitkv.errors import IntegrityError, ToolError, UsageError
 from gitkv.git.object_store import GitObjectStore
+from gitkv.model.heads import Heads
 from gitkv.reading.revisions import resolve_revision
 from gitkv.sign.verifier import SignatureVerifier
 from gitkv.verifying.anchors import parse_anchor

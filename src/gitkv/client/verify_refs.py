@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 
-from gitkv.client.replica import Heads, Replica
+from gitkv.client.replica import Replica
 from gitkv.client.trust.memory import POLICY_TRUSTED, receipt_ref
+from gitkv.model.heads import Heads
 from gitkv.model.oid import OID_HEX, Oid, parse_oid
 from gitkv.model.refs import POLICY_PATH, EpochLabel, parse_epoch
 from gitkv.verifying.history import Seen, Unjudged

@@ -15,7 +15,7 @@ from gitkv.git.quarantine import Quarantine, QuarantinedPack
 from gitkv.ledger.compose import Stamp, Tip, Transaction
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity
-from gitkv.model.oid import Oid, hash_object
+from gitkv.model.oid import ZERO_OID, Oid, hash_object
 from gitkv.model.refs import RefUpdate, audited_ref, watchlog_ref
 
 
@@ -48,7 +48,7 @@ def deliver(
     moves = [(log_ref, entry), *([(audited_ref(tip.ns), entry)] if audited else [])]
     updates = [
         *transaction.updates,
-        *(RefUpdate(ref, stargate.refs.read(ref) or bytes(20), oid) for ref, oid in moves),
+        *(RefUpdate(ref, stargate.refs.read(ref) or ZERO_OID, oid) for ref, oid in moves),
     ]
     txn = tip.ledger.attestation.txn
     return Delivery(quarantine, pack, [body], updates, [txn])

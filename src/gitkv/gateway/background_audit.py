@@ -32,7 +32,7 @@ from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.roots import open_ledger
 from gitkv.model.commit import parse_commit
 from gitkv.model.gateway_act import APPLY_AGAIN, RESTORE, GatewayAct
-from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, Oid
+from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, ZERO_OID, Oid
 from gitkv.model.policy import Principal
 from gitkv.model.refs import Namespace, RefUpdate, audited_ref, ledger_ref
 from gitkv.model.verdict import FormError, Reason
@@ -93,7 +93,7 @@ def audit_pending(stargate: Stargate, ns: Namespace) -> int:
         before = _audited_tip(stargate, ns)
         audit, signer = _audit(stargate, pending, before)
         audited += 1
-        reached |= audit.objects | {pending.entry.ledger, pending.entry.index_oid}
+        reached |= audit.objects | set(pending.entry.heads)
         reasons = audit.reasons
         if not reasons:
             strays = stray_objects(stargate, pending.entry_oid, reached, before)
@@ -105,7 +105,7 @@ def audit_pending(stargate: Stargate, ns: Namespace) -> int:
         drop_sent(stargate, pending.entry_oid)
         stargate.report(
             "audit.passed",
-            {"ns": ns, "seq": pending.entry.seq, "ledger": pending.entry.ledger.hex()},
+            {"ns": ns, "seq": pending.entry.seq, "ledger": pending.entry.heads.ledger.hex()},
         )
     return audited
 
@@ -134,7 +134,7 @@ def _audited_tip(stargate: Stargate, ns: Namespace) -> Tip:
 
 
 def _tip_of(stargate: Stargate, entry: Entry) -> Tip:
-    return read_tip(entry.ledger, entry.index_oid, stargate.objects.read)
+    return read_tip(entry.heads, stargate.objects.read)
 
 
 def _audit(stargate: Stargate, pending: Pending, before: Tip) -> tuple[StepAudit, Principal | None]:
@@ -159,7 +159,7 @@ def _signer(stargate: Stargate, tip: Tip, judged_by: JudgedPolicy) -> Principal 
 def _mark(stargate: Stargate, ns: Namespace, entry: Oid) -> None:
     with stargate.moving:
         before = stargate.refs.read(audited_ref(ns))
-        stargate.refs.move([RefUpdate(audited_ref(ns), before or bytes(20), entry)])
+        stargate.refs.move([RefUpdate(audited_ref(ns), before or ZERO_OID, entry)])
     stargate.announce_move()
 
 

@@ -22,7 +22,7 @@ from gitkv.git.loose_object import remove_loose, write_loose
 from gitkv.git.quarantine import Quarantine, QuarantinedPack
 from gitkv.git.ref_store import UnconfirmedMoveError
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object, parse_oid
-from gitkv.model.refs import RefUpdate
+from gitkv.model.refs import Ref, RefUpdate
 
 _PACK_NAME = re.compile(r"pack-[0-9a-f]{40}")
 _PACK_SUFFIXES = (".idx", ".rev", ".pack")
@@ -196,7 +196,7 @@ def _read_intent(path: str) -> _Intent | None:
         with open(path, "rb") as file:
             said = json.loads(file.read())
         updates = [
-            RefUpdate(ref.encode(), bytes.fromhex(old), bytes.fromhex(new))
+            RefUpdate(Ref(ref.encode()), parse_oid(old.encode()), parse_oid(new.encode()))
             for ref, old, new in said["updates"]
         ]
         packs = [name for name in said["packs"] if _PACK_NAME.fullmatch(name)]

@@ -19,9 +19,10 @@ from gitkv.git.audit_loader import AuditLoader
 from gitkv.ledger.compose import Tip, index_facts
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit, seek
 from gitkv.model.commit import index_commit
+from gitkv.model.heads import NOWHERE, Heads, head_refs
 from gitkv.model.oid import EMPTY_TREE, Oid
 from gitkv.model.policy import VERIFY_BEFORE_ACK, Principal
-from gitkv.model.refs import RefUpdate, index_ref, ledger_ref
+from gitkv.model.refs import index_ref, ledger_ref
 from gitkv.model.verdict import (
     BROKEN,
     CONFLICT,
@@ -51,11 +52,13 @@ class Pushed(NamedTuple):
 
 
 class JudgedPush(NamedTuple):
-    """The outcome. When the verdict accepts, `tips` are the new states in order and `principals`
-    who signed each; `now_s`: the clock it was judged by, which their receipts must show.
+    """The outcome. When the verdict accepts, `base` is where the namespace stood, `tips` are the
+    new states in order and `principals` who signed each; `now_s`: the clock it was judged by, which
+    their receipts must show.
     """
 
     verdict: Verdict
+    base: Heads = NOWHERE
     tips: tuple[Tip, ...] = ()
     principals: tuple[str, ...] = ()
     now_s: int = 0
@@ -76,7 +79,7 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
                 reason(
                     POLICY,
                     "namespace.unknown",
-                    push.ledger_move.ref,
+                    ledger_ref(push.ns),
                     "a namespace of this Stargate",
                     push.ns,
                     hint,
@@ -87,7 +90,7 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
     if stale:
         return _refused(stale)
     try:
-        chain = read_chain(push.ledger_move.new, tip, pushed)
+        chain = read_chain(push.new.ledger, tip, pushed)
     except FormError as error:
         return _refused([error.reason])
     now_s = stargate.clock.now_s()
@@ -105,9 +108,8 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
         reasons = judge_sizes(rules, way, pushed.sent, pushed.objects)
         if reasons:
             return _refused(reasons)
-    return JudgedPush(
-        Verdict(), tuple(step.tip for step in steps), tuple(step.signer for step in steps), now_s
-    )
+    tips, signers = tuple(step.tip for step in steps), tuple(step.signer for step in steps)
+    return JudgedPush(Verdict(), tip.heads, tips, signers, now_s)
 
 
 class _Judges(NamedTuple):
@@ -129,14 +131,10 @@ class _Admitted(NamedTuple):
 def _judge_old_values(push: TransactionPush, tip: Tip) -> list[Reason]:
     """The refs must stand where the client says they do, or it has not seen the newest state."""
     hint = "fetch, rebuild the transaction on the new tip, and push again"
-    places: tuple[tuple[RefUpdate, Oid], ...] = (
-        (push.ledger_move, tip.ledger.oid),
-        (push.index_move, tip.index_oid),
-    )
     return [
-        reason(CONFLICT, "base.stale", update.ref, actual.hex(), bytes(update.old).hex(), hint)
-        for update, actual in places
-        if update.old != actual
+        reason(CONFLICT, "base.stale", ref, actual.hex(), claimed.hex(), hint)
+        for ref, actual, claimed in zip(head_refs(push.ns), tip.heads, push.old, strict=True)
+        if claimed != actual
     ]
 
 
@@ -257,7 +255,7 @@ def _judge_chain(
     in_push: set[str] = set()
     for ledger in chain:
         derived, _ = index_commit(index_facts(ledger, tip.index_oid))
-        index_oid = Oid(pushed.push.index_move.new) if ledger is chain[-1] else derived
+        index_oid = pushed.push.new.index_oid if ledger is chain[-1] else derived
         signed = Signed(ledger.commit.payload, ledger.commit.armour)
         moments = (ledger.commit.identity().seconds, now_s)
         signature = verify_at(stargate.verifier, signed, judged_by.keys, moments)
@@ -300,7 +298,7 @@ def _audit_chain(
         if audit.reasons:
             return refuse(audit.reasons)
         expected |= audit.objects
-        expected |= {step.tip.ledger.oid, step.tip.index_oid}
+        expected |= set(step.tip.heads)
         tip = step.tip
     return _judge_strays(
         stargate, [oid for oid in pushed.sent if oid not in expected], ledger_ref(tip.ns)

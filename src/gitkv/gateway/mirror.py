@@ -32,8 +32,6 @@ from gitkv.model.refs import (
     Ref,
     RefUpdate,
     audited_ref,
-    index_ref,
-    ledger_ref,
     watchlog_ref,
     watermark_ref,
 )
@@ -264,8 +262,7 @@ def published_refs(stargate: Stargate) -> dict[Ref, Oid]:
 def _published(stargate: Stargate, ns: Namespace, mark: Oid) -> dict[Ref, Oid]:
     entry = stargate.entry(mark)
     return {
-        ledger_ref(ns): entry.ledger,
-        index_ref(ns): entry.index_oid,
+        **entry.heads.by_ref(ns),
         watchlog_ref(ns, entry.epoch): mark,
-        watermark_ref(ns): entry.ledger,
+        watermark_ref(ns): entry.heads.ledger,
     }

@@ -24,7 +24,7 @@ from gitkv.git.quarantine import Quarantine, QuarantinedPack
 from gitkv.ledger.compose import Tip
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object
 from gitkv.model.policy import VERIFY_BEFORE_ACK
-from gitkv.model.refs import POLICY_REF, RefUpdate, audited_ref, index_ref, ledger_ref, watchlog_ref
+from gitkv.model.refs import POLICY_REF, RefUpdate, audited_ref, ledger_ref, watchlog_ref
 from gitkv.model.verdict import ACCEPTED, CONFLICT, INTEGRITY, POLICY, Verdict, reason, refuse
 from gitkv.ports import ObjectStore
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush
@@ -157,20 +157,18 @@ def apply_tips(
     """
     last = judged.tips[-1]
     ns, epoch = last.ns, last.ledger.attestation.epoch
-    first, actual = (
-        judged.tips[0].ledger.commit.parents[0],
-        stargate.refs.read(ledger_ref(ns)) or ZERO_OID,
-    )
-    if actual != first:  # known before anything is written that would have to be undone
-        raise ConflictError("another push was first", expected=first.hex(), actual=actual.hex())
+    base = judged.base
+    actual = stargate.heads(ns)
+    if actual != base:  # known before anything is written that would have to be undone
+        shown = "none" if actual is None else actual.ledger.hex()
+        raise ConflictError("another push was first", expected=base.ledger.hex(), actual=shown)
     log_before = stargate.watchlog_tip(last)
     entries, log = [], log_before
     for tip in judged.tips:
         log, body = write_entry(entry_of(tip, judged_by.commit), log, judged.now_s, stargate.signer)
         entries.append(body)
     updates = [
-        RefUpdate(ledger_ref(ns), first, last.ledger.oid),
-        RefUpdate(index_ref(ns), _index_before(stargate, last), last.index_oid),
+        *last.heads.move_from(base, ns),
         RefUpdate(watchlog_ref(ns, epoch), log_before, hash_object(COMMIT, entries[-1])),
     ]
     moved = _audited_move(stargate, judged_by, last, log)
@@ -187,10 +185,6 @@ def apply_tips(
         tidy_up(stargate, lambda: drop_sent(stargate, log))
         raise
     return Receipt(last, log)
-
-
-def _index_before(stargate: Stargate, tip: Tip) -> Oid:
-    return stargate.refs.read(index_ref(tip.ns)) or ZERO_OID
 
 
 def _audited_move(

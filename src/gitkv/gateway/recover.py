@@ -16,6 +16,7 @@ from gitkv.gateway.own_key import check_own_key
 from gitkv.gateway.sent_objects import sweep_sent
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine_folder import sweep
+from gitkv.model.heads import head_refs
 from gitkv.model.refs import (
     AUDITED,
     INDEX,
@@ -24,8 +25,6 @@ from gitkv.model.refs import (
     WATERMARK,
     Namespace,
     audited_ref,
-    index_ref,
-    ledger_ref,
     parse_namespace,
 )
 from gitkv.model.verdict import FormError
@@ -94,7 +93,7 @@ def _check_namespaces(stargate: Stargate, expected: Sequence[Namespace]) -> None
     except ValueError as error:
         raise IntegrityError(f"packed-refs: {error}") from None
     for ns in sorted(found):
-        for ref in (ledger_ref(ns), index_ref(ns), audited_ref(ns)):
+        for ref in (*head_refs(ns), audited_ref(ns)):
             if ref not in refs:
                 raise IntegrityError(
                     f"{ref.decode()} is missing: packed-refs is cut short or older than the rest",
@@ -111,7 +110,7 @@ def _check_agreement(stargate: Stargate, ns: Namespace) -> None:
         entry = stargate.entry(stargate.watchlog_tip(tip))
     except FormError as error:
         raise IntegrityError(f"namespace {ns}: {error}") from error
-    if (entry.ledger, entry.index_oid) != (tip.ledger.oid, tip.index_oid):
+    if entry.heads != tip.heads:
         raise IntegrityError(
             f"namespace {ns}: the newest watchlog entry is not for the tip {tip.ledger.oid.hex()}"
         )

@@ -68,9 +68,7 @@ def stray_objects(
     unexpected = [oid for oid in sent if oid not in reached]
     if not unexpected:
         return []
-    walked = stargate.git.run(
-        "rev-list", "--objects", before.ledger.oid.hex(), before.index_oid.hex()
-    ).stdout
+    walked = stargate.git.run("rev-list", "--objects", *(oid.hex() for oid in before.heads)).stdout
     known = {parse_oid(line[:OID_HEX]) for line in walked.split(b"\n") if line}
     return [oid for oid in unexpected if oid not in known]
 

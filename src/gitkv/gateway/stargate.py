@@ -21,6 +21,7 @@ from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ref_store import PackedRefStore
 from gitkv.ledger.compose import Tip, read_tip
+from gitkv.model.heads import Heads, MissingHeadError, heads_among
 from gitkv.model.identity import PublicKey
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.policy import Policy
@@ -29,8 +30,6 @@ from gitkv.model.refs import (
     POLICY_REF,
     WATCHLOG,
     Namespace,
-    index_ref,
-    ledger_ref,
     parse_namespace,
     watchlog_ref,
 )
@@ -143,15 +142,19 @@ class Stargate:
             parse_namespace(ref.removeprefix(LEDGER)) for ref in sorted(self.refs.read_all(LEDGER))
         ]
 
-    def tip(self, ns: Namespace) -> Tip | None:
-        """Where a namespace stands, None when it has no ledger; ledger and index come from one
-        state of the refs.
+    def heads(self, ns: Namespace) -> Heads | None:
+        """Where the refs of a namespace stand, from one state of them; None when it has no ledger.
+        Raises IntegrityError.
         """
-        refs = self.refs.read_all()
-        ledger, index = refs.get(ledger_ref(ns)), refs.get(index_ref(ns))
-        if ledger is None or index is None:
-            return None
-        return read_tip(ledger, index, self.objects.read)
+        try:
+            return heads_among(self.refs.read_all(), ns)
+        except MissingHeadError as error:
+            raise IntegrityError(str(error)) from None
+
+    def tip(self, ns: Namespace) -> Tip | None:
+        """The tip of a namespace, None when it has no ledger. Raises IntegrityError."""
+        heads = self.heads(ns)
+        return None if heads is None else read_tip(heads, self.objects.read)
 
     def watchlog_tip(self, tip: Tip) -> Oid:
         """The newest watchlog entry of the tip's epoch. Raises IntegrityError when there is

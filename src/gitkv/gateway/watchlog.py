@@ -14,6 +14,7 @@ from gitkv.git.ancestry import commits_back
 from gitkv.git.process import Git
 from gitkv.ledger.compose import Tip
 from gitkv.model.commit import Identity, commit_payload, parse_commit, sign_payload
+from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid, hash_object, parse_oid
 from gitkv.model.refs import EpochLabel, Namespace, parse_epoch, parse_namespace
 from gitkv.model.verdict import INTEGRITY, FormError, reason
@@ -36,15 +37,14 @@ class Entry(NamedTuple):
     epoch: EpochLabel
     seq: int
     txn: str
-    ledger: Oid
-    index_oid: Oid
+    heads: Heads
     policy: Oid
 
 
 def entry_of(tip: Tip, policy: Oid) -> Entry:
     """The entry for a tip that has just been accepted."""
     said = tip.ledger.attestation
-    return Entry(said.ns, said.epoch, said.seq, said.txn, tip.ledger.oid, tip.index_oid, policy)
+    return Entry(said.ns, said.epoch, said.seq, said.txn, tip.heads, policy)
 
 
 def write_entry(
@@ -55,8 +55,8 @@ def write_entry(
         f"accept {entry.ns}@{entry.seq}\n\nKV-Version: 1\nKV-NS: {entry.ns}\nKV-Epoch: "
         f"{entry.epoch}\n"
         f"KV-Seq: {entry.seq}\nKV-Txn: {entry.txn}\n"
-        f"KV-Ledger: {entry.ledger.hex()}\nKV-Index: {entry.index_oid.hex()}\nKV-Policy: "
-        f"{entry.policy.hex()}\n"
+        f"KV-Ledger: {entry.heads.ledger.hex()}\nKV-Index: {entry.heads.index_oid.hex()}\n"
+        f"KV-Policy: {entry.policy.hex()}\n"
     ).encode()
     identity = Identity(GATEWAY_NAME, GATEWAY_EMAIL, now_s)
     payload = commit_payload(
@@ -77,8 +77,7 @@ def parse_entry(body: bytes) -> Entry:
         parse_epoch(epoch),
         int(seq),
         txn.decode(),
-        parse_oid(ledger),
-        parse_oid(index),
+        Heads(parse_oid(ledger), parse_oid(index)),
         parse_oid(policy),
     )
 

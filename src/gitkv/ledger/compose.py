@@ -19,8 +19,9 @@ from gitkv.model.commit import (
     parse_commit,
     sign_payload,
 )
-from gitkv.model.oid import COMMIT, EMPTY_TREE, ZERO_OID, Oid
-from gitkv.model.refs import EpochLabel, Namespace, RefUpdate, index_ref, ledger_ref
+from gitkv.model.heads import Heads
+from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid
+from gitkv.model.refs import EpochLabel, Namespace, RefUpdate, index_ref
 from gitkv.model.verdict import INTEGRITY, FormError, reason
 
 Sign = Callable[[bytes], bytes]  # payload -> armour; empty armour leaves the commit unsigned
@@ -41,6 +42,11 @@ class Tip(NamedTuple):
         return self.ledger.seq
 
     @property
+    def heads(self) -> Heads:
+        """The commits that the namespace's refs point to."""
+        return Heads(self.ledger.oid, self.index_oid)
+
+    @property
     def trees(self) -> tuple[Oid, Oid]:
         """Trees of the ledger and the index commit."""
         return self.ledger.commit.tree, self.ledger.attestation.index_tree
@@ -55,30 +61,35 @@ class Stamp(NamedTuple):
 
 
 class Transaction(NamedTuple):
-    """A composed transaction: the new tip and the refs that move to it."""
+    """A composed transaction: the new tip, and the heads it was built on; None for the first."""
 
     tip: Tip
-    updates: tuple[RefUpdate, RefUpdate]
+    before: Heads | None
+
+    @property
+    def updates(self) -> list[RefUpdate]:
+        """The refs that move to it."""
+        return self.tip.heads.move_from(self.before, self.tip.ns)
 
 
-def read_tip(ledger: Oid, index: Oid, load: Load) -> Tip:
+def read_tip(heads: Heads, load: Load) -> Tip:
     """Raises FormError when the index commit is not the one that belongs to the ledger commit
     (spec/attestation 4.2).
     """
-    commit = read_ledger_commit(ledger, load)
-    parents = parse_commit(load(index, COMMIT)).parents
+    commit = read_ledger_commit(heads.ledger, load)
+    parents = parse_commit(load(heads.index_oid, COMMIT)).parents
     expected, _ = index_commit(index_facts(commit, parents[0] if parents else None))
-    if expected != index:
+    if expected != heads.index_oid:
         raise FormError(
             reason(
                 INTEGRITY,
                 "index.commit",
                 index_ref(commit.attestation.ns),
                 expected.hex(),
-                index.hex(),
+                heads.index_oid.hex(),
             )
         )
-    return Tip(commit, index)
+    return Tip(commit, heads.index_oid)
 
 
 def index_facts(ledger: LedgerCommit, previous: Oid | None) -> IndexFacts:
@@ -108,9 +119,7 @@ def compose(base: Tip, plan: Plan, stamp: Stamp, sign: Sign, load: Load, emit: E
     )
     seconds = max(stamp.identity.seconds, parent.commit.identity().seconds)
     identity = stamp.identity._replace(seconds=seconds)
-    return _finish(
-        said, plan.ledger_tree, (parent.oid, base.index_oid), (identity, stamp.text), sign, emit
-    )
+    return _finish(said, plan.ledger_tree, base.heads, (identity, stamp.text), sign, emit)
 
 
 def compose_first(
@@ -125,24 +134,22 @@ def compose_first(
 def _finish(
     said: Attestation,
     tree: Oid,
-    before: tuple[Oid, Oid] | None,
+    before: Heads | None,
     words: tuple[Identity, str],
     sign: Sign,
     emit: Emit,
 ) -> Transaction:
     identity, text = words
     payload = commit_payload(
-        tree, () if before is None else before[:1], identity.line(), format_message(text, said)
+        tree,
+        () if before is None else (before.ledger,),
+        identity.line(),
+        format_message(text, said),
     )
     armour = sign(payload)
     body = sign_payload(payload, armour) if armour else payload
     oid = emit(COMMIT, body)
     ledger = LedgerCommit(oid, parse_commit(body), text.encode(), said)
-    index_oid, index_body = index_commit(index_facts(ledger, before[1] if before else None))
+    index_oid, index_body = index_commit(index_facts(ledger, before.index_oid if before else None))
     emit(COMMIT, index_body)
-    old_ledger, old_index = before or (ZERO_OID, ZERO_OID)
-    updates = (
-        RefUpdate(ledger_ref(said.ns), old_ledger, oid),
-        RefUpdate(index_ref(said.ns), old_index, index_oid),
-    )
-    return Transaction(Tip(ledger, index_oid), updates)
+    return Transaction(Tip(ledger, index_oid), before)

@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, NewType
 
+from gitkv.model.oid import Oid
+
 Ref = NewType("Ref", bytes)
 Namespace = NewType("Namespace", str)
 EpochLabel = NewType("EpochLabel", str)
@@ -80,5 +82,5 @@ class RefUpdate(NamedTuple):
     """One ref's move; ZERO_OID as `old` means it must not exist yet, as `new` means deletion."""
 
     ref: Ref
-    old: bytes
-    new: bytes
+    old: Oid
+    new: Oid

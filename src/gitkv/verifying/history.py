@@ -15,6 +15,7 @@ from gitkv.audit.history import UNLIMITED, Judged, Trust, audit_chain
 from gitkv.errors import IntegrityError
 from gitkv.model.chain import Chain
 from gitkv.model.gateway_act import BEGIN, parse_gateway_act
+from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid
 from gitkv.model.refs import EpochLabel, Namespace
 from gitkv.model.verdict import INTEGRITY, REASONS_MAX, FormError, Reason, reason
@@ -54,7 +55,7 @@ class Seen(NamedTuple):
     """
 
     ns: Namespace
-    heads: tuple[Oid, Oid]
+    heads: Heads
     ledgers: tuple[Sighting, ...] = ()
     watchlogs: Mapping[EpochLabel, tuple[Sighting, ...]] = {}
     proved: tuple[Sighting, ...] = ()
@@ -159,7 +160,7 @@ class _Verification:
 
     def result(self, reasons: list[Reason]) -> Verified:
         receipts = self._receipts
-        last = self._ledger.last.hex() if len(self._ledger) else self._seen.heads[0].hex()
+        last = self._ledger.last.hex() if len(self._ledger) else self._seen.heads.ledger.hex()
         return Verified(
             ns=self._seen.ns,
             first=max(self._request.trusted_to, 0),
@@ -182,12 +183,12 @@ class _Verification:
     def _prepare(self) -> list[Reason]:
         """Lines of commits, policies and receipts. Raises FormError, IntegrityError."""
         seen, objects = self._seen, self._objects
-        trusted = Sighting("the trusted ledger", seen.heads[0])
+        trusted = Sighting("the trusted ledger", seen.heads.ledger)
         line = Chain(_FIRST_SEQ, one_line((trusted, *seen.ledgers), objects))
-        whole = _seq_of(line, seen.heads[0])
+        whole = _seq_of(line, seen.heads.ledger)
         to = whole if self._request.to is None else self._request.to
         self._ledger = line.up_to(to)
-        self._index = Chain(_FIRST_SEQ, line_to(seen.heads[1], objects)).up_to(to)
+        self._index = Chain(_FIRST_SEQ, line_to(seen.heads.index_oid, objects)).up_to(to)
         first = self._first()
         shown = seen.watchlogs.get(EpochLabel(first.epoch.decode()), ())
         watchlogs = (*seen.proved, *shown)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from gitkv.model.heads import Heads, head_refs
 from gitkv.model.oid import ZERO_OID
 from gitkv.model.refs import (
     AUDITED,
@@ -22,8 +23,6 @@ from gitkv.model.refs import (
     Namespace,
     Ref,
     RefUpdate,
-    index_ref,
-    ledger_ref,
     parse_namespace,
 )
 from gitkv.model.verdict import BROKEN, POLICY, Reason, Verdict, reason, refuse
@@ -41,13 +40,13 @@ _ALLOWED = "refs/kv/<namespace> with refs/kv-index/<namespace>, or refs/heads/ma
 
 
 class TransactionPush(NamedTuple):
-    """A ledger and its index moving together (spec/format 2.3). Zero `old` ids start a namespace;
-    whether they may, the gateway says.
+    """The heads of a namespace moving together (spec/format 2.3), from where the client says they
+    stand. Zero ids in `old` start a namespace; whether they may, the gateway says.
     """
 
     ns: Namespace
-    ledger_move: RefUpdate
-    index_move: RefUpdate
+    old: Heads
+    new: Heads
 
 
 class PolicyPush(NamedTuple):
@@ -183,15 +182,14 @@ def _judge_tuple(updates: dict[bytes, RefUpdate]) -> TransactionPush | PolicyPus
     if len(namespaces) > 1:
         return _refuse_tuple("one-namespace", "push", "the refs of one namespace", updates)
     ns = namespaces[0]
-    ledger, index = updates.get(ledger_ref(ns)), updates.get(index_ref(ns))
-    if ledger is None or index is None:
-        return _refuse_tuple(
-            "incomplete",
-            "push",
-            f"{ledger_ref(ns).decode()} and {index_ref(ns).decode()} together",
-            updates,
-        )
-    return TransactionPush(ns, ledger, index)
+    heads = head_refs(ns)
+    if set(updates) != set(heads):
+        together = " and ".join(ref.decode() for ref in heads) + " together"
+        return _refuse_tuple("incomplete", "push", together, updates)
+    moves = [updates[ref] for ref in heads]
+    return TransactionPush(
+        ns, Heads(*(one.old for one in moves)), Heads(*(one.new for one in moves))
+    )
 
 
 def _refuse_tuple(

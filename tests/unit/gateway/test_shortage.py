@@ -19,6 +19,7 @@ from gitkv.gateway.receive import receive
 from gitkv.git.quarantine import Quarantine
 from gitkv.git.quarantine_folder import sweep
 from gitkv.git.shortage import shortage_in, shortage_of
+from gitkv.model.heads import NOWHERE
 from gitkv.wire.push_grammar import TransactionPush
 
 SHORT = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
@@ -99,7 +100,7 @@ def test_a_judgement_ends_when_its_time_is_over(gateway: Gateway, tmp_path: Path
 
     answer = receive(
         gateway.stargate,
-        TransactionPush(NS, *transaction.updates),
+        TransactionPush(NS, transaction.before or NOWHERE, transaction.tip.heads),
         quarantine,
         quarantine.finish(),
         monotonic=lambda: float(next(ticks)),

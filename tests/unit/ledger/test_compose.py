@@ -116,9 +116,9 @@ def test_a_message_that_could_pose_as_trailers_or_move_the_cursor_is_not_compose
 
 
 def test_a_tip_is_read_with_its_own_index_commit_only(ledger: LedgerInMemory) -> None:
-    assert read_tip(ledger.tip.ledger.oid, ledger.tip.index_oid, ledger.store.read) == ledger.tip
+    assert read_tip(ledger.tip.heads, ledger.store.read) == ledger.tip
     with pytest.raises(FormError, match=r"index\.commit"):
-        read_tip(ledger.tip.ledger.oid, ledger.first.index_oid, ledger.store.read)
+        read_tip(ledger.tip.heads._replace(index_oid=ledger.first.index_oid), ledger.store.read)
 
 
 def test_a_commit_that_is_none_of_a_ledger_is_not_read(ledger: LedgerInMemory) -> None:

@@ -117,8 +117,8 @@ def test_watchlog_entries_name_their_commits_in_order() -> None:
         body = step["watchlog_commit_text"].encode()
         entry = parse_entry(body)
         assert hash_object(COMMIT, body).hex() == step["watchlog_commit"]
-        assert entry.ledger.hex() == step["ledger_commit"]
-        assert entry.index_oid.hex() == step["index_commit"]
+        assert entry.heads.ledger.hex() == step["ledger_commit"]
+        assert entry.heads.index_oid.hex() == step["index_commit"]
         assert entry.policy.hex() == ledger["policy_commit"]
         assert tuple(parent.hex() for parent in parse_commit(body).parents) == before
         before = (step["watchlog_commit"],)

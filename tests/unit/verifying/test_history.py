@@ -6,6 +6,7 @@ import pytest
 from support.accepted_in_memory import EPOCH, NS, START_S, Accepted, keyed, texts
 
 from gitkv.ledger.plan import Plan, Put
+from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import EpochLabel
 from gitkv.verifying.anchors import parse_anchor
@@ -250,9 +251,9 @@ def test_a_namespace_that_no_policy_has_and_one_of_another_name_are_named(team: 
 def test_a_first_commit_in_another_form_is_named(team: Accepted) -> None:
     body = b"tree " + b"0" * 40 + b"\nnonsense\n"
     oid = team.store.add(COMMIT, body)
-    seen = team.seen()._replace(heads=(oid, oid))
+    seen = team.seen()._replace(heads=Heads(oid, oid))
     assert [entry.rule for entry in team.verify(seen).reasons] == ["commit.form"]
-    seen = team.seen()._replace(heads=(team.store.add(COMMIT, b"x"), oid))
+    seen = team.seen()._replace(heads=Heads(team.store.add(COMMIT, b"x"), oid))
     assert "not a commit" in texts(team.verify(seen))[0]
 
 
@@ -274,4 +275,4 @@ def _standalone(store: Accepted) -> Seen:
     store.tips.append(first.tip)
     store.policies.append(Oid(bytes(20)))  # receipts are not looked at
     store.write({b"a": Put(b"1")}, store.alice, time_s=START_S + 10)
-    return Seen(NS, (store.tip.ledger.oid, store.tip.index_oid), is_standalone=True)
+    return Seen(NS, store.tip.heads, is_standalone=True)

@@ -8,6 +8,7 @@ from support.accepted_in_memory import Accepted, keyed, texts
 from gitkv.gateway.watchlog import Entry
 from gitkv.ledger.plan import Put
 from gitkv.model.commit import commit_payload, parse_commit, sign_payload
+from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid, hash_object
 from gitkv.model.refs import EpochLabel, Namespace
 from gitkv.model.verdict import FormError
@@ -37,8 +38,8 @@ def _told_again(team: Accepted, bend: object, **how: object) -> list[str]:
         ("epoch", EpochLabel("e2"), "KV-Epoch: expected e1, got e2"),
         ("seq", 7, "KV-Seq: expected 1, got 7"),
         ("txn", "0" * 36, "KV-Txn: expected "),
-        ("ledger", OTHER, "KV-Ledger: expected "),
-        ("index_oid", OTHER, "KV-Index: expected "),
+        ("heads", Heads(OTHER, OTHER), "KV-Ledger: expected "),
+        ("heads", Heads(OTHER, OTHER), "KV-Index: expected "),
     ],
 )
 def test_a_receipt_that_says_something_else_is_named(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from gitkv.model.heads import Heads
 from gitkv.model.oid import ZERO_OID, Oid
 from gitkv.model.refs import Namespace, Ref, RefUpdate
 from gitkv.model.verdict import REASONS_MAX, Verdict
@@ -36,7 +37,7 @@ def test_a_ledger_with_its_index_is_a_transaction_in_any_order(
     commands: tuple[Command, ...],
 ) -> None:
     assert classify(push(*commands)) == TransactionPush(
-        Namespace("main"), moved(LEDGER), moved(INDEX)
+        Namespace("main"), Heads(LEDGER.old, INDEX.old), Heads(LEDGER.new, INDEX.new)
     )
 
 
@@ -45,7 +46,7 @@ def test_a_new_namespace_is_left_to_the_gateway() -> None:
         push(Command(ZERO_OID, B, b"refs/kv/new"), Command(ZERO_OID, B, b"refs/kv-index/new"))
     )
     assert isinstance(found, TransactionPush)
-    assert (found.ns, found.ledger_move.old) == ("new", ZERO_OID)
+    assert (found.ns, found.old.ledger) == ("new", ZERO_OID)
 
 
 def test_the_policy_travels_alone_and_needs_no_atomic() -> None:

@@ -15,6 +15,7 @@ from gitkv.client.trust.shown import GoneBackError, NotVouchedError, Shown
 from gitkv.errors import IntegrityError
 from gitkv.ledger.seek import read_ledger_commit
 from gitkv.model.commit import parse_commit
+from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import Namespace
 from gitkv.model.verdict import FormError
@@ -28,15 +29,14 @@ _SEQ_NONE = 1 << 62
 
 
 class Proof(NamedTuple):
-    """`ledger` and `index` are proved by `receipt`; `signer`: fingerprint of the key that signed
+    """`heads` are proved by `receipt`; `signer`: fingerprint of the key that signed
     the newest entry, "" when that was known before. `is_news`: the receipt comes after the one
     proved before. `gap`: why not all that is shown is proved.
     """
 
     policy: PolicyProof
     receipt: Receipt
-    ledger: Oid
-    index_oid: Oid
+    heads: Heads
     signer: str
     is_news: bool
     gap: str
@@ -65,8 +65,7 @@ def prove(ns: Namespace, shown: Shown, memory: Memory, look: Look, verifier: Ver
     return Proof(
         policy,
         covering,
-        covering.ledger,
-        index,
+        Heads(covering.ledger, index),
         signer,
         is_news=known is None or seq_of(covering) > seq_of(known),  # they are on one line
         gap=gap or _index_gap(shown, index),
@@ -168,20 +167,21 @@ def _covering(newest: Receipt, shown: Shown, ns: Namespace, look: Look) -> tuple
         at = _read(at.before, ns, look)
     else:
         raise NotVouchedError(f"its receipts are {_STEPS_MAX} transactions ahead of its ledger")
-    if at.ledger == shown.ledger:
+    if at.ledger == shown.heads.ledger:
         return at, ""
-    if seq_of(at) >= seq or not (look.has(at.ledger) and look.descends(at.ledger, shown.ledger)):
+    ledger = shown.heads.ledger
+    if seq_of(at) >= seq or not (look.has(at.ledger) and look.descends(at.ledger, ledger)):
         raise IntegrityError(
-            f"it shows another history than its receipts: ledger {shown.ledger.hex()}, expected "
+            f"it shows another history than its receipts: ledger {ledger.hex()}, expected "
             f"{at.ledger.hex()}, as receipt {at.oid.hex()} says, or a commit after it"
         )
-    return at, f"ledger {shown.ledger.hex()} has no receipt: they end with {ns}@{seq_of(at)}"
+    return at, f"ledger {shown.heads.ledger.hex()} has no receipt: they end with {ns}@{seq_of(at)}"
 
 
 def _shown_seq(shown: Shown, look: Look) -> int:
     """What the ledger commit says; one that is none has no place that a receipt could reach."""
     try:
-        return read_ledger_commit(shown.ledger, look.load).seq
+        return read_ledger_commit(shown.heads.ledger, look.load).seq
     except FormError:
         return _SEQ_NONE
 
@@ -192,15 +192,15 @@ def _require_no_rewind(before: Oid | None, covering: Receipt, shown: Shown, look
     was = parse_receipt(before, look.load(before, COMMIT)).ledger
     if look.descends(covering.oid, before):
         raise GoneBackError(
-            f"it was rewound: its ledger was {was.hex()}, now it shows {shown.ledger.hex()}"
+            f"it was rewound: its ledger was {was.hex()}, now it shows {shown.heads.ledger.hex()}"
         )
     raise IntegrityError(
         f"it has another history than before: its ledger was {was.hex()}, now it shows "
-        f"{shown.ledger.hex()}"
+        f"{shown.heads.ledger.hex()}"
     )
 
 
 def _index_gap(shown: Shown, index: Oid) -> str:
-    if shown.index_oid == index:
+    if shown.heads.index_oid == index:
         return ""
-    return f"index {shown.index_oid.hex()} has no receipt: the ledger's is {index.hex()}"
+    return f"index {shown.heads.index_oid.hex()} has no receipt: the ledger's is {index.hex()}"

@@ -10,12 +10,11 @@ from gitkv.client.replica import Replica, TornPairError
 from gitkv.errors import BusyError, IntegrityError, ToolError, UnavailableError, UsageError
 from gitkv.git import transport
 from gitkv.ledger.seek import read_ledger_commit
+from gitkv.model.heads import Heads, head_refs, heads_among
 from gitkv.model.oid import Oid
 from gitkv.model.refs import (
     FIRST_EPOCH,
     Ref,
-    index_ref,
-    ledger_ref,
     tracking_ref,
     watchlog_ref,
 )
@@ -56,8 +55,7 @@ class Source(NamedTuple):
 class Shown(NamedTuple):
     """`watchlog`: its newest entry of the ledger's epoch; that or `policy` may be missing."""
 
-    ledger: Oid
-    index_oid: Oid
+    heads: Heads
     watchlog: Oid | None
     policy: Oid | None
 
@@ -92,7 +90,7 @@ def fetch_shown(replica: Replica, source: Source) -> Shown:
     ns = replica.ns
     pairs = [
         f"+{name}:refs/remotes/{source.tracking}/{name.removeprefix('refs/')}"
-        for name in (f"refs/kv/{ns}", f"refs/kv-index/{ns}")
+        for name in map(os.fsdecode, head_refs(ns))
     ]
     # Patterns where a source may lack the ref: what is missing is told by its own name.
     pairs += [
@@ -114,19 +112,21 @@ def fetch_policy(replica: Replica, source: Source) -> Oid | None:
     UnavailableError.
     """
     _fetch(replica, source, [_policy_pair(source)])
-    return _resolve(replica, [_policy_tracked(source)])[0]
+    name = _policy_tracked(source)
+    return replica.read_refs([name]).get(name)
 
 
 def tracked(replica: Replica, source: Source) -> Shown:
     """What was fetched last. Raises IntegrityError when there is no ledger among it."""
-    refs = [tracking_ref(source.tracking, ref(replica.ns)) for ref in (ledger_ref, index_ref)]
-    ledger, index, policy = _resolve(replica, [*refs, _policy_tracked(source)])
-    if ledger is None or index is None:
+    refs = {tracking_ref(source.tracking, ref): ref for ref in head_refs(replica.ns)}
+    found = replica.read_refs([*refs, _policy_tracked(source)])
+    heads = heads_among({refs[ref]: oid for ref, oid in found.items() if ref in refs}, replica.ns)
+    if heads is None:
         raise IntegrityError(
             f"{source.name} was fetched, and yet its refs of {replica.ns} are not here"
         )
-    log = tracking_ref(source.tracking, watchlog_name(replica, ledger))
-    return Shown(ledger, index, _resolve(replica, [log])[0], policy)
+    log = tracking_ref(source.tracking, watchlog_name(replica, heads.ledger))
+    return Shown(heads, replica.read_refs([log]).get(log), found.get(_policy_tracked(source)))
 
 
 def watchlog_name(replica: Replica, ledger: Oid) -> Ref:
@@ -149,10 +149,6 @@ def _policy_tracked(source: Source) -> Ref:
     return Ref(b"refs/remotes/%b/main" % source.tracking.encode())
 
 
-def _resolve(replica: Replica, refs: list[Ref]) -> list[Oid | None]:
-    return replica.objects.resolve([os.fsdecode(ref) for ref in refs])
-
-
 def _fetch(replica: Replica, source: Source, refspecs: list[str]) -> None:
     """Fetches; when another command of this clone fetches the same, once more after it."""
     problem: BusyError | None = None
@@ -171,7 +167,7 @@ def _require_refs(replica: Replica, source: Source) -> None:
     """Raises IntegrityError when a ref is not there that was trusted, ToolError for a namespace
     that never was.
     """
-    refs = [ledger_ref(replica.ns), index_ref(replica.ns)]
+    refs = head_refs(replica.ns)
     there = transport.ls_remote(replica.git, source.address, [os.fsdecode(ref) for ref in refs])
     missing = [os.fsdecode(ref) for ref in refs if ref not in there]
     if missing and replica.heads() is not None:

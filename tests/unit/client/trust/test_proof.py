@@ -36,9 +36,7 @@ class Mirror:
     @property
     def shown(self) -> Shown:
         tip = self.store.tip
-        return Shown(
-            tip.ledger.oid, tip.index_oid, self.store.receipts[-1], self.store.policies[-1]
-        )
+        return Shown(tip.heads, self.store.receipts[-1], self.store.policies[-1])
 
     def prove(self, shown: Shown | None = None, memory: Memory | None = None) -> Proof:
         look = Look(self.store.store.read, self.store.store.has, self.descends)
@@ -67,7 +65,7 @@ def mirror() -> Mirror:
 
 def _is_whole(mirror: Mirror, proof: Proof) -> bool:
     shown = mirror.shown
-    return not proof.gap and (proof.ledger, proof.index_oid) == (shown.ledger, shown.index_oid)
+    return not proof.gap and proof.heads == shown.heads
 
 
 def test_a_tip_with_its_receipt_is_proved(mirror: Mirror) -> None:
@@ -99,13 +97,13 @@ def test_a_whole_line_of_receipts_needs_one_signature(mirror: Mirror) -> None:
 
 def test_a_ledger_ahead_of_its_receipts_is_proved_up_to_them(mirror: Mirror) -> None:
     proof = mirror.prove(mirror.shown._replace(watchlog=mirror.store.receipts[-2]))
-    assert proof.ledger == mirror.store.tips[-2].ledger.oid and "has no receipt" in proof.gap
+    assert proof.heads.ledger == mirror.store.tips[-2].ledger.oid and "has no receipt" in proof.gap
 
 
 def test_receipts_ahead_of_the_ledger_prove_the_ledger(mirror: Mirror) -> None:
     older = mirror.store.tips[-2]
-    proof = mirror.prove(mirror.shown._replace(ledger=older.ledger.oid, index_oid=older.index_oid))
-    assert proof.ledger == older.ledger.oid and not proof.gap
+    proof = mirror.prove(mirror.shown._replace(heads=older.heads))
+    assert proof.heads.ledger == older.ledger.oid and not proof.gap
 
 
 def test_a_policy_that_lags_is_no_lie(mirror: Mirror) -> None:
@@ -133,19 +131,23 @@ def test_a_gateway_key_that_an_admin_adds_signs_from_then_on(mirror: Mirror) -> 
 Lie = Callable[[Mirror], Shown]
 
 
+def _with_ledger(mirror: Mirror, ledger: Oid) -> Shown:
+    return mirror.shown._replace(heads=mirror.shown.heads._replace(ledger=ledger))
+
+
 def _unsigned_tip(mirror: Mirror) -> Shown:
-    return mirror.shown._replace(ledger=mirror.commit_on(mirror.shown.ledger))
+    return _with_ledger(mirror, mirror.commit_on(mirror.shown.heads.ledger))
 
 
 def _signed_tip(mirror: Mirror) -> Shown:
-    tip = mirror.shown.ledger
-    return mirror.shown._replace(ledger=mirror.commit_on(tip, mirror.store.alice))
+    tip = mirror.shown.heads.ledger
+    return _with_ledger(mirror, mirror.commit_on(tip, mirror.store.alice))
 
 
 def _no_ledger_commit(mirror: Mirror) -> Shown:
-    commit = parse_commit(mirror.store.store.read(mirror.shown.ledger, COMMIT))
-    payload = commit_payload(commit.tree, (mirror.shown.ledger,), commit.committer, b"mine\n")
-    return mirror.shown._replace(ledger=mirror.store.store.add(COMMIT, payload))
+    commit = parse_commit(mirror.store.store.read(mirror.shown.heads.ledger, COMMIT))
+    payload = commit_payload(commit.tree, (mirror.shown.heads.ledger,), commit.committer, b"mine\n")
+    return _with_ledger(mirror, mirror.store.store.add(COMMIT, payload))
 
 
 def _another_policy_named(mirror: Mirror) -> Shown:
@@ -157,7 +159,9 @@ def _another_policy_named(mirror: Mirror) -> Shown:
 
 
 def _index_not_the_ledgers(mirror: Mirror) -> Shown:
-    return mirror.shown._replace(index_oid=mirror.commit_on(mirror.shown.index_oid))
+    return mirror.shown._replace(
+        heads=mirror.shown.heads._replace(index_oid=mirror.commit_on(mirror.shown.heads.index_oid))
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ def test_what_no_receipt_covers_is_not_proved(mirror: Mirror, lie: Lie) -> None:
         proof = mirror.prove(shown)
     except IntegrityError:
         return
-    assert proof.gap and proof.ledger in {tip.ledger.oid for tip in mirror.store.tips}
+    assert proof.gap and proof.heads.ledger in {tip.ledger.oid for tip in mirror.store.tips}
 
 
 def _receipt_by(key: Keyed, mirror: Mirror) -> Shown:
@@ -225,8 +229,8 @@ def _old_policy_named(mirror: Mirror) -> Shown:
 def _another_ledger(mirror: Mirror) -> Shown:
     """The receipt is genuine and names another ledger than is shown."""
     mirror.store.receipts.pop()
-    return mirror.shown._replace(
-        ledger=mirror.commit_on(mirror.store.tips[-3].ledger.oid),
+    shown = _with_ledger(mirror, mirror.commit_on(mirror.store.tips[-3].ledger.oid))
+    return shown._replace(
         watchlog=mirror.store.add_receipt(mirror.store.tip),
     )
 
@@ -264,7 +268,7 @@ def _no_receipts(mirror: Mirror) -> Shown:
 
 
 def _no_entry(mirror: Mirror) -> Shown:
-    return mirror.shown._replace(watchlog=mirror.shown.ledger)
+    return mirror.shown._replace(watchlog=mirror.shown.heads.ledger)
 
 
 def _policy_by_a_writer(mirror: Mirror) -> Shown:
@@ -343,10 +347,10 @@ def test_without_any_policy_no_trust_begins(mirror: Mirror) -> None:
 def test_a_mirror_that_shows_less_than_before_was_rewound(mirror: Mirror, part: str) -> None:
     older, shown = mirror.store.tips[-3], mirror.shown
     if part != "watchlog":
-        shown = shown._replace(ledger=older.ledger.oid, index_oid=older.index_oid)
+        shown = shown._replace(heads=older.heads)
     if part != "ledger":
         shown = shown._replace(watchlog=mirror.store.receipts[-3])
     with pytest.raises(GoneBackError, match="rewound"):
         mirror.prove(shown)
     never_seen = mirror.memory._replace(shown=None)
-    assert mirror.prove(shown, never_seen).ledger == older.ledger.oid  # it may lag
+    assert mirror.prove(shown, never_seen).heads.ledger == older.ledger.oid  # it may lag
