@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gitkv.client.follow import is_explained
+from gitkv.client.heal import heal
 from gitkv.client.replica import Replica
 from gitkv.client.trust.judge import judge, look_of, verifier_of
 from gitkv.client.trust.memory import (
@@ -87,11 +88,14 @@ def repair_source(replica: Replica, remote: str, pin: str) -> Source:
 
 
 def repair(replica: Replica, source: Source) -> Repaired:
-    """Moves what is trusted to what the source's receipts prove.
+    """Moves what is trusted to what the source's receipts prove, in a clone whose damaged files
+    were put aside and fetched again first.
 
     Raises IntegrityError when they do not prove what it shows, or contradict a receipt that is
     proved here; UnavailableError when it cannot be reached, or the trusted refs stay locked.
     """
+    for line in heal(replica, source):
+        replica.edge.warn(line)
     shown = fetch_shown(replica, source)
     for _ in range(_MOVES_MAX):
         memory = read_memory(replica, source.tracking)

@@ -15,7 +15,14 @@ from io import BufferedReader
 from typing import IO, NamedTuple
 
 from gitkv.errors import IntegrityError, ToolError, UnavailableError
-from gitkv.git.process import Git, complaint, end_process, scratch_file, scratch_text
+from gitkv.git.process import (
+    DAMAGED,
+    Git,
+    complaint,
+    end_process,
+    scratch_file,
+    scratch_text,
+)
 from gitkv.model.oid import Oid, parse_oid
 
 # git maps each pack that it has looked into and never lets go of one, a removed one neither: 2 maps
@@ -190,7 +197,7 @@ class CatFile:
         if "corrupt" in said or "inflate" in said or "unable to" in said:
             return IntegrityError(
                 f"object {oid.hex()} or one read with it cannot be read: {said}",
-                hint="run: git fsck",
+                hint=DAMAGED,
             )
         return ToolError(
             f"git cat-file ended while object {oid.hex()} was read: {said or 'it gave no reason'}"

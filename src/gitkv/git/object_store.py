@@ -19,7 +19,7 @@ from gitkv.errors import IntegrityError
 from gitkv.git.cat_file import Body, CatFile
 from gitkv.git.cat_file import ObjectTooLargeError as ObjectTooLargeError
 from gitkv.git.forks import ForkLock, watch
-from gitkv.git.process import Git
+from gitkv.git.process import DAMAGED, Git
 from gitkv.model.oid import TREE, Oid
 
 _GROUP_MAX = 4096  # requests answered in one go
@@ -233,4 +233,4 @@ def _proved(found: Body, oid: Oid, kind: bytes) -> bytes:
 
 
 def _missing(oid: Oid) -> IntegrityError:
-    return IntegrityError(f"object {oid.hex()} is missing")
+    return IntegrityError(f"object {oid.hex()} is missing", hint=DAMAGED)

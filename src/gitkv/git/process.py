@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, NamedTuple
 
-from gitkv.errors import BusyError, MachineError, ToolError, UnavailableError
+from gitkv.errors import BusyError, IntegrityError, MachineError, ToolError, UnavailableError
 from gitkv.git.signals import Shield, note
 from gitkv.model.address import redact
 from gitkv.model.environment import child_environment, server_environment
@@ -289,6 +289,27 @@ def busy(command: str, done: Completed) -> BusyError:
         "another git may be at work: try again; if none is, it was killed and its .lock file stayed"
     )
     return BusyError(f"git {command}: {complaint(done.stderr)}", hint=hint)
+
+
+DAMAGED = (
+    "the repository is damaged: a clone of a store is healed by git kv remote repair, another one "
+    "from a copy; git fsck shows how far it goes"
+)
+_DAMAGED_WORDS = (
+    b"corrupt loose object",
+    b"object file ",
+    b" is corrupt",
+    b"does not match index",
+    b"cannot be accessed",
+    b"fatal: bad object refs/",
+)
+
+
+def damage(command: str, done: Completed) -> IntegrityError | None:
+    """The error for a git command that found this repository damaged; None when it did not."""
+    lines = [line for line in done.stderr.split(b"\n") if not line.startswith(b"remote:")]
+    found = next((line for line in lines if any(word in line for word in _DAMAGED_WORDS)), None)
+    return (found and IntegrityError(f"git {command}: {complaint(found)}", hint=DAMAGED)) or None
 
 
 # What git says when it is this machine's disk, and not the far side, that will not have it

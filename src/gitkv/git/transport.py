@@ -24,7 +24,7 @@ from gitkv.errors import (
 )
 from gitkv.git.durable import CLOCKS_APART_S, SYNCED, sync_new_names
 from gitkv.git.packed_refs import is_ref
-from gitkv.git.process import Completed, Git, busy, complaint, failure, machine_problem
+from gitkv.git.process import Completed, Git, busy, complaint, damage, failure, machine_problem
 from gitkv.git.remote_words import remote_error, telling
 from gitkv.git.repository import parse_config
 from gitkv.git.ssh_address import parse_ssh_url
@@ -68,10 +68,15 @@ class PushStatus(NamedTuple):
 
 
 def fetch(
-    git: Git, remote: str, refspecs: Sequence[str], *, timeout_s: float = FETCH_TIMEOUT_S
+    git: Git,
+    remote: str,
+    refspecs: Sequence[str],
+    *,
+    timeout_s: float = FETCH_TIMEOUT_S,
+    refetch: bool = False,
 ) -> None:
     """Fetches `refspecs` from a remote's name or address; local refs move all or none, and only to
-    objects that are on the disk.
+    objects that are on the disk. `refetch`: all objects, whatever is here already.
 
     Raises UnavailableError when the remote cannot be read or falls silent, AccessError when it
     refuses us, IntegrityError when it sent objects that git refuses.
@@ -84,6 +89,7 @@ def fetch(
         "-c",
         f"fetch.unpackLimit={_LOOSE_MAX + 1}",
         "fetch",
+        *(("--refetch",) if refetch else ()),
         "--quiet",
         "--atomic",
         "--no-tags",
@@ -215,13 +221,16 @@ def _status(flag: bytes, summary: bytes, url: str) -> PushStatus:
 
 
 def _fetch_failure(git: Git, done: Completed, remote: str) -> GitKvError:
+    if (broken := damage("fetch", done)) is not None:
+        return broken
     if (
         b"fsck error" in done.stderr
         or b"in packed object" in done.stderr
         or b"did not send all necessary objects" in done.stderr
     ):
         return IntegrityError(
-            f"{_name(remote)} sent objects that git refuses: {complaint(done.stderr, remote)}"
+            f"{_name(remote)} sent objects that git refuses: {complaint(done.stderr, remote)}",
+            hint="or this repository is damaged; it is looked through by: git kv remote repair",
         )
     if (problem := machine_problem("fetch", done)) is not None:
         return problem
