@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gitkv.testing.world import Done, run
+from gitkv.testing.world import Done, World, run
 
 
 class Shell:
@@ -241,3 +241,22 @@ def test_a_program_that_names_a_repository_is_not_sent_elsewhere_by_a_hook(
         tmp_path,
     )
     assert done.out == b"v\n"
+
+
+def test_a_daemon_takes_no_settings_from_the_shell_that_starts_it(tmp_path: Path) -> None:
+    scene = World(tmp_path).create()
+    elsewhere = tmp_path / "elsewhere.git"
+    scene.person("alice").git("init", "--quiet", "--bare", str(elsewhere))
+    one_command = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "stargate.mirror",
+        "GIT_CONFIG_VALUE_0": str(elsewhere),
+        "GIT_DIR": str(elsewhere),
+    }
+    try:
+        scene.start(env=one_command)
+        scene.person("alice").clone().kv("set", "k", "v")
+        scene.wait_for_mirror()
+    finally:
+        scene.close()
+    assert scene.refs(elsewhere) == {}

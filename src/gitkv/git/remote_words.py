@@ -15,6 +15,7 @@ from gitkv.model.address import redact
 from gitkv.model.verdict import printable
 
 _LINES_MAX = 4
+_HOST = b"remote: "
 _STDERR_BYTES_MAX = 64 * 1024
 
 # Lines that say nothing, or nothing that another line does not say better
@@ -139,6 +140,12 @@ def telling(stderr: bytes, url: str = "") -> str:
     firm = [_with_file(line, stderr) for line in dict.fromkeys(firm)]
     texts = [line.decode("utf-8", "backslashreplace") for line in firm[-_LINES_MAX:]]
     return "; ".join([printable(redact(text, url)) for text in texts])
+
+
+def hosts_words(stderr: bytes, url: str = "") -> str:
+    """What the host itself wrote, on one line; "" when it said nothing."""
+    said = [line for line in re.split(rb"[\r\n]+", stderr) if line.startswith(_HOST)]
+    return telling(b"\n".join(said), url)
 
 
 def remote_error(

@@ -25,7 +25,7 @@ from gitkv.errors import (
 from gitkv.git.durable import CLOCKS_APART_S, SYNCED, sync_new_names
 from gitkv.git.packed_refs import is_ref
 from gitkv.git.process import Completed, Git, busy, complaint, damage, failure, machine_problem
-from gitkv.git.remote_words import remote_error, telling
+from gitkv.git.remote_words import hosts_words, remote_error, telling
 from gitkv.git.repository import parse_config
 from gitkv.git.ssh_address import parse_ssh_url
 from gitkv.git.ssh_client import explained
@@ -186,6 +186,14 @@ def push(
     statuses = parse_push_report(done.stdout, remote)
     if not statuses:
         raise _unreachable("push", done, remote)
+    said = hosts_words(done.stderr, remote)
+    if said:
+        statuses = {
+            ref: status._replace(reason=f"{status.reason}; {said}")
+            if status.state == REMOTE_REJECTED
+            else status
+            for ref, status in statuses.items()
+        }
     missing = {
         move.ref: PushStatus(ERROR, telling(done.stderr, remote))
         for move in moves

@@ -29,6 +29,7 @@ from gitkv.model.oid import Oid
 from gitkv.model.refs import Ref
 
 LEDGER, INDEX = Ref(b"refs/kv/main"), Ref(b"refs/kv-index/main")
+_DECLINED = "hook declined; remote: error: hook declined to update refs/kv/main"
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_refusal_by_the_remote_is_an_answer(clone: Git, bare_repo: Path) -> No
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     report = push(clone, str(bare_repo), [Push(_commit(clone, "1"), LEDGER)])
-    assert report == {LEDGER: PushStatus(REMOTE_REJECTED, "hook declined")}
+    assert report == {LEDGER: PushStatus(REMOTE_REJECTED, _DECLINED)}
 
 
 def test_a_remote_that_is_not_there_is_unavailable_and_its_secret_stays_hidden(
@@ -156,3 +157,15 @@ def test_every_kind_of_line_in_a_push_report_is_read() -> None:
     )
     assert states[b"g"] == PushStatus(ERROR, "remote failed to report status")
     assert states[b"h"] == PushStatus(ERROR, "no brackets")
+
+
+def test_what_the_host_says_of_a_refusal_is_kept(clone: Git, bare_repo: Path) -> None:
+    hook = bare_repo / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'error: GH006: Protected branch'; echo; exit 1\n")
+    hook.chmod(0o755)
+    statuses = push(clone, str(bare_repo), [Push(_commit(clone, "1"), LEDGER)])
+    assert statuses[LEDGER].state == REMOTE_REJECTED
+    assert statuses[LEDGER].reason == (
+        "pre-receive hook declined; remote: error: GH006: Protected branch"
+    )
