@@ -23,6 +23,7 @@ _ARGUMENTS: dict[str, Any] = {
     "message": "it went wrong",
     "name": "batch.jsonl",
     "hint": "do something else",
+    "offered": ("SHA256:a", "SHA256:b"),
     "expected": "0" * 40,
     "actual": "1" * 40,
     "verdict": refuse([_REASON]),
