@@ -188,25 +188,30 @@ def test_a_client_killed_in_the_middle_of_an_upload_leaves_nothing(broken: Break
     broken.forge.push_good()
 
 
-def test_an_index_pack_that_is_killed_refuses_its_push_alone(broken: Breakable) -> None:
+def test_an_index_pack_that_is_killed_refuses_its_push_alone_and_for_now(
+    broken: Breakable,
+) -> None:
     broken.restart()
     before = settled(broken.world)
     upload = Upload(broken)
     for pid in _children(broken, "index-pack"):
         os.kill(pid, signal.SIGKILL)
-    assert b"kv-reason 5 pack.refused" in upload.end()
+    answer = upload.end()
+    assert b"kv-reason 5 stargate.unavailable" in answer and b"git was ended" in answer
     assert_nothing_left(broken.world, before)
     assert broken.forge.push(upload.forged).accepted
     check_invariants(broken.world)
 
 
-def test_a_reader_of_objects_that_is_killed_is_replaced(broken: Breakable) -> None:
+def test_readers_of_objects_that_are_killed_cost_no_push(broken: Breakable) -> None:
     broken.restart()
-    broken.forge.push_good()
-    for pid in _children(broken, "cat-file"):
-        os.kill(pid, signal.SIGKILL)
-    forged = broken.forge.transaction()
-    assert broken.forge.push(forged).accepted or broken.forge.push(forged).accepted
+    for _ in range(3):
+        broken.forge.push_good()
+        readers = _children(broken, "cat-file")
+        assert readers
+        for pid in readers:
+            os.kill(pid, signal.SIGKILL)
+        assert broken.forge.push(broken.forge.transaction()).accepted
     check_invariants(broken.world)
 
 

@@ -156,9 +156,20 @@ class _Intent(NamedTuple):
 
 def _intent_of(stargate: Stargate, delivery: Delivery) -> _Intent:
     name = os.path.basename(delivery.pack.pack_path).removesuffix(".pack")
-    is_new = bool(name) and not os.path.exists(os.path.join(_pack_dir(stargate), name + ".idx"))
+    is_new = bool(name) and not _is_there(os.path.join(_pack_dir(stargate), name + ".idx"))
     oids = [hash_object(COMMIT, body) for body in delivery.commits]
     return _Intent([name] if is_new else [], oids, list(delivery.updates))
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is such a file; raises OSError when the disk cannot tell, for undoing removes
+    what was not there.
+    """
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _intent_path(stargate: Stargate) -> str:

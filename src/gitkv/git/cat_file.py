@@ -42,6 +42,10 @@ class ObjectTooLargeError(IntegrityError):
     """An object is larger than its reader would ever hold; it was not read."""
 
 
+class ChildEndedError(ToolError):
+    """The child ended without a word about the objects: another may well answer."""
+
+
 class Body(NamedTuple):
     """An object as git has it; `kind` is b"" when it is missing."""
 
@@ -52,8 +56,8 @@ class Body(NamedTuple):
 class CatFile:
     """The child, for one thread at a time. After any error its answers are out of step: `end` it.
 
-    Every question raises ToolError when git dies, IntegrityError when an object cannot be read, and
-    UnavailableError when a partial clone lacks one and cannot fetch it.
+    Every question raises ChildEndedError when git dies, IntegrityError when an object cannot be
+    read, and UnavailableError when a partial clone lacks one and cannot fetch it.
     """
 
     def __init__(self, git: Git) -> None:
@@ -114,7 +118,7 @@ class CatFile:
         """The objects that git's names mean, which have no LF; None for a missing or ambiguous
         one.
         """
-        lost = ToolError(f"git cat-file ended while {len(names)} names were looked up")
+        lost = ChildEndedError(f"git cat-file ended while {len(names)} names were looked up")
         try:
             stdout = self._send([b"info %b\n" % name for name in names])
         except BrokenPipeError:
@@ -199,6 +203,6 @@ class CatFile:
                 f"object {oid.hex()} or one read with it cannot be read: {said}",
                 hint=DAMAGED,
             )
-        return ToolError(
+        return ChildEndedError(
             f"git cat-file ended while object {oid.hex()} was read: {said or 'it gave no reason'}"
         )

@@ -1,6 +1,7 @@
 """Reads objects through a few long-lived `git cat-file` children (`cat_file.py`), so that one slow
 reader does not stop the others. The first is started when it is needed, another only while all are
-busy.
+busy. One that was killed costs no reader anything: reading has no effect, so a fresh one is asked
+again.
 
 Left to others: proof that a body hashes to its id (git checks that when a pack arrives; the audit
 checks it again), and writing (`pack.py`).
@@ -10,13 +11,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from types import TracebackType
+from typing import TypeVar
 
 from gitkv.errors import IntegrityError
-from gitkv.git.cat_file import Body, CatFile
+from gitkv.git.cat_file import Body, CatFile, ChildEndedError
 from gitkv.git.cat_file import ObjectTooLargeError as ObjectTooLargeError
 from gitkv.git.forks import ForkLock, watch
 from gitkv.git.process import DAMAGED, Git
@@ -30,13 +32,15 @@ _TREES_MAX = (
 _TREE_BYTES_MAX = 16 * 1024
 CHILDREN_MAX = 4  # of one store
 
+_Answer = TypeVar("_Answer")
+
 
 class GitObjectStore:
     """ObjectStore of one repository; safe to share between threads.
 
     `quarantine_dir` (an objects directory) is searched before the repository's own objects. An
     object larger than `object_bytes_max` is refused with ObjectTooLargeError before its body is
-    read. Raises ToolError when git dies,
+    read. Raises ToolError when git dies twice over one question,
     UnavailableError when a partial clone lacks an object and cannot fetch it.
     """
 
@@ -111,8 +115,8 @@ class GitObjectStore:
         """
         if any("\n" in name or "\0" in name for name in names):
             raise ValueError("a name of an object has a line break or NUL in it")
-        with self._borrowed() as child:
-            return child.resolve([os.fsencode(name) for name in names])
+        encoded = [os.fsencode(name) for name in names]
+        return self._answered(lambda child: child.resolve(encoded))
 
     def expand(self, abbreviation: str) -> Oid | None:
         """The object whose id begins with these hex digits; None when none or several do."""
@@ -156,23 +160,34 @@ class GitObjectStore:
         self.close()
 
     def _ask(self, oids: list[Oid]) -> list[Body]:
-        with self._borrowed() as child:
-            return child.bodies(oids, self._object_bytes_max)
+        return self._answered(lambda child: child.bodies(oids, self._object_bytes_max))
 
     def _ask_infos(self, oids: list[Oid]) -> list[tuple[bytes, bytes]]:
-        with self._borrowed() as child:
-            return child.infos(oids)
+        return self._answered(lambda child: child.infos(oids))
+
+    def _answered(self, ask: Callable[[CatFile], _Answer]) -> _Answer:
+        """What a child answers; when it ended instead, what a fresh one does."""
+        try:
+            with self._borrowed() as child:
+                return ask(child)
+        except ChildEndedError:
+            with self._borrowed(is_fresh=True) as child:
+                return ask(child)
 
     @contextmanager
-    def _borrowed(self) -> Iterator[CatFile]:
-        """A child for one group of requests; waits while all are busy."""
+    def _borrowed(self, *, is_fresh: bool = False) -> Iterator[CatFile]:
+        """A child for one group of requests, on request one just started; waits while all are
+        busy.
+        """
         places = self._places
         with places:
             with self._lock:
                 child = self._idle.pop() if self._idle else None
-                if child is not None:
+                if child is not None and not is_fresh:
                     self._busy.add(child)
-            if child is None:
+            if child is not None and is_fresh:  # likely to have ended with the other
+                child.end()
+            if child is None or is_fresh:
                 child = CatFile(self._git)
                 with self._lock:
                     self._busy.add(child)

@@ -11,12 +11,14 @@ from support.gateway import NS, Gateway
 from support.os_faults import FailingDisk, after_the_refs_moved
 
 from gitkv.daemon.serve import open_adapters
-from gitkv.errors import GitKvError
-from gitkv.gateway.commit import OutcomeUnknownError
+from gitkv.errors import ConflictError, GitKvError
+from gitkv.gateway.commit import Delivery, OutcomeUnknownError, commit
 from gitkv.gateway.stargate import Stargate
+from gitkv.git.pack import PackWriter
+from gitkv.git.quarantine import Quarantine
 from gitkv.git.ref_store import PackedRefStore, UnconfirmedMoveError
-from gitkv.model.oid import ZERO_OID, Oid
-from gitkv.model.refs import Ref, RefUpdate
+from gitkv.model.oid import BLOB, ZERO_OID, Oid
+from gitkv.model.refs import Ref, RefUpdate, ledger_ref
 
 FAULTS = (errno.EIO, errno.EMFILE, errno.ENOSPC)
 
@@ -121,3 +123,32 @@ def test_a_ref_store_says_when_a_move_is_not_confirmed(
         store.move([RefUpdate(ref, ZERO_OID, Oid(b"\x01" * 20))])
     assert disk.calls[0].startswith("fsync")
     assert store.read(ref) == b"\x01" * 20
+
+
+def test_a_pack_that_the_disk_cannot_look_for_is_never_taken_back(gateway: Gateway) -> None:
+    """The repository has this pack already. If the disk's error read "not there", undoing a later
+    failure would remove it, and refs would point at nothing.
+    """
+    writer = PackWriter(str(gateway.root))
+    blob = writer.add(BLOB, b"in the repository")
+    data = b"".join(writer.finish().chunks())
+    gateway.stargate.git.run("index-pack", "--stdin", "--strict", stdin=data)
+    quarantine = Quarantine(gateway.stargate.git)
+    quarantine.feed(data)
+    pack = quarantine.finish()
+    name = os.path.basename(pack.pack_path).removesuffix(".pack") + ".idx"
+    stat = os.stat
+
+    def failing(path: str, *args: object, **kwargs: object) -> os.stat_result:
+        if str(path).endswith(f"objects/pack/{name}") and "quarantine" not in str(path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return stat(path, *args, **kwargs)  # type: ignore[arg-type]
+
+    stale = RefUpdate(ledger_ref(NS), blob, blob)
+    with pytest.MonkeyPatch.context() as patch, gateway.stargate.moving:
+        patch.setattr(os, "stat", failing)
+        with pytest.raises((OSError, ConflictError)):
+            commit(gateway.stargate, Delivery(quarantine, pack, (), [stale]))
+    quarantine.discard()
+    gateway.stargate.objects.close()
+    assert gateway.stargate.objects.has(blob)

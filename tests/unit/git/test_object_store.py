@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -96,16 +97,52 @@ def test_a_forked_process_does_not_read_its_parents_answers(git: Git) -> None:
         assert all_right()
 
 
-def test_a_killed_child_is_an_error_once_and_replaced(git: Git) -> None:
-    [oid] = _stored(git, [b"value"])
-    with GitObjectStore(git) as store:
-        store.read(oid, BLOB)
-        [pid] = store.child_pids
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
         os.kill(pid, signal.SIGKILL)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        with pytest.raises(ToolError):
-            store.read(oid, BLOB)
-        assert store.read(oid, BLOB) == b"value"
+
+
+def test_a_killed_child_costs_no_reader_anything(git: Git) -> None:
+    [oid] = _stored(git, [b"value"])
+    name = oid.hex()
+    with GitObjectStore(git) as store:
+        for read in (
+            lambda: store.read(oid, BLOB) == b"value",
+            lambda: list(store.read_many([oid] * 3, BLOB)) == [b"value"] * 3,
+            lambda: list(store.sizes([oid])) == [5],
+            lambda: store.resolve([name]) == [oid],
+        ):
+            assert store.has(oid)
+            _kill(store.child_pids)
+            assert read()
+
+
+def test_all_children_killed_at_once_are_replaced_and_no_more_than_there_may_be(git: Git) -> None:
+    [oid] = _stored(git, [b"value"])
+    with GitObjectStore(git) as store:
+        with ExitStack() as all_busy:
+            for _ in range(CHILDREN_MAX):
+                all_busy.enter_context(store._borrowed())
+        assert len(store.child_pids) == CHILDREN_MAX
+        _kill(store.child_pids)
+        for _ in range(2 * CHILDREN_MAX):
+            assert store.read(oid, BLOB) == b"value"
+        assert len(store.child_pids) <= CHILDREN_MAX
+
+
+def test_a_git_that_always_ends_is_an_error_and_not_asked_for_ever(
+    git: Git, tmp_path: Path
+) -> None:
+    [oid] = _stored(git, [b"value"])
+    starts, program = tmp_path / "starts", tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho >>{starts}\nkill -9 $$\n")
+    program.chmod(0o755)
+    dying = Git(git.git_dir, env={**git.env, "PATH": f"{program.parent}:{os.environ['PATH']}"})
+    with GitObjectStore(dying) as store, pytest.raises(ToolError, match="git cat-file ended"):
+        store.read(oid, BLOB)
+    assert len(starts.read_bytes().splitlines()) == 2
 
 
 def test_a_damaged_object_is_an_integrity_error(git: Git) -> None:
