@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from gitkv.errors import GitKvError
 from gitkv.model.identity import PublicKey, Signature
 from gitkv.model.oid import Oid
 from gitkv.model.refs import Ref, RefUpdate
@@ -72,3 +73,58 @@ class Verifier(Protocol):
 class Clock(Protocol):
     def now_s(self) -> int:
         """Seconds since 1970-01-01T00:00:00Z."""
+
+
+class OutcomeUnknownError(GitKvError):
+    """Neither acceptance nor refusal can be promised: the client must look for its transaction."""
+
+
+class Delivery(NamedTuple):
+    """All that is to become the repository's state at once, as plain values: the path of a checked
+    pack that nobody can see yet ("" for none), the gateway's own commits (watchlog entries), and
+    the refs that move.
+    """
+
+    pack_path: str
+    commits: Sequence[bytes]
+    updates: Sequence[RefUpdate]
+
+
+class Lease(Protocol):
+    """Who leads. The fence is the number of a leadership; a later leader's is higher."""
+
+    def fence(self) -> int:
+        """The fence of our leadership. Raises NotLeaderError when we do not lead."""
+
+
+class Journal(Protocol):
+    """The durable step: `prepare`, then `commit` or `abort`; one delivery at a time.
+
+    After an error of `prepare`, and after one of `commit` that is not OutcomeUnknownError, nothing
+    has moved: `abort` removes what was brought.
+    """
+
+    def prepare(self, delivery: Delivery, fence: int) -> None:
+        """Brings everything into place, durably; no ref shows it yet. Raises OSError,
+        NotLeaderError for a fence below one that was seen.
+        """
+
+    def commit(self, fence: int) -> None:
+        """Moves the refs of the prepared delivery as one, durably. Raises ConflictError when one is
+        not where the delivery says, NotLeaderError when the fence is not, or not any more, that of
+        the lease, OSError, and OutcomeUnknownError when the disk does not confirm the move.
+        """
+
+    def finish(self) -> None:
+        """Forgets the record of a committed delivery. Raises OSError; a later `recover` does it."""
+
+    def abort(self) -> None:
+        """Leaves nothing of a prepared delivery whose refs did not move. Raises OSError; a later
+        `recover` does it.
+        """
+
+    def recover(self, fence: int) -> str:
+        """Ends what was begun and not finished, by this process, a killed one or a former leader:
+        "" nothing to do, "forward" its refs had moved, "back" what it brought is removed. Raises
+        NotLeaderError when a later leader began it.
+        """

@@ -20,7 +20,7 @@ from gitkv.model.oid import Oid
 from gitkv.model.refs import POLICY_REF, RefUpdate, index_ref, ledger_ref
 from gitkv.model.verdict import Verdict
 from gitkv.sign.verifier import SignatureVerifier
-from gitkv.testing.memory import MemoryRefStore
+from gitkv.testing.memory import MemoryJournal, MemoryLease, MemoryRefStore
 from gitkv.wire.push_grammar import TransactionPush
 
 
@@ -75,12 +75,15 @@ class Gate:
             ledger_ref(NS): tip.ledger.oid,
             index_ref(NS): tip.index_oid,
         }
+        memory_refs, lease = MemoryRefStore(refs), MemoryLease()  # type: ignore[arg-type]
         adapters = Adapters(
             Git("/nowhere", env={}),
             cast(GitObjectStore, self.team.store),
-            cast(PackedRefStore, MemoryRefStore(refs)),  # type: ignore[arg-type]
+            cast(PackedRefStore, memory_refs),
             self.team.gateway.signer,
             SignatureVerifier("/nowhere", {}),
             self.clock,
+            lease,
+            MemoryJournal(self.team.store, memory_refs, lease),
         )
         return Stargate(adapters, lambda event, fields: None)

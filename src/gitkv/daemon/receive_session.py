@@ -17,15 +17,16 @@ import asyncssh
 
 from gitkv.daemon.ssh_connection import flush
 from gitkv.errors import GitKvError, UnavailableError
-from gitkv.gateway.commit import OutcomeUnknownError
+from gitkv.gateway.deliver import tidy_up
 from gitkv.gateway.push_limits import pack_limits
 from gitkv.gateway.push_room import Share
-from gitkv.gateway.receive import Answer, receive, tidy_up
+from gitkv.gateway.receive import Answer, receive
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine import PackRefused, Quarantine, QuarantinedPack
 from gitkv.git.shortage import shortage_of
 from gitkv.model.refs import AUDITED
 from gitkv.model.verdict import BROKEN, Verdict, printable, reason, refuse
+from gitkv.ports import OutcomeUnknownError
 from gitkv.wire import answer_lines
 from gitkv.wire.pkt_line import NEED_DATA, WireError
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush, classify

@@ -40,6 +40,7 @@ from gitkv.gateway.fitness import MIRROR_SETTING, read_settings
 from gitkv.gateway.mirror import Mirror
 from gitkv.gateway.recover import recover
 from gitkv.gateway.stargate import Adapters, Report, Stargate, Step
+from gitkv.git.journal import FileJournal, SoleLease
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ref_store import PackedRefStore
@@ -71,7 +72,7 @@ class Service(NamedTuple):
     starting_git: int = 0
 
 
-def open_adapters(git_dir: str, env: Mapping[str, str]) -> Adapters:
+def open_adapters(git_dir: str, env: Mapping[str, str], step: Step = lambda name: None) -> Adapters:
     """The adapters of a Stargate repository. Raises UsageError when it is none, IntegrityError when
     something of it is missing or in others' reach.
     """
@@ -81,9 +82,9 @@ def open_adapters(git_dir: str, env: Mapping[str, str]) -> Adapters:
         raise IntegrityError(f"{git_dir}/kv/gateway_key: {error}", hint=FROM_BACKUP) from None
     git = Git(git_dir, env=env).sealed()
     verifier = SignatureVerifier(os.path.join(git_dir, "kv", "gnupg"), env)
-    return Adapters(
-        git, GitObjectStore(git), PackedRefStore(git_dir), signer, verifier, SystemClock()
-    )
+    refs, lease = PackedRefStore(git_dir), SoleLease()
+    journal = FileJournal(git_dir, refs, lease, step)
+    return Adapters(git, GitObjectStore(git), refs, signer, verifier, SystemClock(), lease, journal)
 
 
 def lock_repository(git_dir: str) -> int:
@@ -113,7 +114,7 @@ def serve(service: Service, report: Report, step: Step = lambda name: None) -> N
     if service.port_file:
         check_port_file(service.port_file)
     check_limits(report)
-    adapters = open_adapters(service.git_dir, service.env)
+    adapters = open_adapters(service.git_dir, service.env, step)
     host_key = load_host_key(service.git_dir)
     lock_repository(service.git_dir)
     ending = Ending(report, lambda: _remove(service.port_file))

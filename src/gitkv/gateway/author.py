@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 
-from gitkv.gateway.commit import Delivery
+from gitkv.gateway.deliver import make_durable, tidy_up
 from gitkv.gateway.stargate import Stargate
 from gitkv.gateway.watchlog import GATEWAY_EMAIL, GATEWAY_NAME, entry_of, write_entry
 from gitkv.git.pack import PackWriter
-from gitkv.git.quarantine import Quarantine, QuarantinedPack
+from gitkv.git.quarantine import Quarantine
 from gitkv.ledger.compose import Stamp, Tip, Transaction
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity
 from gitkv.model.oid import ZERO_OID, Oid, hash_object
 from gitkv.model.refs import RefUpdate, audited_ref, watchlog_ref
+from gitkv.ports import Delivery
 
 
 def gateway_stamp(stargate: Stargate, text: str) -> Stamp:
@@ -32,12 +34,11 @@ def deliver(
     log_before: Oid | None,
     *,
     audited: bool = True,
-) -> Delivery:
-    """The delivery of a transaction whose objects are in `writer`, with its watchlog entry;
-    `audited`: the mark moves along.
+) -> None:
+    """Makes a transaction whose objects are in `writer` durable, with its watchlog entry;
+    `audited`: the mark moves along. To be called with `stargate.moving` held.
     """
     tip: Tip = transaction.tip
-    quarantine, pack = quarantined(stargate, writer)
     # A clock that was set back must not make a receipt that contradicts its transaction's time.
     now_s = max(stargate.clock.now_s(), tip.ledger.commit.identity().seconds)
     body = write_entry(entry_of(tip, stargate.policy().commit), log_before, now_s, stargate.signer)[
@@ -51,7 +52,7 @@ def deliver(
         *(RefUpdate(ref, stargate.refs.read(ref) or ZERO_OID, oid) for ref, oid in moves),
     ]
     txn = tip.ledger.attestation.txn
-    return Delivery(quarantine, pack, [body], updates, [txn])
+    deliver_pack(stargate, writer, [body], updates, [txn])
 
 
 def spool(stargate: Stargate) -> PackWriter:
@@ -59,9 +60,19 @@ def spool(stargate: Stargate) -> PackWriter:
     return PackWriter(os.path.join(stargate.git_dir, "kv"))
 
 
-def quarantined(stargate: Stargate, writer: PackWriter) -> tuple[Quarantine, QuarantinedPack]:
-    """Our own pack takes the same way in as everybody's."""
+def deliver_pack(
+    stargate: Stargate,
+    writer: PackWriter,
+    commits: Sequence[bytes],
+    updates: Sequence[RefUpdate],
+    txns: Sequence[str] = (),
+) -> None:
+    """Makes what is in `writer` durable: our own pack takes the same way in as everybody's."""
     quarantine = Quarantine(stargate.git)
-    for chunk in writer.finish().chunks():
-        quarantine.feed(chunk)
-    return quarantine, quarantine.finish()
+    try:
+        for chunk in writer.finish().chunks():
+            quarantine.feed(chunk)
+        pack_path = quarantine.finish().pack_path
+        make_durable(stargate, Delivery(pack_path, commits, updates), txns)
+    finally:
+        tidy_up(stargate, quarantine.discard)

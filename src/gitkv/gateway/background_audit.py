@@ -19,7 +19,7 @@ from gitkv.audit.step import StepAudit
 from gitkv.errors import GitKvError, IntegrityError
 from gitkv.gateway.author import deliver, gateway_stamp, spool
 from gitkv.gateway.backoff import backoff_s
-from gitkv.gateway.commit import commit
+from gitkv.gateway.deliver import move_marks
 from gitkv.gateway.judge import stray_reason
 from gitkv.gateway.sent_objects import drop_sent, stray_objects
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
@@ -159,7 +159,7 @@ def _signer(stargate: Stargate, tip: Tip, judged_by: JudgedPolicy) -> Principal 
 def _mark(stargate: Stargate, ns: Namespace, entry: Oid) -> None:
     with stargate.moving:
         before = stargate.refs.read(audited_ref(ns))
-        stargate.refs.move([RefUpdate(audited_ref(ns), before or ZERO_OID, entry)])
+        move_marks(stargate, [RefUpdate(audited_ref(ns), before or ZERO_OID, entry)])
     stargate.announce_move()
 
 
@@ -283,6 +283,5 @@ def _author(stargate: Stargate, base: Tip, plan: Plan, writer: PackWriter, text:
     transaction = compose(
         base, plan, stamp, stargate.signer.sign, stargate.objects.read, writer.add
     )
-    delivery = deliver(stargate, transaction, writer, stargate.watchlog_tip(base), audited=False)
-    commit(stargate, delivery)
+    deliver(stargate, transaction, writer, stargate.watchlog_tip(base), audited=False)
     return transaction.tip

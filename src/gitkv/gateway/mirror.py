@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from gitkv.errors import GitKvError
 from gitkv.gateway.backoff import backoff_s
+from gitkv.gateway.deliver import move_marks
 from gitkv.gateway.place import holds, is_known_place, remember_confirmed
 from gitkv.gateway.stargate import Stargate
 from gitkv.git import transport
@@ -238,7 +239,7 @@ class Mirror:
                 if ref.startswith(WATERMARK) and refs.read(ref) != oid
             ]
             if updates:
-                refs.move(updates)
+                move_marks(self._stargate, updates)
 
 
 def _told(foreign: Mapping[Ref, Oid]) -> str:

@@ -8,12 +8,11 @@ leaves is nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
-from gitkv.errors import ConflictError, GitKvError
-from gitkv.gateway.commit import Delivery, OutcomeUnknownError, commit
+from gitkv.errors import ConflictError
 from gitkv.gateway.deadline import JudgedTooLongError, Monotonic, TimedObjects
+from gitkv.gateway.deliver import make_durable, tidy_up
 from gitkv.gateway.judge import JudgedPush, Pushed, judge_transaction
 from gitkv.gateway.policy_push import judge_policy_push
 from gitkv.gateway.sent_objects import drop_sent, keep_sent
@@ -26,7 +25,7 @@ from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object
 from gitkv.model.policy import VERIFY_BEFORE_ACK
 from gitkv.model.refs import POLICY_REF, RefUpdate, audited_ref, ledger_ref, watchlog_ref
 from gitkv.model.verdict import ACCEPTED, CONFLICT, INTEGRITY, POLICY, Verdict, reason, refuse
-from gitkv.ports import ObjectStore
+from gitkv.ports import Delivery, ObjectStore, OutcomeUnknownError
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush
 
 READ_BYTES_MAX = (
@@ -69,8 +68,8 @@ def receive(
     try:
         stargate.check_writable()
         if isinstance(push, PolicyPush):
-            return _receive_policy(stargate, push.policy_move, timed, (quarantine, pack))
-        return _receive_transaction(stargate, Pushed(push, timed, pack.oids), (quarantine, pack))
+            return _receive_policy(stargate, push.policy_move, timed, pack)
+        return _receive_transaction(stargate, Pushed(push, timed, pack.oids), pack)
     except JudgedTooLongError as error:
         expected, hint = "a push that is judged in time", "push less at a time"
         return Answer(refuse([reason(POLICY, "push.too-long", "push", expected, str(error), hint)]))
@@ -83,22 +82,11 @@ def receive(
         tidy_up(stargate, objects.close, quarantine.discard)
 
 
-def tidy_up(stargate: Stargate, *works: Callable[[], None]) -> None:
-    """Tidying after a decision: what fails in it is for the log, and changes no answer. The next
-    start sweeps what stays.
-    """
-    for work in works:
-        try:
-            work()
-        except (OSError, GitKvError) as error:
-            stargate.report("push.untidy", {"error": str(error)})
-
-
 def _receive_policy(
     stargate: Stargate,
     move: RefUpdate,
     objects: ObjectStore,
-    parcel: tuple[Quarantine, QuarantinedPack],
+    pack: QuarantinedPack,
 ) -> Answer:
     judged_by = stargate.policy()
     verdict = judge_policy_push(stargate, move, objects, judged_by)
@@ -106,15 +94,13 @@ def _receive_policy(
         return Answer(verdict)
     with stargate.moving:
         try:
-            commit(stargate, Delivery(*parcel, (), [move]))
+            make_durable(stargate, Delivery(pack.pack_path, (), [move]))
         except ConflictError as error:
             return Answer(_lost_race(POLICY_REF, error))
     return Answer(ACCEPTED)
 
 
-def _receive_transaction(
-    stargate: Stargate, pushed: Pushed, parcel: tuple[Quarantine, QuarantinedPack]
-) -> Answer:
+def _receive_transaction(stargate: Stargate, pushed: Pushed, pack: QuarantinedPack) -> Answer:
     judged_by = stargate.policy()
     judged = judge_transaction(stargate, pushed, judged_by)
     if not judged.verdict.accepted:
@@ -140,7 +126,7 @@ def _receive_transaction(
                 )
             )
         try:
-            receipt = apply_tips(stargate, judged, judged_by, parcel)
+            receipt = apply_tips(stargate, judged, judged_by, pack)
         except ConflictError as error:
             return Answer(_lost_race(ledger_ref(pushed.push.ns), error))
     return Answer(ACCEPTED, receipt, judged.principals)
@@ -150,7 +136,7 @@ def apply_tips(
     stargate: Stargate,
     judged: JudgedPush,
     judged_by: JudgedPolicy,
-    parcel: tuple[Quarantine, QuarantinedPack],
+    pack: QuarantinedPack,
 ) -> Receipt:
     """Commits judged tips with a watchlog entry each; to be called with `stargate.moving` held.
     Raises ConflictError.
@@ -175,10 +161,10 @@ def apply_tips(
     if (
         not moved
     ):  # the audit comes behind the answer, when the pack may have been rolled up with others
-        keep_sent(stargate, log, parcel[1].oids)
+        keep_sent(stargate, log, pack.oids)
     txns = [tip.ledger.attestation.txn for tip in judged.tips]
     try:
-        commit(stargate, Delivery(*parcel, entries, updates + moved, txns))
+        make_durable(stargate, Delivery(pack.pack_path, entries, updates + moved), txns)
     except OutcomeUnknownError:
         raise
     except BaseException:  # nothing was changed

@@ -10,7 +10,6 @@ from contextlib import suppress
 
 from gitkv.errors import IntegrityError
 from gitkv.gateway.background_audit import pending_entries
-from gitkv.gateway.commit import recover_intent
 from gitkv.gateway.fitness import check_files, read_settings
 from gitkv.gateway.own_key import check_own_key
 from gitkv.gateway.sent_objects import sweep_sent
@@ -42,7 +41,7 @@ def recover(stargate: Stargate) -> None:
     check_files(stargate.git_dir)
     settings = read_settings(stargate.git)
     unlocked = stargate.refs.recover()
-    outcome = recover_intent(stargate)
+    outcome = stargate.journal.recover(stargate.lease.fence())
     swept = sweep(stargate.git_dir) + _sweep_drafts(stargate.git_dir)
     if unlocked or outcome or swept:
         stargate.report(

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gitkv.errors import PolicyError
-from gitkv.gateway.author import deliver, gateway_stamp, quarantined, spool
-from gitkv.gateway.commit import Delivery, commit
+from gitkv.gateway.author import deliver, deliver_pack, gateway_stamp, spool
 from gitkv.gateway.fitness import MIRROR_SETTING, NAMESPACE_SETTING
 from gitkv.gateway.stargate import Adapters, Stargate
 from gitkv.git import transport
@@ -130,10 +129,7 @@ def write_first_state(stargate: Stargate, order: Order, gateway_public: bytes) -
     writer = spool(stargate)
     oid = _policy_commit(stargate, policy, _README.format(mirror=order.mirror).encode(), writer.add)
     with stargate.moving:
-        commit(
-            stargate,
-            Delivery(*quarantined(stargate, writer), (), [RefUpdate(POLICY_REF, ZERO_OID, oid)]),
-        )
+        deliver_pack(stargate, writer, (), [RefUpdate(POLICY_REF, ZERO_OID, oid)])
         for ns in order.namespaces:
             add_namespace(stargate, ns)
 
@@ -143,7 +139,7 @@ def add_namespace(stargate: Stargate, ns: Namespace) -> None:
     writer = spool(stargate)
     stamp = gateway_stamp(stargate, GatewayAct(BEGIN, ns).subject())
     transaction = compose_first(ns, FIRST_EPOCH, stamp, stargate.signer.sign, writer.add)
-    commit(stargate, deliver(stargate, transaction, writer, None))
+    deliver(stargate, transaction, writer, None)
 
 
 def open_stargate(adapters: Adapters) -> Stargate:

@@ -35,7 +35,7 @@ from gitkv.model.refs import (
 )
 from gitkv.policy.text import parse_policy
 from gitkv.policy.tree import policy_text
-from gitkv.ports import Clock, Signer, Verifier
+from gitkv.ports import Clock, Journal, Lease, Signer, Verifier
 
 Report = Callable[[str, Mapping[str, object]], None]  # (event, fields): to log and metrics
 Step = Callable[[str], None]  # reached a named step of the pipeline
@@ -50,6 +50,8 @@ class Adapters(NamedTuple):
     signer: Signer
     verifier: Verifier
     clock: Clock
+    lease: Lease
+    journal: Journal
 
 
 class JudgedPolicy(NamedTuple):
@@ -68,7 +70,8 @@ class Stargate:
     """Shared state of the use cases of one repository. `moving` is held while refs move."""
 
     def __init__(self, adapters: Adapters, report: Report, step: Step = lambda name: None) -> None:
-        self.git, self.objects, self.refs, self.signer, self.verifier, self.clock = adapters
+        self.git, self.objects, self.refs, self.signer, self.verifier, self.clock = adapters[:6]
+        self.lease, self.journal = adapters.lease, adapters.journal
         self._report = report
         self.step = step
         self.moving = threading.RLock()

@@ -5,7 +5,7 @@ seen.
 that each object is well formed and that what it links to exists, and completes thin packs. Around
 it stand limits on size, objects, memory, processor time and patience, because half a megabyte can
 inflate to half a gigabyte. Left to others: whether the objects are wanted (`ledger/`), and the
-record of intent around `adopt` (`gateway/`).
+way of an accepted pack into the repository (`journal.py`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import IO, NamedTuple
 
 from gitkv.errors import GitKvError, IntegrityError, UnavailableError
-from gitkv.git.durable import sync
 from gitkv.git.object_store import quarantine_environment
 from gitkv.git.pack import PACK_HEADER_BYTES, parse_pack_header, read_index
 from gitkv.git.pack_limits import MEMORY_BYTES, Grant, Limits, grant_for
@@ -111,7 +110,7 @@ class QuarantinedPack(NamedTuple):
 
 class Quarantine:
     """One pack's quarantine under `<git_dir>/kv/quarantine/`: `feed` until the end, `finish`, then
-    `adopt` or `discard`.
+    `discard`, also when somebody has taken the pack out of it.
 
     A failure discards and raises PackRefused, or UnavailableError or OSError when the machine, and
     not the pack, is to blame. `objects_dir` is a GIT_OBJECT_DIRECTORY for
@@ -132,7 +131,6 @@ class Quarantine:
         self._reserve = reserve
         self._limits = limits or Limits()
         self.objects_dir = os.path.join(quarantine_root(git.git_dir), os.urandom(8).hex())
-        self._real_pack_dir = os.path.join(git.git_dir, "objects", "pack")
         self._head = b""
         self._fed_bytes = 0
         self._count = 0
@@ -180,21 +178,6 @@ class Quarantine:
         """The process id of the git at work, 0 when there is none."""
         child = self._child
         return child.pid if child is not None and child.returncode is None else 0
-
-    def adopt(self, pack: QuarantinedPack) -> None:
-        """Moves the pack among the repository's own, durably; its index last, for git sees a pack
-        through its index.
-        """
-        if pack.oids:
-            stem = pack.pack_path.removesuffix(".pack")
-            for suffix in (".pack", ".rev", ".idx"):
-                target = os.path.join(self._real_pack_dir, os.path.basename(stem) + suffix)
-                # Not asked for first: a disk that cannot tell would leave refs without objects.
-                with suppress(FileNotFoundError) if suffix == ".rev" else nullcontext():
-                    sync(stem + suffix)
-                    os.rename(stem + suffix, target)
-            sync(self._real_pack_dir)
-        self.discard()
 
     def discard(self) -> None:
         """Ends git and removes everything; harmless when done before."""

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gitkv.errors import ConflictError, IntegrityError
-from gitkv.model.oid import OID_BYTES, ZERO_OID, Oid, hash_object
+from gitkv.errors import ConflictError, IntegrityError, NotLeaderError
+from gitkv.model.oid import COMMIT, OID_BYTES, ZERO_OID, Oid, hash_object
 from gitkv.model.refs import Ref, RefUpdate
+from gitkv.ports import Delivery, Lease, RefStore
 
 
 class MemoryObjectStore:
@@ -120,3 +121,67 @@ def _conflict(ref: Ref, expected: str, actual: str) -> ConflictError:
     return ConflictError(
         f"{name} has moved: expected {expected}, got {actual}", expected=expected, actual=actual
     )
+
+
+class MemoryLease:
+    """Lease that a test gives and takes."""
+
+    def __init__(self) -> None:
+        self.current, self.leads = 1, True
+
+    def fence(self) -> int:
+        if not self.leads:
+            raise NotLeaderError("another Stargate leads")
+        return self.current
+
+
+class MemoryJournal:
+    """Journal over a store of objects and one of refs. `packs`: the objects, as (kind, body), that
+    stand for a pack of that path.
+    """
+
+    def __init__(self, objects: MemoryObjectStore, refs: RefStore, lease: Lease) -> None:
+        self._objects, self._refs, self._lease = objects, refs, lease
+        self.packs: dict[str, Sequence[tuple[bytes, bytes]]] = {}
+        self._fence_seen = 0
+        self._begun: tuple[int, list[Oid], Sequence[RefUpdate]] | None = None
+
+    def prepare(self, delivery: Delivery, fence: int) -> None:
+        self._check_not_older(fence)
+        brought = list(self.packs.get(delivery.pack_path, ()))
+        brought += [(COMMIT, body) for body in delivery.commits]
+        new = [one for one in brought if not self._objects.has(hash_object(*one))]
+        self._begun = fence, [self._objects.add(*one) for one in new], delivery.updates
+
+    def commit(self, fence: int) -> None:
+        if self._begun is None:
+            raise ValueError("nothing is prepared")
+        if not fence == self._begun[0] == self._lease.fence():
+            raise NotLeaderError("the leadership has changed")
+        self._refs.move(self._begun[2])
+
+    def finish(self) -> None:
+        self._begun = None
+
+    def abort(self) -> None:
+        begun, self._begun = self._begun, None
+        for oid in begun[1] if begun is not None else ():
+            self._objects.drop(oid)
+
+    def recover(self, fence: int) -> str:
+        self._check_not_older(fence)
+        if self._begun is None:
+            return ""
+        if self._begun[0] > fence:
+            raise NotLeaderError("a later leader is at work")
+        updates = self._begun[2]
+        if all((self._refs.read(ref) or ZERO_OID) == old for ref, old, _ in updates):
+            self.abort()
+            return "back"
+        self.finish()
+        return "forward"
+
+    def _check_not_older(self, fence: int) -> None:
+        if fence < self._fence_seen:
+            raise NotLeaderError("the leadership is over")
+        self._fence_seen = fence

@@ -12,13 +12,14 @@ from support.os_faults import FailingDisk, after_the_refs_moved
 
 from gitkv.daemon.serve import open_adapters
 from gitkv.errors import ConflictError, GitKvError
-from gitkv.gateway.commit import Delivery, OutcomeUnknownError, commit
+from gitkv.gateway.deliver import make_durable
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.pack import PackWriter
 from gitkv.git.quarantine import Quarantine
 from gitkv.git.ref_store import PackedRefStore, UnconfirmedMoveError
 from gitkv.model.oid import BLOB, ZERO_OID, Oid
 from gitkv.model.refs import Ref, RefUpdate, ledger_ref
+from gitkv.ports import Delivery, OutcomeUnknownError
 
 FAULTS = (errno.EIO, errno.EMFILE, errno.ENOSPC)
 
@@ -148,7 +149,7 @@ def test_a_pack_that_the_disk_cannot_look_for_is_never_taken_back(gateway: Gatew
     with pytest.MonkeyPatch.context() as patch, gateway.stargate.moving:
         patch.setattr(os, "stat", failing)
         with pytest.raises((OSError, ConflictError)):
-            commit(gateway.stargate, Delivery(quarantine, pack, (), [stale]))
+            make_durable(gateway.stargate, Delivery(pack.pack_path, (), [stale]))
     quarantine.discard()
     gateway.stargate.objects.close()
     assert gateway.stargate.objects.has(blob)

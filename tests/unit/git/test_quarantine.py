@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from gitkv.git import quarantine_folder
+from gitkv.git.journal import adopt_pack
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.pack import PackWriter, _entry_header, pack_header
 from gitkv.git.pack_limits import Limits
@@ -98,7 +99,8 @@ def test_an_honest_pack_is_invisible_until_adopted_and_nothing_else_stays(bare_r
     ):
         assert inside.read(blob, BLOB) == value
         assert not outside.has(blob)
-        quarantine.adopt(pack)
+        adopt_pack(str(bare_repo), pack.pack_path)
+        quarantine.discard()
         outside.close()
         assert outside.read(blob, BLOB) == value
     assert {path.suffix for path in _files(bare_repo)} <= {".pack", ".idx", ".rev"}
@@ -117,7 +119,8 @@ def test_an_empty_pack_is_valid_and_adopts_nothing(bare_repo: Path) -> None:
     quarantine = Quarantine(_git(bare_repo))
     pack = _received(quarantine, _pack([], 0))
     assert pack.oids == ()
-    quarantine.adopt(pack)
+    adopt_pack(str(bare_repo), pack.pack_path)
+    quarantine.discard()
     assert _files(bare_repo) == []
 
 
@@ -125,14 +128,17 @@ def test_adopting_the_same_pack_again_is_harmless(bare_repo: Path) -> None:
     data = _written(bare_repo, (BLOB, b"value"))
     for _ in range(2):
         quarantine = Quarantine(_git(bare_repo))
-        quarantine.adopt(_received(quarantine, data))
+        adopt_pack(str(bare_repo), _received(quarantine, data).pack_path)
+        quarantine.discard()
     subprocess.run(["git", "fsck", "--strict"], cwd=bare_repo, check=True, capture_output=True)
 
 
 def test_a_thin_pack_is_completed_and_says_which_objects_were_sent(bare_repo: Path) -> None:
     base = os.urandom(500)
     first = Quarantine(_git(bare_repo))
-    first.adopt(_received(first, _written(bare_repo, (BLOB, base))))
+    pack = _received(first, _written(bare_repo, (BLOB, base)))
+    adopt_pack(str(bare_repo), pack.pack_path)
+    first.discard()
     thin = _pack([_entry(_REF_DELTA, _repeated(500, 2), hash_object(BLOB, base))], 1)
     quarantine = Quarantine(_git(bare_repo))
     pack = _received(quarantine, thin)

@@ -1,0 +1,96 @@
+"""Making a judged delivery the state of the repository, through the journal, and telling of it.
+
+An error before the commit point is a refusal; an error after it never is. What the step consists
+of on a disk is `git/journal.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gitkv.errors import GitKvError
+from gitkv.gateway.stargate import Stargate
+from gitkv.model.oid import ZERO_OID
+from gitkv.model.refs import RefUpdate
+from gitkv.ports import Delivery, OutcomeUnknownError
+
+
+def make_durable(stargate: Stargate, delivery: Delivery, txns: Sequence[str] = ()) -> None:
+    """Makes the delivery the repository's state, durably; to be called with `stargate.moving` held.
+    `txns`: the ids of its transactions, known from the commit point on.
+
+    Raises ConflictError, with nothing changed, when a ref is not where the delivery says; OSError,
+    with nothing changed, when the disk fails before the commit point; OutcomeUnknownError when the
+    disk does not confirm that the refs moved; UnavailableError while writes are held, and its
+    NotLeaderError on a standby.
+    """
+    stargate.check_writable()
+    try:
+        _move(stargate, delivery)
+    except OutcomeUnknownError:
+        if _have_moved(stargate, delivery.updates):
+            _follow_up(stargate, txns)
+        raise
+    _follow_up(stargate, txns)
+
+
+def move_marks(stargate: Stargate, updates: Sequence[RefUpdate]) -> None:
+    """Moves refs that say how far a worker has come; to be called with `stargate.moving` held.
+    Raises as `make_durable`, but writes that are held do not stop it.
+    """
+    _move(stargate, Delivery("", (), updates))
+
+
+def _move(stargate: Stargate, delivery: Delivery) -> None:
+    journal, fence = stargate.journal, stargate.lease.fence()
+    # An intent that a failing disk would not let go of is finished before it is overwritten.
+    _tidy(stargate, lambda: journal.recover(fence))
+    try:
+        journal.prepare(delivery, fence)
+        journal.commit(fence)
+    except OutcomeUnknownError:
+        raise
+    except BaseException:  # nothing has moved: the refs stand at old values, or at another push's
+        _tidy(stargate, journal.abort)
+        raise
+
+
+def _follow_up(stargate: Stargate, txns: Sequence[str]) -> None:
+    """What follows the commit point happens whatever the disk says: the push is accepted, and an
+    error would be heard as a refusal. An intent that stays is finished by the next push or start.
+    """
+    for txn in txns:
+        stargate.learn_transaction(txn)
+    stargate.announce_move()
+    stargate.step("refs-moved")
+    _tidy(stargate, stargate.journal.finish)
+    stargate.step("intent-cleared")
+
+
+def _tidy(stargate: Stargate, work: Callable[[], object]) -> None:
+    """What fails in tidying up changes no outcome; the error that stopped a delivery is the one to
+    tell.
+    """
+    try:
+        work()
+    except OSError as error:
+        stargate.report("commit.untidy", {"error": str(error)})
+
+
+def tidy_up(stargate: Stargate, *works: Callable[[], None]) -> None:
+    """Tidying after a decision: what fails in it is for the log, and changes no answer. The next
+    start sweeps what stays.
+    """
+    for work in works:
+        try:
+            work()
+        except (OSError, GitKvError) as error:
+            stargate.report("push.untidy", {"error": str(error)})
+
+
+def _have_moved(stargate: Stargate, updates: Sequence[RefUpdate]) -> bool:
+    """Whether the refs are seen at their new values; False when nobody can tell."""
+    try:
+        return all((stargate.refs.read(ref) or ZERO_OID) == new for ref, _, new in updates)
+    except (OSError, GitKvError):
+        return False
