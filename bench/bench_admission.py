@@ -133,7 +133,7 @@ def _notes() -> list[str]:
     return [
         f"On a store of {BASE_KEYS:,} keys, with `verify: before-publish`: admission is all that "
         "is decided before the answer; the deep "
-        "audit runs behind it, before anything reaches the mirror.",
+        "audit runs after it, before anything reaches the mirror.",
         "Admission is `gateway.judge.judge_transaction` on a quarantined pack: signature, form, "
         "roots, order, prefixes. It does not count "
         "`git index-pack`, which unpacks and hashes every object and is linear by nature; that is "

@@ -92,7 +92,7 @@ def _notes(samples: dict[str, list[float]]) -> list[str]:
     notes = [
         "mset: the whole command, with reading the batch, signing, and a durable commit at "
         "Stargate. With `verify: before-ack` Stargate "
-        "audits every key before it answers; with `before-publish` it audits behind the answer, "
+        "audits every key before it answers; with `before-publish` it audits after the answer, "
         "before the mirror sees anything.",
         "Plain git: `git add .`, `git commit -S`, `git push` of the same keys as files, over the "
         "same kind of SSH server; writing the "

@@ -39,7 +39,7 @@ def run(work: Path) -> Outcome:
     notes.append(
         "Stargate acknowledges TCP segments at once, which spares stock ssh clients waits of 40 ms "
         "during the log-in; the peers are "
-        "as they come. Its push to the mirror, behind the answer, is waited for outside of the "
+        "as they come. Its push to the mirror, after the answer, is waited for outside of the "
         "measurement."
     )
     if OPENSSH not in samples:
@@ -56,7 +56,7 @@ def _set(world: Stage, at: int) -> float:
         ),
         at,
     )
-    # What Stargate does behind its answer must slow down neither the peers nor the next round
+    # What Stargate does after its answer must slow down neither the peers nor the next round
     world.wait_for_mirror()
     return seconds
 

@@ -106,7 +106,7 @@ def _forged(stage: Stage, bob: Person) -> None:
     lying = bob(
         f"{message} | sed 's/^KV-Index-Tree: .*/KV-Index-Tree: {hidden}/' | {sign}"
     ).out.strip()
-    _push_forgery(stage, bob, lying, "index.lie")
+    _push_forgery(stage, bob, lying, "index.mismatch")
     stage.saw(
         "a lie with a good signature: the index would hide the change", "refused, exit code 8"
     )

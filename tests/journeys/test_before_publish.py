@@ -131,7 +131,7 @@ def _index(lines: dict[bytes, bytes], emit: Emit) -> Oid:
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12345\n"
 LIE = Bend(said=lambda said: said._replace(keys_set=7))
 VIOLATIONS: dict[str, tuple[Put, Callable[[Stage], Bend], str]] = {
-    "an index that lies about another key": (Put(b"v"), _lie, "index.lie"),
+    "an index that lies about another key": (Put(b"v"), _lie, "index.mismatch"),
     "false counts": (Put(b"v"), lambda stage: LIE, "attestation.counts"),
     "a tree of its own shape": (
         Put(b"v"),
@@ -393,7 +393,7 @@ def test_sound_transactions_behind_a_violation_are_applied_again(stage: Stage) -
 
 
 def _bomb(plan: Plan, emit: Emit) -> Plan:
-    """10^10 names in some nodes, behind a prefix of the writer's own."""
+    """10^10 names in some nodes, after a prefix of the writer's own."""
     oid = emit(TREE, b"".join(b"100644 f%d\0" % n + emit(BLOB, b"f") for n in range(10)))
     for _ in range(9):
         oid = emit(TREE, b"".join(b"40000 f%d!\0" % n + oid for n in range(10)))

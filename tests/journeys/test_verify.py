@@ -143,7 +143,7 @@ def test_a_commit_that_was_signed_again_by_a_stranger_in_the_midst_is_named(clon
     said = clone.failure()
     assert (
         "[3 signature.unknown-key] commit 6" in said
-        and "receipt.lie] receipt 6: KV-Ledger" in said
+        and "receipt.mismatch] receipt 6: KV-Ledger" in said
         and "index.commit" in said
     )
 
@@ -201,14 +201,14 @@ def test_an_index_that_lies_is_named(clone: Clone) -> None:
         return plan._replace(index_tree=clone.forge.tip().ledger.attestation.index_tree)
 
     clone.adopt(clone.forge.transaction({b"cfg:1": None}, Bend(trees=lie)))
-    assert "[8 index.lie] commit 7: key cfg:1" in clone.failure()
+    assert "[8 index.mismatch] commit 7: key cfg:1" in clone.failure()
 
 
 def test_an_entry_left_out_of_the_watchlog_is_named(clone: Clone) -> None:
     clone.rewrite_log(left_out=3)
     said = clone.failure()
     assert (
-        "receipt.lie] receipt 3: KV-Seq: expected 3, got 4" in said
+        "receipt.mismatch] receipt 3: KV-Seq: expected 3, got 4" in said
         and "receipt.missing] receipt 6" in said
     )
 

@@ -221,7 +221,7 @@ class _Chain:
             self._wrong_since = seq if found else None
 
     def _judge_restoration(self, commit: Commit) -> None:
-        """2.5, 2.6: the gateway leads back to an earlier state; a violation behind it no longer
+        """2.5, 2.6: the gateway leads back to an earlier state; a violation after it no longer
         makes the ledger wrong.
         """
         match = _RESTORE.fullmatch(commit.subject)

@@ -360,7 +360,7 @@ class _Step:
             if expected is None or got != expected:
                 self._refuse(
                     INTEGRITY,
-                    "index.lie",
+                    "index.mismatch",
                     name,
                     expected or "a changed live line",
                     got or "no change",
@@ -369,17 +369,19 @@ class _Step:
     def _judge_gone(self, deleted: Iterable[bytes], live: MapDiff, gone: MapDiff) -> None:
         for name in sorted(deleted):
             if name in live.new or name not in live.old:
-                self._refuse(INTEGRITY, "index.lie", name, "no live line of a deleted key", "one")
+                self._refuse(
+                    INTEGRITY, "index.mismatch", name, "no live line of a deleted key", "one"
+                )
             expected, got = gone_line(name, self._facts.seq), gone.new.get(name)
             if got != expected:
-                self._refuse(INTEGRITY, "index.lie", name, expected, got or "no gone line")
+                self._refuse(INTEGRITY, "index.mismatch", name, expected, got or "no gone line")
 
     def _judge_silence(self, changed: Collection[bytes], live: MapDiff, gone: MapDiff) -> None:
         for name in sorted((live.changed | gone.changed).difference(changed)):
             got = live.new.get(name) or gone.new.get(name)
             self._refuse(
                 INTEGRITY,
-                "index.lie",
+                "index.mismatch",
                 name,
                 "an unchanged index line, since the key did not change",
                 got or "no line",
@@ -391,4 +393,4 @@ class _Step:
             old_gone, [name for name in created if name not in gone.changed]
         ).keys()
         for name in sorted(left):
-            self._refuse(INTEGRITY, "index.lie", name, "no gone line of a live key", "one")
+            self._refuse(INTEGRITY, "index.mismatch", name, "no gone line of a live key", "one")

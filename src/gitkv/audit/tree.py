@@ -150,7 +150,7 @@ class TreeWalk:
             _refuse_bomb(news, after.map_name, left)
             _refuse_bomb(
                 olds, before.map_name, left
-            )  # behind a violation the old tree is somebody's, too
+            )  # after a violation the old tree may be forged, too
             found.fresh.update(
                 {place.oid for place in news}.difference([place.oid for place in olds])
             )

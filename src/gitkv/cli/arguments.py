@@ -1,6 +1,6 @@
 """The parser of one verb's arguments, and the forms its values take: durations, object ids, counts.
 
-`argparse` is kept, but told to fail as an error of ours, to take options behind operands as git
+`argparse` is kept, but told to fail as an error of ours, to take options after operands as git
 does, and not to load `shutil`.
 """
 

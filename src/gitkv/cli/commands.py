@@ -1,7 +1,7 @@
 """The verbs of the command line: where each lives, and the line `git kv help` says of it.
 
 A verb's module has `add_arguments(parser)` and `run(args, context) -> int`; it may have USAGE, the
-words behind `git kv`.
+words after `git kv`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMMANDS = {
     "history": ("gitkv.cli.history", "show the versions of a key, newest first"),
     "diff": ("gitkv.cli.diff", "show the keys in which two states differ"),
     "log": ("gitkv.cli.log", "show the transactions, newest first"),
-    "verify": ("gitkv.cli.verify", "decide the whole ledger again, offline"),
+    "verify": ("gitkv.cli.verify", "re-verify the whole ledger, offline"),
     "wait": ("gitkv.cli.wait", "wait until a transaction can be read"),
     "stargate": ("gitkv.cli.stargate", "run the gateway: stargate init, stargate serve"),
 }
@@ -36,7 +36,7 @@ Options of every command, before or after its name:
   -C DIR       work as if started in DIR
   --debug      show where an error came from
   --version    print the version
-  -h, --help   help; behind a command's name, its own
+  -h, --help   help; after a command's name, help for it
 """
 
 

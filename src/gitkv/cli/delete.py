@@ -19,7 +19,7 @@ NOTES = "Prints the ledger commit. Exit code 1: a key does not exist, and nothin
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("keys", nargs="+", metavar="KEY")
     parser.add_argument(
-        "--missing-ok", action="store_true", help="a key that does not exist is no error"
+        "--missing-ok", action="store_true", help="a key that does not exist is not an error"
     )
     add_message(parser)
 

@@ -1,4 +1,4 @@
-# Completion of `git kv …` for bash: source this file behind git's own completion, which calls _git_kv for us.
+# Completion of `git kv …` for bash: source this file after git's own completion, which calls _git_kv for us.
 # Keys are completed from the local replica, without the network, at most 200 of them.
 
 # A key may hold anything but control characters, so each candidate is quoted as the word on the line is: what others wrote is

@@ -34,7 +34,7 @@ def add_arguments(parser: Parser) -> None:
         help="a table: size in bytes, last change, versions, expiry, type, key",
     )
     parser.add_argument("--limit", type=count, metavar="N", help="at most N keys")
-    parser.add_argument("--after", default="", metavar="KEY", help="only keys behind KEY")
+    parser.add_argument("--after", default="", metavar="KEY", help="only keys after KEY")
     parser.add_argument(
         "--at", default="", metavar="REV", help="the state to read (default: the newest)"
     )

@@ -79,7 +79,7 @@ def _guarded(words: list[str]) -> int:
 
 
 def split_globals(words: Sequence[str]) -> tuple[list[str], set[str], str | None, list[str]]:
-    """The words without the global options, and these: flags, namespace, directories. Words behind
+    """The words without the global options, and these: flags, namespace, directories. Words after
     `--` are left alone.
     """
     rest: list[str] = []

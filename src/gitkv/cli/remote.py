@@ -78,7 +78,11 @@ def _repair(remote: str, pin: str, context: Context) -> int:
         put_json({**done._asdict(), "dropped": [entry._asdict() for entry in done.dropped]})
         return 0
     for entry in done.dropped:
-        place = "what is no ledger commit" if entry.seq is None else f"{done.ns}@{entry.seq}"
+        place = (
+            "a commit that is not a ledger commit"
+            if entry.seq is None
+            else f"{done.ns}@{entry.seq}"
+        )
         put_line(f"dropped {place} {entry.commit}")
     if done.rescue:
         put_line(f"kept it at {done.rescue}")

@@ -21,5 +21,5 @@ def put_written(written: Written, context: Context) -> int:
         return 0
     put_line(written.commit)
     if not written.changed:
-        context.note("nothing changed: the store already says so, no commit was made")
+        context.note("nothing changed: the store already holds this value; no commit was made")
     return 0

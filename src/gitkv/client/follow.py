@@ -1,7 +1,7 @@
 """Following others: what they show is fetched, proved by receipts, and adopted when it leads on
 from what this clone trusts.
 
-A mirror may lag. It may not go back behind what it showed before, and nobody may show a history
+A mirror may lag. It may not go back to before what it has shown, and nobody may show a history
 that leaves the one we trust. What proves a state is left to `trust/`.
 """
 

@@ -44,7 +44,7 @@ def call(url: str, env: Mapping[str, str], config_all: Mapping[str, Sequence[str
 
 
 def stargate_remote(config: Mapping[str, str]) -> str:
-    """The remote behind which a Stargate stands; "" in a standalone store. `git kv remote setup`
+    """The remote that a Stargate serves; "" in a standalone store. `git kv remote setup`
     writes it.
     """
     return config.get("kv.remote", "")

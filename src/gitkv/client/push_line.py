@@ -70,7 +70,7 @@ class PushLine:
 
     def heads(self) -> dict[Ref, Oid]:
         """The refs that Stargate has. Raises UnavailableError when it cannot be reached,
-        AccessError when it refuses us, ToolError when it is no server for us.
+        AccessError when it refuses us, ToolError when it is not a server that git-kv can use.
         """
         reader = AdvertisementReader()
         try:

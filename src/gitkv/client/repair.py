@@ -43,7 +43,7 @@ _MOVES_MAX = 20
 
 
 class Dropped(NamedTuple):
-    """A commit that is trusted no more. `seq`: None for one that is no ledger commit."""
+    """A commit that is trusted no more. `seq`: None for one that is not a ledger commit."""
 
     seq: int | None
     commit: str
@@ -249,7 +249,7 @@ def _memory_updates(replica: Replica, memory: Memory, proof: Proof, ledger: Oid)
 
 
 def _is_ancestor(replica: Replica, older: Oid, newer: Oid) -> bool:
-    """False also for what is no commit, or is not here: a lie need not be whole."""
+    """False also for anything else, or is not here: a lie need not be whole."""
     return all(replica.has_commit(oid) for oid in (older, newer)) and is_ancestor(
         replica.git, older, newer
     )

@@ -33,7 +33,7 @@ class TornPairError(IntegrityError):
 
 
 class Replica:
-    """One namespace in one repository. Close it: a git process waits behind it."""
+    """One namespace in one repository. Close it: it holds a git process."""
 
     def __init__(self, opening: Opening, ns: Namespace, edge: Edge) -> None:
         repository, self._pipe = opening
@@ -53,7 +53,7 @@ class Replica:
 
     @property
     def remote(self) -> str:
-        """The remote behind which a Stargate stands; "" in a standalone store. `git kv remote
+        """The remote that a Stargate serves; "" in a standalone store. `git kv remote
         setup` writes it.
         """
         return stargate_remote(self.config)
@@ -99,7 +99,7 @@ class Replica:
         try:
             return read_ledger_commit(oid, self.load)
         except FormError as error:
-            raise IntegrityError(f"the tip of {self.ns} is no ledger commit: {error}") from None
+            raise IntegrityError(f"the tip of {self.ns} is not a ledger commit: {error}") from None
 
     def tip(self) -> Tip:
         """The trusted tip. Raises ToolError when there is no ledger, IntegrityError when ledger and

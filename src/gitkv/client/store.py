@@ -130,8 +130,8 @@ class Store(StoreMapping):
         at: str = "",
         read_from: str = MIRROR,
     ) -> Iterator[Entry]:
-        """Unexpired keys that start with `prefix` and come behind `after`, in order; costs what the
-        answer is long.
+        """Unexpired keys that start with `prefix` and come after `after`, in order; the cost
+        grows with the answer only.
         """
         state = fresh_state(self._replica, read_from)
         return list_entries(state, prefix, after=after, limit=limit, at=at)
@@ -173,8 +173,8 @@ class Store(StoreMapping):
         trusted. `anchors`: gateway key fingerprints, receipts and commits (whole ids) that the
         history must have. What is wrong is in `reasons`, what could not be judged in `unjudged`.
 
-        Raises UsageError for a revision that is not in the ledger or what is no anchor, ToolError
-        when there is no ledger.
+        Raises UsageError for a revision that is not in the ledger or for an invalid anchor,
+        ToolError when there is no ledger.
         """
         from gitkv.client.verify import verify
 
@@ -252,7 +252,7 @@ class Store(StoreMapping):
         raise TypeError("a store cannot be pickled or copied: open one where it is used")
 
     def close(self) -> None:
-        """Ends the git process behind the store; it starts again when needed."""
+        """Ends the git process that the store holds; it starts again when needed."""
         self._replica.close()
 
     def __enter__(self) -> Store:
@@ -275,7 +275,7 @@ def edge_for(env: Mapping[str, str] | None, warn: Callable[[str], None] | None =
 
 
 def namespace_of(text: str) -> Namespace:
-    """Raises UsageError when `text` is no namespace."""
+    """Raises UsageError when `text` is not a namespace."""
     try:
         return parse_namespace(text.encode("utf-8", "replace"))
     except ValueError as error:

@@ -24,8 +24,8 @@ _OFFLINE = {"GIT_NO_LAZY_FETCH": "1"}
 
 
 def verify(replica: Replica, since: str, to: str, anchors: Sequence[str] = ()) -> Verified:
-    """Raises UsageError for a revision that is not in the ledger or what is no anchor, ToolError
-    without a ledger or its index.
+    """Raises UsageError for a revision that is not in the ledger or for an invalid anchor,
+    ToolError without a ledger or its index.
     """
     try:
         pinned = tuple(parse_anchor(text) for text in anchors)

@@ -24,7 +24,7 @@ def is_ancestor(git: Git, older: Oid, newer: Oid) -> bool:
 
 def commits_back(git: Git, newest: Oid) -> Iterator[Oid]:
     """`newest` and all its ancestors, as git lists them, one at a time. Raises ToolError, and
-    FormError for a line that is no id.
+    FormError for a line that is not an id.
     """
     with scratch_file() as complaints:
         child = git.popen("rev-list", "--end-of-options", newest.hex(), stderr=complaints)

@@ -203,7 +203,7 @@ class _Entry:
             try:
                 made = inflater.decompress(data, _STEP_BYTES)
             except zlib.error as error:
-                raise ValueError(f"an object is no zlib stream: {error}") from None
+                raise ValueError(f"an object is not a zlib stream: {error}") from None
             self._made += len(made)
             if self._made > self._size:
                 raise ValueError(f"an object is larger than the {self._size} bytes it claims")

@@ -298,7 +298,7 @@ class Quarantine:
         return self._measured(found[1].decode())
 
     def _measured(self, name: str) -> QuarantinedPack:
-        """What git wrote, compared with what was fed: a thin pack's bases stand behind the objects
+        """What git wrote, compared with what was fed: a thin pack's bases follow the objects
         that were sent.
         """
         stem = os.path.join(self.objects_dir, "pack", f"pack-{name}")

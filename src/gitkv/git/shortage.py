@@ -20,7 +20,7 @@ _WORDS = tuple(os.strerror(number) for number in _NUMBERS if number != errno.ENO
 
 
 def shortage_of(error: BaseException) -> str:
-    """What the machine is short of, if that is what this error, or one behind it, says; else "".
+    """What the machine is short of, if that is what this error, or its cause, says; else "".
     A thread or a memory that cannot be had is told by Python without a number.
     """
     cause: BaseException | None = error

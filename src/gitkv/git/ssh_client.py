@@ -3,7 +3,7 @@ core.sshCommand, ssh.variant; git(1): GIT_SSH, GIT_SSH_COMMAND, GIT_SSH_VARIANT)
 
 GIT_SSH_COMMAND and core.sshCommand are programs that the user wrote for a shell, so a shell reads
 them, exactly as git has it done. It is the only shell that git-kv starts, and it reads nothing
-else: what comes from outside are arguments behind the text, never part of it.
+else: what comes from outside are arguments after the text, never part of it.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ FETCH_TIMEOUT_S = (
 
 OK = "ok"
 UP_TO_DATE = "up-to-date"
-REJECTED = "rejected"  # this side saw that the move is no fast-forward
+REJECTED = "rejected"  # this side saw that the move is not a fast-forward
 REMOTE_REJECTED = "remote rejected"
 ERROR = "error"  # the remote's answer was lost: the move may have happened
 
@@ -118,7 +118,7 @@ def ls_remote(
     git: Git, remote: str, patterns: Sequence[str] = (), *, timeout_s: float | None = None
 ) -> dict[Ref, Oid]:
     """The remote's refs (no peeled tags, no HEAD). Raises UnavailableError, AccessError, or
-    IntegrityError for an answer that is no list of refs.
+    IntegrityError for an answer that is not a list of refs.
     """
     done = git.run(
         "ls-remote",
@@ -137,7 +137,7 @@ def ls_remote(
         found = _LISTED.fullmatch(line)
         if found is None or not is_ref(found[2]) or found[2] in refs:
             raise IntegrityError(
-                f"{_name(remote)} listed something that is no ref: {printable(line)}"
+                f"{_name(remote)} listed something that is not a ref: {printable(line)}"
             )
         refs[Ref(found[2])] = Oid(bytes.fromhex(found[1].decode()))
     if patterns and not refs:

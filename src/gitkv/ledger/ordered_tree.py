@@ -30,7 +30,7 @@ Edit = tuple[bytes, bytes | None]  # (name, new payload); None removes the name
 
 
 class Place(NamedTuple):
-    """A node and where it stands: `upper` is the first name behind it on its level, None for the
+    """A node and where it stands: `upper` is the first name after it on its level, None for the
     last node.
     """
 

@@ -30,7 +30,7 @@ class WorkLimitError(Exception):
 
 
 class _Part(NamedTuple):
-    """A node or an item still to be compared; `upper` is the first name behind it."""
+    """A node or an item still to be compared; `upper` is the first name after it."""
 
     name: bytes
     payload: bytes

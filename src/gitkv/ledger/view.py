@@ -30,7 +30,7 @@ def find_line(tip: Tip | LedgerCommit, name: bytes, load: Load) -> LiveLine | No
 def scan_lines(
     tip: Tip | LedgerCommit, prefix: bytes, load: Load, *, after: bytes = b""
 ) -> Iterator[LiveLine]:
-    """Lines of the keys that start with the encoded `prefix` and come behind `after`, in order;
+    """Lines of the keys that start with the encoded `prefix` and come after `after`, in order;
     cost O(answer + height).
     """
     start = max(prefix, after + b"\0") if after else prefix
@@ -40,7 +40,7 @@ def scan_lines(
 
 
 def prefix_end(prefix: bytes) -> bytes | None:
-    """The first name behind all names with this prefix; None when there is no end. Names are ASCII,
+    """The first name after all names with this prefix; None when there is no end. Names are ASCII,
     so the last byte can grow.
     """
     return prefix[:-1] + bytes((prefix[-1] + 1,)) if prefix else None

@@ -49,7 +49,7 @@ def _without_secrets(word: str) -> str:
 
 
 def _split(part: str, scheme: str) -> tuple[str, str]:
-    """The secret user information behind a scheme, "" for none, and the rest."""
+    """The secret user information after a scheme, "" for none, and the rest."""
     authority = part.partition("/")[0]
     user, at, _ = authority.rpartition("@")
     if not at and _is_cut_password(authority):

@@ -128,7 +128,7 @@ def commit_payload(tree: Oid, parents: tuple[Oid, ...], identity: bytes, message
 
 
 def sign_payload(payload: bytes, armour: bytes) -> bytes:
-    """The commit object with its signature header where git puts it: behind the committer."""
+    """The commit object with its signature header where git puts it: after the committer."""
     head, blank, message = payload.partition(b"\n\n")
     return b"%b\ngpgsig %b%b%b" % (
         head,

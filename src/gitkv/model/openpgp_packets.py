@@ -39,7 +39,7 @@ class Packet(NamedTuple):
 
 class KeyPacket(NamedTuple):
     """A primary key or subkey. `fingerprint`: 40 upper-case hex digits. `algorithm`: RFC 4880 9.1.
-    `numbers`: the bytes behind it.
+    `numbers`: the bytes after it.
     """
 
     fingerprint: str
@@ -115,7 +115,7 @@ def _block(lines: list[bytes]) -> tuple[bytes, list[bytes], list[bytes]]:
 
 def _not_one_block() -> ValueError:
     return ValueError(
-        "expected one armoured OpenPGP block with LF line ends and nothing before or behind it"
+        "expected one armoured OpenPGP block with LF line ends and nothing before or after it"
     )
 
 
@@ -156,7 +156,7 @@ def _new_length(data: bytes, at: int) -> tuple[int, int]:
 
 def take_mpi(data: bytes, at: int) -> tuple[int, int]:
     """The multiprecision integer at offset `at` in its only form (RFC 4880 3.2), and the offset
-    behind it.
+    after it.
     """
     start = at + 2
     bits = int.from_bytes(data[at:start], "big")

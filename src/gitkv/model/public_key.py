@@ -122,7 +122,7 @@ def _check_numbers(key: openpgp.KeyPacket) -> None:
     else:
         return
     if end != len(key.numbers):
-        raise ValueError("OpenPGP key has bytes behind its numbers")
+        raise ValueError("OpenPGP key has bytes after its numbers")
 
 
 def _check_point(key: openpgp.KeyPacket) -> int:

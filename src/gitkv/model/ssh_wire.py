@@ -22,7 +22,7 @@ _FIELDS = {
 
 
 def take_string(data: bytes, at: int) -> tuple[bytes, int]:
-    """The `string` at offset `at`, and the offset behind it."""
+    """The `string` at offset `at`, and the offset after it."""
     start = at + 4
     end = start + int.from_bytes(data[at:start], "big")
     if start > len(data) or end > len(data):

@@ -102,13 +102,13 @@ def _signature(body: bytes) -> OpenPgpSignature:
     if algorithm not in _NUMBERS or hash_id not in _HASHES:
         raise ValueError("expected RSA, ECDSA or EdDSA with SHA-256, SHA-384 or SHA-512")
     hashed, at = _area(body, 4)
-    unhashed, behind = _area(body, at)
-    start = behind + 2
+    unhashed, after_area = _area(body, at)
+    start = after_area + 2
     numbers = []
     while start < len(body):
         number, start = openpgp.take_mpi(body, start)
         numbers.append(number)
-    digest_start = body[behind : behind + 2]
+    digest_start = body[after_area : after_area + 2]
     return OpenPgpSignature(
         _issuer(hashed),
         algorithm,

@@ -112,7 +112,7 @@ def holds(signature: SshSignature, payload: bytes) -> bool:
 
 def _dearmour(armour: bytes) -> bytes:
     if len(armour) > ARMOUR_BYTES_MAX or not armour.startswith(BEGIN) or not armour.endswith(END):
-        raise ValueError("expected one armoured SSH signature with nothing before or behind it")
+        raise ValueError("expected one armoured SSH signature with nothing before or after it")
     body = armour[len(BEGIN) : -len(END)]
     if _BODY.fullmatch(body) is None:
         raise ValueError("expected base64 in lines of 70 characters")
@@ -150,7 +150,7 @@ def _signature(key_blob: bytes, hash_name: bytes, signature: bytes) -> SshSignat
 
 def _check_raw(kind: bytes, key: list[bytes], raw: bytes) -> None:
     """The algorithm's own part has one spelling: no number grown by the group's order, no padding,
-    no bytes behind it.
+    no bytes after it.
     """
     if b"ed25519" in kind:
         if (

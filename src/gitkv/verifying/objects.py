@@ -126,7 +126,7 @@ class Sighting(NamedTuple):
 
 
 def first_parent(body: bytes) -> Oid | None:
-    """Of a commit in any form git takes. Raises ValueError for what is no commit."""
+    """Of a commit in any form git takes. Raises ValueError for anything else."""
     if not body.startswith(b"tree ") or body[_TREE_LINE - 1 : _TREE_LINE] != b"\n":
         raise ValueError("not a commit: it does not begin with a tree")
     line = body[_TREE_LINE : _TREE_LINE + _PARENT_LINE]

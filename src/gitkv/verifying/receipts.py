@@ -185,7 +185,7 @@ def _differences(
         index,
     )
     return [
-        reason(INTEGRITY, "receipt.lie", f"receipt {seq}: {name}", wanted, got)
+        reason(INTEGRITY, "receipt.mismatch", f"receipt {seq}: {name}", wanted, got)
         for name, wanted, got in zip(_FIELDS, expected, said, strict=True)
         if wanted != got
     ]

@@ -132,7 +132,7 @@ class CommandReader:
             while isinstance(line := self._lines.next(), bytes):
                 self._take(line)
         except WireError:
-            self._state = _BROKEN  # or the next feed would go on behind the bad line
+            self._state = _BROKEN  # or the next feed would go on after the bad line
             raise
         if line is not FLUSH:
             return NEED_DATA

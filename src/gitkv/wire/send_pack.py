@@ -191,7 +191,7 @@ class ReportReader:
                 self._take(line)
         except WireError:
             self._state = (
-                _BROKEN  # or the next feed would make an answer of what is behind the bad line
+                _BROKEN  # or the next feed would make an answer of what follows the bad line
             )
             raise
 

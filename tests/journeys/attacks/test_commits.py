@@ -78,7 +78,7 @@ def doubled_signature(body: bytes) -> bytes:
 UNSIGNED_HEADERS: dict[str, Change] = {
     "the signature twice": doubled_signature,
     "another signature in front": lambda body: body.replace(b"gpgsig ", b"gpgsig x\ngpgsig ", 1),
-    "the signature behind another header": lambda body: body.replace(
+    "the signature after another header": lambda body: body.replace(
         b"gpgsig ", b"encoding utf-8\ngpgsig ", 1
     ),
     "an empty signature line more": lambda body: body.replace(
@@ -187,7 +187,7 @@ def test_a_commit_that_inflates_to_a_quarter_of_a_gigabyte_is_refused_cheaply(
 
 
 def test_each_commit_of_a_push_is_judged(forge: Forge) -> None:
-    """An unsigned one in the middle, behind which everything is in order."""
+    """An unsigned one in the middle, after which everything is in order."""
     first = forge.transaction()
     second = forge.transaction(base=forge.tip_of(first), bend=Bend(armour=lambda armour: b""))
     third = forge.transaction(base=forge.tip_of(second))
@@ -269,7 +269,7 @@ MESSAGES: dict[str, Change] = {
     "a folded value": edited(lambda lines: [*lines[:4], b" 1", *lines[4:]]),
     "a folded last value": edited(lambda lines: [*lines, b" 1"]),
     "a comment among them": edited(lambda lines: [*lines[:4], b"# x", *lines[4:]]),
-    "a foreign trailer behind": edited(
+    "a foreign trailer after": edited(
         lambda lines: [*lines, b"Signed-off-by: Bob <bob@example.com>"]
     ),
     "a foreign trailer in front": edited(
@@ -297,18 +297,18 @@ MESSAGES: dict[str, Change] = {
         ]
     ),
     "CR line ends": edited(lambda lines: [line + b"\r" for line in lines]),
-    "text behind": lambda message: message + b"\nthe end\n",
-    "a line behind": lambda message: message + b"the end\n",
-    "an empty line behind": lambda message: message + b"\n",
+    "text after": lambda message: message + b"\nthe end\n",
+    "a line after": lambda message: message + b"the end\n",
+    "an empty line after": lambda message: message + b"\n",
     "no LF at the end": lambda message: message.removesuffix(b"\n"),
     "no text at all": lambda message: split_block(message)[1],
     "an empty subject": lambda message: b"\n\n" + split_block(message)[1],
     "a subject of two lines": said_before(b"\nand on"),
     "a subject of two lines, one of 50,000 letters": said_before(b"x" * 50_000 + b"\na"),
-    "a line break more behind the subject": said_before(b"\n"),
+    "a line break more after the subject": said_before(b"\n"),
     "an empty body": said_before(b"\n\n"),
     "the block twice": lambda message: message + b"\n" + split_block(message)[1],
-    "behind a divider": said_before(b"\n\n---\n"),
+    "after a divider": said_before(b"\n\n---\n"),
     "a divider between": said_before(b"\n---"),
     "a divider with text": said_before(b"\n--- a/file"),
     "in a middle paragraph": said_before(b"\n\n" + SEQ),

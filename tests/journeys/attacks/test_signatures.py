@@ -80,7 +80,7 @@ def spare_bits(armour: bytes) -> bytes:
 
 SPELLINGS: dict[str, Change] = {
     "s grown by the order": with_raw(grown_s),
-    "bytes behind the signature": with_raw(lambda raw: raw + b"\0"),
+    "bytes after the signature": with_raw(lambda raw: raw + b"\0"),
     "lines of 64": lambda armour: armoured(blob_of(armour), 64),
     "lines of 76": lambda armour: armoured(blob_of(armour), 76),
     "one line": lambda armour: armoured(blob_of(armour), 10_000),
@@ -89,7 +89,7 @@ SPELLINGS: dict[str, Change] = {
     "a space at a line's end": lambda armour: armour.replace(b"-----\n", b"-----\n ", 1),
     "a header": lambda armour: armour.replace(b"-----\n", b"-----\nComment: x\n", 1),
     "text in front": lambda armour: b"x\n" + armour,
-    "text behind": lambda armour: armour + b"x\n",
+    "text after": lambda armour: armour + b"x\n",
     "two signatures": lambda armour: armour + armour,
     "spare bits": spare_bits,
     "a hash by another name": with_fields(lambda parts: [*parts[:3], b"SHA512", parts[4]]),

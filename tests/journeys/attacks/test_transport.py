@@ -241,7 +241,7 @@ BAD_LINES: dict[str, bytes] = {
     + pkt(b"certificate version 0.1")
     + FLUSH,
     "capabilities twice": pkt(GOOD_LINE + b"\0atomic") + pkt(GOOD_LINE + b"\0atomic") + FLUSH,
-    "shallow behind a command": pkt(GOOD_LINE + b"\0atomic") + pkt(b"shallow " + b"1" * 40) + FLUSH,
+    "shallow after a command": pkt(GOOD_LINE + b"\0atomic") + pkt(b"shallow " + b"1" * 40) + FLUSH,
     "NUL in the name": pkt(GOOD_LINE + b"\0atomic\0x") + FLUSH,
 }
 
@@ -289,8 +289,8 @@ def test_a_stalled_upload_stops_nobody(forge: Forge, world: World, unharmed: Unh
 COMMANDS = {
     "a shell": "",
     "a program": "id",
-    "a program behind": "git-receive-pack '/gate.git'; id",
-    "a program behind a line break": "git-receive-pack '/gate.git'\nid",
+    "a program after": "git-receive-pack '/gate.git'; id",
+    "a program after a line break": "git-receive-pack '/gate.git'\nid",
     "a line break at the end": "git-receive-pack '/gate.git'\n",
     "a substitution": "git-receive-pack '/$(id)'",
     "an option": "git-receive-pack --help '/gate.git'",

@@ -236,7 +236,7 @@ def test_wrong_trees_are_found_in_the_middle_of_a_history_and_limits_can_be_give
 ) -> None:
     steps = list(history.steps)
     steps[4] = (steps[4][0]._replace(index_tree=steps[3][0].index_tree), steps[4][1])
-    assert history.audit(tell(steps)) == {(8, "index.lie")}
+    assert history.audit(tell(steps)) == {(8, "index.mismatch")}
     rules = UNLIMITED._replace(ranges=((b"a", b"b"),))
     found = audit_history(*history.told, history.ledger.store, rules=rules)
     assert {(entry.rule, entry.where) for entry in found} == {

@@ -43,7 +43,7 @@ def restored() -> Restored:
 
 
 def test_a_violation_nobody_undid_makes_the_ledger_wrong(restored: Restored) -> None:
-    assert restored.rules() == {"index.lie"}
+    assert restored.rules() == {"index.mismatch"}
 
 
 def test_a_violation_that_was_undone_does_not_and_the_ledger_goes_on(restored: Restored) -> None:
@@ -76,7 +76,7 @@ def test_trees_other_than_those_it_names_are_refused(
 @pytest.mark.parametrize("seq", [4, 5])
 def test_a_restoration_of_the_bad_state_undoes_nothing(restored: Restored, seq: int) -> None:
     restored.restore(seq, trees_of=seq)
-    assert restored.rules() == {"index.lie"}
+    assert restored.rules() == {"index.mismatch"}
 
 
 @pytest.mark.parametrize(

@@ -293,14 +293,14 @@ def test_live_line_of_a_changed_key_that_lies_in_one_field_is_refused(
     told: Told, field: str, value: object
 ) -> None:
     told.ledger.live[named(7)][field] = value
-    assert rules_of(told.audit(told.ledger.build())) == {(8, "index.lie")}
+    assert rules_of(told.audit(told.ledger.build())) == {(8, "index.mismatch")}
 
 
 def test_index_that_lies_about_one_other_key_is_refused_by_name(told: Told) -> None:
     told.ledger.live[named(200)]["mod"] = 3
     found = told.audit(told.ledger.build())
     assert [(entry.rule, entry.where) for entry in found.reasons] == [
-        ("index.lie", "key " + named(200).decode())
+        ("index.mismatch", "key " + named(200).decode())
     ]
 
 
@@ -311,21 +311,21 @@ def test_index_that_forgets_or_invents_a_live_key_is_refused(told: Told) -> None
         told.audit(
             told.with_map("live", {name: line for name, line in lines.items() if name != named(7)})
         )
-    ) == {(8, "index.lie")}
+    ) == {(8, "index.mismatch")}
     assert rules_of(told.audit(told.with_map("live", lines | {named(99_999): stray}))) == {
-        (8, "index.lie")
+        (8, "index.mismatch")
     }
     assert rules_of(told.audit(told.before._replace(ledger_tree=told.after.ledger_tree))) == {
-        (8, "index.lie")
+        (8, "index.mismatch")
     }
 
 
 def test_gone_line_must_come_with_a_deletion_and_go_with_a_creation(told: Told) -> None:
     gone = told.ledger.gone_lines()
-    assert rules_of(told.audit(told.with_map("gone", {}))) == {(8, "index.lie")}
+    assert rules_of(told.audit(told.with_map("gone", {}))) == {(8, "index.mismatch")}
     told.step({name: value for name, value in told.ledger.state.items() if name != named(5)})
     assert told.audit().reasons == []
-    assert rules_of(told.audit(told.with_map("gone", gone))) == {(8, "index.lie")}
+    assert rules_of(told.audit(told.with_map("gone", gone))) == {(8, "index.mismatch")}
     assert rules_of(
         told.audit(
             told.with_map(
@@ -333,22 +333,22 @@ def test_gone_line_must_come_with_a_deletion_and_go_with_a_creation(told: Told) 
                 told.ledger.gone_lines() | {named(5): b'{"key":"' + named(5) + b'","mod":3}'},
             )
         )
-    ) == {(8, "index.lie")}
+    ) == {(8, "index.mismatch")}
     left_behind = told.ledger.gone_lines()
     told.step(told.ledger.state | {named(5): Value(b"again")})
     assert told.audit().reasons == []
-    assert rules_of(told.audit(told.with_map("gone", left_behind))) == {(8, "index.lie")}
+    assert rules_of(told.audit(told.with_map("gone", left_behind))) == {(8, "index.mismatch")}
 
 
 def test_live_line_left_behind_by_a_deletion_is_refused(told: Told) -> None:
     lines = told.ledger.live_lines()
     told.step({name: value for name, value in told.ledger.state.items() if name != named(5)})
-    assert rules_of(told.audit(told.with_map("live", lines))) == {(8, "index.lie")}
+    assert rules_of(told.audit(told.with_map("live", lines))) == {(8, "index.mismatch")}
 
 
 def test_line_changed_for_an_untouched_key_by_metadata_alone_is_refused(told: Told) -> None:
     told.ledger.live[named(9)]["ctype"] = "text/html"
-    assert rules_of(told.audit(told.ledger.build())) == {(8, "index.lie")}
+    assert rules_of(told.audit(told.ledger.build())) == {(8, "index.mismatch")}
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_last_line_without_a_line_feed_counts() -> None:
         (b'{"op":"set","key":"a","value":"1"} {}', "one JSON object"),
         (b'[{"op":"del","key":"a"}]', "one JSON object"),
         (b"null", "one JSON object"),
-        (b"NaN", "NaN is no JSON"),
+        (b"NaN", "NaN is not valid JSON"),
         (b'{"op":"set","key":"a","value":1e999}', '"value" to be a string, got float'),
         (b'{"op":"set","key":"a","value":null}', '"value" to be a string, got null'),
         (b'{"op":"set","key":["a"],"value":"1"}', '"key" to be a string, got list'),

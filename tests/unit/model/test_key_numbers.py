@@ -225,7 +225,7 @@ NO_KEYS = {
     "RSA of a square": (openpgp_rsa(PRIME_1279_BITS**2), "factors"),
     "RSA with exponent 1": (openpgp_rsa(PRIME_2203_BITS, 1), "exponent"),
     "RSA of 1279 bits": (openpgp_rsa(PRIME_1279_BITS), "1279 bits"),
-    "bytes behind": (openpgp_rsa(rsa_modulus()) + b"\0", "bytes behind"),
+    "bytes after": (openpgp_rsa(rsa_modulus()) + b"\0", "bytes after"),
 }
 
 

@@ -69,7 +69,7 @@ def test_a_key_with_a_code_point_of_a_later_unicode_is_none(char: str) -> None:
 
 
 def test_a_key_that_a_later_unicode_would_reorder_is_none() -> None:
-    """U+1E08F became a combining mark above in 15.0, which belongs behind a dot below."""
+    """U+1E08F became a combining mark above in 15.0, which belongs after a dot below."""
     with pytest.raises(KeyInvalidError, match=r"U\+1E08F"):
         encode_key("a\U0001e08f\u0323")
 

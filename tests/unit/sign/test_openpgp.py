@@ -94,13 +94,13 @@ SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
     ),
     "CRLF": lambda armour: armour.replace(b"\n", b"\r\n"),
     "text before": lambda armour: b"hello\n" + armour,
-    "text behind": lambda armour: armour + b"hello\n",
+    "text after": lambda armour: armour + b"hello\n",
     "no final LF": lambda armour: armour[:-1],
     "twice": lambda armour: armour + armour,
     "another title": lambda armour: armour.replace(b"PGP SIGNATURE", b"PGP MESSAGE"),
     "two packets": lambda armour: enarmour(TITLE, data_of(armour) * 2),
-    "marker packet behind": lambda armour: enarmour(TITLE, data_of(armour) + b"\xa8\x03PGP"),
-    "byte behind": lambda armour: enarmour(TITLE, data_of(armour) + b"\0"),
+    "marker packet after": lambda armour: enarmour(TITLE, data_of(armour) + b"\xa8\x03PGP"),
+    "byte after": lambda armour: enarmour(TITLE, data_of(armour) + b"\0"),
     "new packet header": lambda armour: enarmour(
         TITLE, bytes([0xC0 | TAG_SIGNATURE, len(body_of(armour))]) + body_of(armour)
     ),
@@ -119,8 +119,8 @@ SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
     "text signature": lambda armour: packed(body_of(armour)[:1] + b"\1" + body_of(armour)[2:]),
     "SHA-1": lambda armour: packed(body_of(armour)[:3] + b"\2" + body_of(armour)[4:]),
     "s grown by the group's order": grown_s,
-    "number behind": lambda armour: packed(body_of(armour) + b"\0\1\1"),
-    "byte behind the numbers": lambda armour: packed(body_of(armour) + b"\0"),
+    "number after": lambda armour: packed(body_of(armour) + b"\0\1\1"),
+    "byte after the numbers": lambda armour: packed(body_of(armour) + b"\0"),
 }
 
 
@@ -158,7 +158,7 @@ def test_gnupg_alone_accepts_other_spellings(gpg_tool, vector, tmp_path: Path) -
         "Version header",
         "no checksum",
         "new packet header",
-        "text behind",
+        "text after",
         "note in the unhashed area",
     } <= accepted
 

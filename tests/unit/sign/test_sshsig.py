@@ -84,10 +84,10 @@ ARMOUR_SPELLINGS = {
     "CRLF": lambda armour: armour.replace(b"\n", b"\r\n"),
     "CR at the end": lambda armour: armour[:-1] + b"\r\n",
     "no final LF": lambda armour: armour[:-1],
-    "empty line behind": lambda armour: armour + b"\n",
+    "empty line after": lambda armour: armour + b"\n",
     "empty line before": lambda armour: b"\n" + armour,
     "empty line inside": lambda armour: armour.replace(b"-----\n", b"-----\n\n", 1),
-    "text behind": lambda armour: armour + b"hello\n",
+    "text after": lambda armour: armour + b"hello\n",
     "text before": lambda armour: b"hello\n" + armour,
     "space at a line's end": lambda armour: armour.replace(b"\n-----END", b" \n-----END"),
     "twice": lambda armour: armour + armour,
@@ -119,9 +119,9 @@ FIELD_SPELLINGS = {
     "reserved in use": lambda fields: [*fields[:2], b"x", *fields[3:]],
     "hash sha384": lambda fields: [*fields[:3], b"sha384", fields[4]],
     "sixth field": lambda fields: [*fields, b""],
-    "bytes behind the signature": lambda fields: [*fields[:4], fields[4] + b"\0"],
-    "bytes behind the key": lambda fields: [fields[0] + b"\0", *fields[1:]],
-    "field behind the key": lambda fields: [fields[0] + put_string(b""), *fields[1:]],
+    "bytes after the signature": lambda fields: [*fields[:4], fields[4] + b"\0"],
+    "bytes after the key": lambda fields: [fields[0] + b"\0", *fields[1:]],
+    "field after the key": lambda fields: [fields[0] + put_string(b""), *fields[1:]],
     "no signature": lambda fields: [*fields[:4], b""],
 }
 
@@ -153,14 +153,14 @@ def test_other_versions_and_bytes_behind_the_fields_are_malformed(vector, judge)
 RAW_SPELLINGS = {
     "s grown by the group's order": ("ssh-ed25519", grown_s),
     "security key's s grown by the group's order": ("sk-ssh-ed25519", grown_s),
-    "byte behind R and S": ("ssh-ed25519", lambda raw: raw + b"\0"),
+    "byte after R and S": ("ssh-ed25519", lambda raw: raw + b"\0"),
     "leading zero of RSA": ("ssh-rsa", lambda raw: b"\0" + raw),
     "leading zero of r": (
         "ecdsa-sha2-nistp256",
         lambda raw: put_string(b"\0" + read_strings(raw)[0]) + put_string(read_strings(raw)[1]),
     ),
     "third number": ("ecdsa-sha2-nistp256", lambda raw: raw + put_string(b"\1")),
-    "byte behind s": ("sk-ecdsa-sha2-nistp256", lambda raw: raw + b"\0"),
+    "byte after s": ("sk-ecdsa-sha2-nistp256", lambda raw: raw + b"\0"),
     "zero s": (
         "ecdsa-sha2-nistp384",
         lambda raw: put_string(read_strings(raw)[0]) + put_string(b""),

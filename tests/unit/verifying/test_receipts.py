@@ -46,7 +46,7 @@ def test_a_receipt_that_says_something_else_is_named(
     team: Accepted, field: str, value: object, named: str
 ) -> None:
     said = _told_again(team, lambda entry: entry._replace(**{field: value}))
-    assert any(f"[8 receipt.lie] receipt 1: {named}" in text for text in said), said
+    assert any(f"[8 receipt.mismatch] receipt 1: {named}" in text for text in said), said
 
 
 def test_a_receipt_by_a_policy_that_is_not_here_or_was_replaced_is_named(team: Accepted) -> None:
@@ -74,7 +74,7 @@ def test_a_receipt_that_leaves_the_one_before_out_is_named(team: Accepted) -> No
     del team.receipts[1:]
     team.add_receipt(team.tip)
     said = texts(team.verify())
-    assert "[8 receipt.lie] receipt 1: subject: expected main@1, got main@2" in said
+    assert "[8 receipt.mismatch] receipt 1: subject: expected main@1, got main@2" in said
     assert any(text.startswith("[8 receipt.missing] receipt 2") for text in said)
 
 

@@ -1,4 +1,4 @@
-"""The three ways every reader is fed: whole, byte by byte, and with something behind the end."""
+"""The three ways every reader is fed: whole, byte by byte, and with something after the end."""
 
 from __future__ import annotations
 
