@@ -226,7 +226,7 @@ def test_a_log_in_that_cannot_be_judged_is_logged(world: World) -> None:
 
     assert done.returncode == 255
     [line] = [said for said in world.log.read_bytes().splitlines() if b"login.failed" in said]
-    assert b"policy" in line and b"peer=127.0.0.1:" in line
+    assert b"refs/heads/main is missing" in line and b"peer=127.0.0.1:" in line
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="who the parent is, is told in /proc")

@@ -16,6 +16,7 @@ import pytest
 from support.trace import Ended, calls, environment, kv_command, traced
 
 import gitkv
+from gitkv.testing.world import wait_until
 
 KEYS = 150
 STARTED = re.compile(r"openat\(.*gitkv/cli/(?:__pycache__/)?start\.")
@@ -126,7 +127,8 @@ def test_a_command_that_is_terminated_tidies_up_and_ends_by_that_signal(
 
 
 def test_a_signal_that_the_caller_ignores_stays_ignored(world: Path) -> None:
-    script = "trap '' INT HUP; exec \"$@\""
+    ready = world / "ready"
+    script = f"trap '' INT HUP; : > {ready}; exec \"$@\""
     command = ["sh", "-c", script, "sh", *kv_command("set", "k", "-")]
     process = subprocess.Popen(
         command,
@@ -136,6 +138,7 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(world: Path) -> None:
         stdout=subprocess.PIPE,
     )
     assert process.stdin is not None
+    wait_until(ready.exists, 20)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGHUP)
     out, _ = process.communicate(b"value")

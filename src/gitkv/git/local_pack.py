@@ -18,20 +18,22 @@ from gitkv.git.durable import CLOCKS_APART_S, SYNCED, common_dir, sync_loose, sy
 from gitkv.git.loose_object import loose_path
 from gitkv.git.pack import Pack
 from gitkv.git.process import (
-    TIDY_S,
     Completed,
     Git,
     complaint,
     end_process,
     machine_problem,
 )
+from gitkv.git.signals import Shield
 
+_FINISH_S = 60.0  # for git to index a pack that it has whole
 UNPACK_OBJECTS_MAX = 99  # git's transfer.unpackLimit is 100
 
 
 class PackStoring:
     """git at work on one pack, and then the disk. `finish` waits until every object and its name is
-    durable; leaving the context without it ends git and keeps nothing that matters.
+    durable; leaving the context without it lets git finish what it has begun: an index-pack that
+    is ended leaves its unfinished files, and what it stores matters to nobody without a ref.
     """
 
     def __init__(self, git: Git, pack: Pack) -> None:
@@ -44,11 +46,21 @@ class PackStoring:
         words = ("-q",) if self._loose else ("--stdin",)
         self._began_s = time.time() - CLOCKS_APART_S
         self._problem: GitKvError | OSError | None = None
-        # index-pack syncs what it writes; what is unpacked is synced here, side by side
-        self._child = git.popen(*(() if self._loose else SYNCED), self._command, *words)
-        self._feed(pack)
-        self._rest = Thread(target=self._settle, daemon=True)
-        self._rest.start()
+        began = False
+        # index-pack syncs what it writes; what is unpacked is synced here, side by side. Ctrl-C is
+        # for this program: git is in a group of its own, and gets the whole pack before we end.
+        try:
+            with Shield():
+                settings = () if self._loose else SYNCED
+                self._child = git.popen(*settings, self._command, *words, own_group=True)
+                self._feed(pack)
+                self._rest = Thread(target=self._settle, daemon=True)
+                self._rest.start()
+                began = True
+        except BaseException:
+            if began:
+                self._end()
+            raise
 
     def _feed(self, pack: Pack) -> None:
         assert self._child.stdin is not None
@@ -97,11 +109,13 @@ class PackStoring:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._rest.is_alive() and self._child.returncode is None:
-            self._child.terminate()
-            self._rest.join(TIDY_S)
-        if self._child.returncode is None:
-            end_process(self._child)
+        self._end()
+
+    def _end(self) -> None:
+        with Shield():
+            self._rest.join(_FINISH_S)
+            if self._child.returncode is None:
+                end_process(self._child)
 
 
 def store_pack(git: Git, pack: Pack) -> None:

@@ -30,7 +30,7 @@ def test_a_stargate_is_created_and_served_as_its_page_says(tmp_path: Path, tools
     made = operator.run(page.take("init"))
     assert f"[127.0.0.1]:{scene.port} ssh-ed25519 " in made.out.decode() + made.err
     operator.run(page.take("init"))
-    scene.gate = Path(shlex.split(page.take("serve"))[4])
+    scene.gate = Path(shlex.split(page.take("serve").partition(" serve ")[2])[0])
     try:
         scene.start()
         scene.wait_for_mirror()
