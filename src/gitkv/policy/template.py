@@ -19,11 +19,15 @@ _HEAD = """\
 version: 1
 """
 _PRINCIPALS = """
-# People and machines, known by their public keys. More of a principal: emails: [alice@example.com]
-# commits must carry one of these, and nobody else may use them keys: - key: ssh-ed25519 AAAA...
-# laptop not_after: 2027-01-31            refused from this date on (UTC) revoked: true
-# refused at once; do not delete a key that has signed something - openpgp: | -----BEGIN PGP PUBLIC
-# KEY BLOCK----- ...
+# People and machines, known by their public keys. More of a principal:
+#     emails: [alice@example.com]      # commits must carry one of these; nobody else may use them
+#     keys:
+#       - key: ssh-ed25519 AAAA... laptop
+#         not_after: 2027-01-31        # refused from this date on (UTC)
+#         revoked: true                # refused at once; never delete a key that has signed
+#       - openpgp: |
+#           -----BEGIN PGP PUBLIC KEY BLOCK-----
+#           ...
 principals:
 """
 _SIGNATURES = """

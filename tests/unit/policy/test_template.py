@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from support.policy_texts import key_line
@@ -38,6 +39,17 @@ def test_the_first_policy_is_written_for_people() -> None:
     assert f"  push_url: {URL}\n" in text  # no quotes where none are needed
     assert f"      - {key_line(1)} alice@laptop\n" in text
     assert max(map(len, text.splitlines())) <= 140 and text.endswith("\n")
+
+
+def test_the_example_of_a_principal_can_be_copied_out_of_its_comment() -> None:
+    text = format_policy(URL, ("alice", key_line(1))).decode()
+    comment = text.partition("More of a principal:\n")[2].partition("principals:\n")[0]
+    example = yaml.safe_load("".join(line[1:] + "\n" for line in comment.splitlines()))
+    assert example["emails"] == ["alice@example.com"]
+    assert [sorted(key) for key in example["keys"]] == [
+        ["key", "not_after", "revoked"],
+        ["openpgp"],
+    ]
 
 
 def test_what_init_does_not_know_is_left_out() -> None:
