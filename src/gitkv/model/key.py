@@ -26,7 +26,11 @@ _ESCAPED = re.compile(rb"%([0-9A-F]{2})")
 
 def encode_key(key: str) -> Name:
     """The name of a key. Raises KeyInvalidError with the reason when the key breaks the grammar."""
-    if _SAFE.fullmatch(key) is not None:
+    try:
+        is_safe = _SAFE.fullmatch(key) is not None
+    except TypeError:  # a caller without type checks: bytes, numbers, paths
+        raise KeyInvalidError(f"key: expected str, got {type(key).__name__}") from None
+    if is_safe:
         return Name(key.encode("ascii"))
     _check_text(key)
     return Name(_escape(key.encode()))

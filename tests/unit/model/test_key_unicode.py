@@ -38,6 +38,12 @@ def _escaped(text: str) -> bytes:
     return b"".join([b"%%%02X" % byte for byte in text.encode("utf-8", "surrogatepass")])
 
 
+@pytest.mark.parametrize("key", [b"cfg:a", 3, None, Path("cfg:a")])
+def test_a_key_of_another_type_is_named_as_what_it_is(key: object) -> None:
+    with pytest.raises(KeyInvalidError, match=f"expected str, got {type(key).__name__}"):
+        encode_key(key)  # type: ignore[arg-type]
+
+
 def test_the_table_is_that_of_unicode_14() -> None:
     bounds = list(accumulate(int(length, 36) for length in RUNS.split()))
     assert bounds[-1] == sys.maxunicode + 1
