@@ -94,3 +94,5 @@ def test_a_gateway_does_not_serve_with_a_secret_in_its_mirrors_address(tmp_path:
     assert done.code == 3
     assert "credential" in done.err
     assert SECRET not in done.err
+    unit = (Path(__file__).parents[3] / "docs" / "operate" / "stargate.md").read_text()
+    assert "\nRestartPreventExitStatus=3 8 129\n" in unit  # a restart would end in the same way
