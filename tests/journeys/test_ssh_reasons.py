@@ -232,11 +232,17 @@ def test_a_revoked_key_and_an_expired_one(scene: World, alice: Person) -> None:
         indent = row[: row.index("-")]
         file.write_text(plain.replace(row, f"{indent}- key: {line}\n{indent}  {field}"))
         _publish(scene, alice)
+        if field.startswith("revoked"):
+            said = _said(bob.kv("set", "k", "v", "--json", check=False))
+            assert "yet Stargate refused it" in said.error  # the clone has the older policy
+            assert "remote setup" in said.hint and "add your" not in said.hint
         bob.kv("list")  # which looks at the mirror, and so learns the new policy
         said = _said(bob.kv("set", "k", "v", "--json", check=False))
         assert (said.code, said.retry) == (5, "never")
         assert words in said.error
-        assert "admin" in said.hint
+        assert "admin" in said.hint and "new key" in said.hint
+        if field.startswith("revoked"):
+            assert "(ssh, revoked)" in bob.kv("remote", "setup").out.decode()
     file.write_text(plain)
     _publish(scene, alice)
 

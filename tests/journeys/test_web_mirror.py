@@ -82,7 +82,9 @@ def test_a_web_page_is_no_mirror_and_no_broken_history(
             alice.git("config", "remote.origin.url", plain)
     assert (read.code, read.out) == (0, b"v")  # as known here, with a warning
     assert words in read.err
+    assert ("mirror cannot be reached" in read.err) == (retry == "later")
     told = json.loads(waited.err.splitlines()[-1])
     assert told["retry"] == retry
     assert waited.code == (5 if retry == "never" else 10)
     assert words in told["error"]
+    assert "mirror.failed" not in told["hint"]  # that is for a mirror that answers, and is late

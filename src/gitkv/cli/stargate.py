@@ -198,7 +198,7 @@ def _run_daemon(args: Namespace, context: Context, log: EventLog) -> None:
 
     host, colon, port = args.ssh.rpartition(":")
     if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise UsageError(f"--ssh {args.ssh!r}: expected HOST:PORT")
+        raise UsageError(f"--ssh {args.ssh!r}: expected HOST:PORT, the port from 0 to 65535")
     if args.mirror_interval is not None and not args.mirror_interval >= 0:
         raise UsageError("--mirror-interval: expected a number of seconds, 0 or more")
     service = Service(

@@ -16,7 +16,12 @@ _OFFER_HINT = (
     "let ssh offer a key of the policy: in ~/.ssh/config, under `Host`, `IdentityFile {file}`; "
     "or: ssh-add {file}"
 )
+_NEW_KEY = "make a new key (ssh-keygen -t ed25519), and ask an admin to add it to .kv/policy.yaml"
+_LOOK_AGAIN = (
+    "the policy may have changed: run git kv remote setup, which fetches it, or ask an admin"
+)
 _UNKNOWN = "is not in the policy"
+_LISTED = "is in the policy of this clone"
 
 
 def with_reason(replica: Replica, error: AccessError, signing_key: str = "") -> AccessError:
@@ -35,10 +40,13 @@ def with_reason(replica: Replica, error: AccessError, signing_key: str = "") -> 
     found = {key: _standing(policy, key, now_s) for key in error.offered}
     words = [f"{key[:15]}... {standing}" for key, standing in found.items()]
     text = "; ".join([str(error), *words])
-    unknown = bool(found) and all(standing == _UNKNOWN for standing in found.values())
     signing = signing_key or replica.config.get("user.signingkey", "")
     offer = _OFFER_HINT.format(file=signing if "/" in signing and "::" not in signing else "FILE")
-    hint = f"{offer}; or {_ASK_ADMIN}" if unknown or not found else _ASK_ADMIN
+    hint = f"{offer}; or {_ASK_ADMIN}"
+    if any(standing.startswith(_LISTED) for standing in found.values()):
+        hint = _LOOK_AGAIN
+    elif any(standing != _UNKNOWN for standing in found.values()):
+        hint = _NEW_KEY
     return AccessError(text, hint=hint, offered=error.offered)
 
 
@@ -54,4 +62,4 @@ def _standing(policy: Policy, fingerprint: str, now_s: int) -> str:
             return f"was revoked ({principal.name})"
         if key.not_after_s and key.not_after_s <= now_s:
             return f"has expired ({principal.name})"
-    return f"is in the policy of this clone ({principal.name}), and yet Stargate refused it"
+    return f"{_LISTED} ({principal.name}), and yet Stargate refused it"

@@ -52,6 +52,8 @@ def _refresh_from_mirror(replica: Replica, since_s: float | None) -> None:
         old = "of unknown age" if since_s is None else f"{_spell(since_s)} old"
         ours = isinstance(error, (BusyError, MachineError))
         why = "this clone cannot be brought up to date" if ours else "the mirror cannot be reached"
+        if isinstance(error, AccessError):  # it answers, and not with a store
+            why = "the mirror cannot be read"
         replica.edge.warn(f"{why}, the answer is {old}: {error}")
 
 

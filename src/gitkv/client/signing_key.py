@@ -57,14 +57,15 @@ def find_signing_key(replica: Replica, policy: Policy) -> SigningKey:
         if principal is not None:
             settings = {"gpg.format": style, "user.signingkey": configured}
             return SigningKey(style, principal, settings)
-        tried.append(f"user.signingkey {configured[:80]} ({style})")
+        ended = _revoked(policy, _public_half(replica, configured) if style == "ssh" else "")
+        tried.append(f"user.signingkey {configured[:80]} ({style}{', revoked' if ended else ''})")
     for offer in _offers(replica):
         found = _owner(policy, offer.line)
         if found is not None:
             return SigningKey(
                 "ssh", found.name, {"gpg.format": "ssh", "user.signingkey": offer.setting}
             )
-        tried.append(offer.place)
+        tried.append(offer.place + (" (revoked)" if _revoked(policy, offer.line) else ""))
     looked = (
         ", ".join(tried)
         if tried
@@ -151,16 +152,24 @@ def _offers(replica: Replica) -> Iterator[_Offer]:
 
 def _owner(policy: Policy, line: str) -> Principal | None:
     """Whose key the line is; None for a key the policy lacks or has revoked."""
+    found = _listed(policy, line)
+    return found[0] if found is not None and not found[1].revoked else None
+
+
+def _revoked(policy: Policy, line: str) -> bool:
+    found = _listed(policy, line)
+    return found is not None and found[1].revoked
+
+
+def _listed(policy: Policy, line: str) -> tuple[Principal, PublicKey] | None:
     try:
         fingerprint = parse_ssh_key(line.encode("utf-8", "surrogateescape").strip()).fingerprint
     except ValueError:
         return None
     principal = policy.principal_of_key(fingerprint)
-    if principal is None or any(
-        key.revoked for key in principal.keys if key.fingerprint == fingerprint
-    ):
+    if principal is None:
         return None
-    return principal
+    return principal, next(key for key in principal.keys if key.fingerprint == fingerprint)
 
 
 def _first_line(path: str) -> str:

@@ -35,13 +35,9 @@ def wait_for(replica: Replica, oid: str, visible_on: str, timeout_s: float) -> N
     while not look.shows(max(1.0, deadline_s - replica.edge.monotonic_s())):
         left_s = deadline_s - replica.edge.monotonic_s()
         if left_s <= 0:
-            hint = (
-                ""
-                if source.is_authority
-                else "ask the operator: why is in Stargate's log (mirror.failed, mirror.diverged)"
-            )
             raise MirrorTimeoutError(
-                f"{source.name} did not show {oid} within {timeout_s:g} s: {look.last}", hint=hint
+                f"{source.name} did not show {oid} within {timeout_s:g} s: {look.last}",
+                hint=look.advice(),
             )
         replica.edge.sleep(min(pause_s, left_s))
         pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
@@ -54,15 +50,25 @@ class _Look:
 
     def __init__(self, replica: Replica, source: Source, wanted: Oid) -> None:
         self.last = "nothing"
+        self._failed: UnavailableError | None = None
         self._replica = replica
         self._source = source
         self._wanted = wanted
         self._seen: Oid | None = None
 
+    def advice(self) -> str:
+        """What to do after the last look: only a source that was seen is late by its own fault."""
+        if self._failed is not None:
+            return self._failed.hint or "check the network and the address, then wait again"
+        if self._source.is_authority:
+            return ""
+        return "ask the operator: why is in Stargate's log (mirror.failed, mirror.diverged)"
+
     def shows(self, patience_s: float) -> bool:
         """Whether the wanted commit is there now. A source that cannot be reached does not show
         it.
         """
+        self._failed = None
         refs = [watermark_ref(self._replica.ns), ledger_ref(self._replica.ns)]
         try:
             listed = transport.ls_remote(
@@ -72,8 +78,7 @@ class _Look:
                 timeout_s=patience_s,
             )
         except UnavailableError as error:
-            self.last = str(error)
-            return False
+            return self._not_seen(error)
         except AccessError as error:  # waiting does not help
             from gitkv.client.log_in import with_reason
 
@@ -89,6 +94,10 @@ class _Look:
             return False
         return self._arrived(mark)
 
+    def _not_seen(self, error: UnavailableError) -> bool:
+        self.last, self._failed = str(error), error
+        return False
+
     def _arrived(self, mark: Oid) -> bool:
         """Whether the wanted commit is at or below `mark`, and receipts prove that it is shown:
         the mark itself is the source's word.
@@ -96,8 +105,7 @@ class _Look:
         try:
             tip = follow(self._replica, self._source)
         except UnavailableError as error:
-            self.last = str(error)
-            return False
+            return self._not_seen(error)
         replica = self._replica
         if not replica.has_commit(mark):
             return False

@@ -139,6 +139,7 @@ def telling(stderr: bytes, url: str = "") -> str:
     firm = [line for line in lines if not _LAST_RESORT.fullmatch(line)] or lines
     firm = [_with_file(line, stderr) for line in dict.fromkeys(firm)]
     texts = [line.decode("utf-8", "backslashreplace") for line in firm[-_LINES_MAX:]]
+    texts = [text.removesuffix(".") for text in texts[:-1]] + texts[-1:]
     return "; ".join([printable(redact(text, url)) for text in texts])
 
 

@@ -118,10 +118,12 @@ def explained(
         keys, host = offered(target, env, config)
     except ToolError:
         return error
+    text = str(error)
     if host_key:
-        text = f"{error}; it shows {host}" if host and host not in str(error) else str(error)
+        if host and host not in text:
+            text = f"{text.removesuffix('.')}; it shows {host}"
         return AccessError(text, hint=error.hint)
-    text = f"{error}; ssh offered {', '.join(keys[:_SHOWN_MAX]) or 'no key'}"
+    text = f"{text.removesuffix('.')}; ssh offered {', '.join(keys[:_SHOWN_MAX]) or 'no key'}"
     return AccessError(text, hint=error.hint, offered=tuple(keys))
 
 

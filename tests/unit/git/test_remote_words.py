@@ -50,7 +50,7 @@ _TABLE: list[tuple[bytes, type[GitKvError], str]] = [
         b"No ED25519 host key is known for [h]:22 and you have requested strict checking.\r\n"
         b"Host key verification failed.\r\n" + _GIT_TAIL,
         AccessError,
-        "No ED25519 host key is known for [h]:22 and you have requested strict checking.; "
+        "No ED25519 host key is known for [h]:22 and you have requested strict checking; "
         "Host key verification failed.",
     ),
     (
@@ -78,7 +78,7 @@ _TABLE: list[tuple[bytes, type[GitKvError], str]] = [
     (
         b"remote: Repository not found.\nfatal: repository 'https://me:s3cret@h/r/' not found\n",
         AccessError,
-        "remote: Repository not found.; fatal: repository 'https://***@h/r/' not found",
+        "remote: Repository not found; fatal: repository 'https://***@h/r/' not found",
     ),
     (
         b"fatal: could not read Username for 'https://h': terminal prompts disabled\n",
