@@ -76,7 +76,7 @@ def test_every_event_of_the_daemon_is_explained() -> None:
     source = "".join(
         path.read_text()
         for folder in ("gateway", "daemon")
-        for path in sorted((PACKAGE / folder).glob("*.py"))
+        for path in sorted((PACKAGE / folder).rglob("*.py"))
     )
     reported = set(re.findall(r"report\(\s*\"([a-z.-]+)\"", source))
     explained = set(re.findall(r"`([a-z]+(?:\.[a-z-]+)?)`", page))

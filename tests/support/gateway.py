@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gitkv.daemon.serve import open_adapters
-from gitkv.gateway.mirror import Mirror
+from gitkv.gateway.followers.mirror import Mirror
 from gitkv.gateway.receive import Answer, receive
 from gitkv.gateway.recover import recover
 from gitkv.gateway.setup import Keys, Order, create_repository, write_first_state
@@ -37,7 +37,7 @@ NS = Namespace("main")
 class Gateway:
     """A created gateway and alice, its admin and only writer. `events`: what it has reported."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, namespaces: Sequence[Namespace] = (NS,)) -> None:
         self.root, self.mirror, self.env = root, root / "mirror.git", dict(os.environ)
         subprocess.run(["git", "init", "--quiet", "--bare", str(self.mirror)], check=True)
         self.keys = Keys(generate()[0], generate()[0])
@@ -49,7 +49,7 @@ class Gateway:
             "ssh://git@stargate.example/gate.git",
             ("alice", public.decode().strip()),
             [],
-            [NS],
+            namespaces,
         )
         claim_directory(order.git_dir)
         create_repository(order, self.keys, self.env)
@@ -84,8 +84,8 @@ class Gateway:
         self.stargate.objects.close()
         self.stargate.refs.close()
 
-    def tip(self) -> Tip:
-        found = self.stargate.tip(NS)
+    def tip(self, ns: Namespace = NS) -> Tip:
+        found = self.stargate.tip(ns)
         assert found is not None
         return found
 
@@ -94,9 +94,10 @@ class Gateway:
         changes: Changes | None = None,
         txn: str = "",
         bend: Callable[[Plan], Plan] = lambda plan: plan,
+        ns: Namespace = NS,
     ) -> tuple[Transaction, PackWriter]:
         """Alice's, on the tip; `bend` makes something else of the plan."""
-        writer, tip = PackWriter(str(self.root)), self.tip()
+        writer, tip = PackWriter(str(self.root)), self.tip(ns)
         made = changes or {b"k:" + os.urandom(6).hex().encode(): Put(os.urandom(4).hex().encode())}
         read, has = self.stargate.objects.read, self.stargate.objects.has
 
@@ -113,7 +114,10 @@ class Gateway:
     def push(self, made: tuple[Transaction, PackWriter] | None = None) -> Answer:
         transaction, writer = made or self.transaction()
         return self._receive(
-            TransactionPush(NS, transaction.before or NOWHERE, transaction.tip.heads), writer
+            TransactionPush(
+                transaction.tip.ns, transaction.before or NOWHERE, transaction.tip.heads
+            ),
+            writer,
         )
 
     def change_policy(self, change: Callable[[bytes], bytes]) -> Answer:

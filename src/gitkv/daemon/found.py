@@ -13,7 +13,8 @@ from typing import NamedTuple
 from gitkv.daemon.serve import open_adapters
 from gitkv.errors import GitKvError, ToolError, UnavailableError, UsageError
 from gitkv.gateway.fitness import read_settings
-from gitkv.gateway.mirror import Mirror, published_refs
+from gitkv.gateway.followers.mirror import Mirror
+from gitkv.gateway.followers.published import published_refs
 from gitkv.gateway.setup import (
     Keys,
     Order,

@@ -37,7 +37,10 @@ from gitkv.daemon.ssh_server import SESSIONS_MAX, SESSIONS_OF_ADMINS, SshServer,
 from gitkv.daemon.workers import Workers
 from gitkv.errors import GitKvError, IntegrityError, ToolError, UnavailableError
 from gitkv.gateway.fitness import MIRROR_SETTING, read_settings
-from gitkv.gateway.mirror import Mirror
+from gitkv.gateway.followers.audit import Audit
+from gitkv.gateway.followers.follower import Follower
+from gitkv.gateway.followers.maintain import Maintenance
+from gitkv.gateway.followers.mirror import Mirror
 from gitkv.gateway.recover import recover
 from gitkv.gateway.stargate import Adapters, Report, Stargate, Step
 from gitkv.git.journal import FileJournal, SoleLease
@@ -145,7 +148,9 @@ async def _serve(
     loop.set_exception_handler(partial(_on_loop_error, StrangerLog(report)))
     server = SshServer(stargate, _names(service.git_dir, stargate), host_key, stop.fail)
     mirror = _mirror(service, stargate)
-    workers = Workers(stargate, mirror, stop.fail)
+    followers: list[Follower] = [Audit(stargate), Maintenance(stargate)]
+    followers += [] if mirror is None else [mirror]
+    workers = Workers(stargate, followers, stop.fail)
     if mirror is not None:
         await asyncio.to_thread(mirror.begin)
     try:

@@ -1,107 +1,182 @@
-"""The threads beside the server: background audit, mirror, maintenance.
+"""Runs the followers beside the server: background audit, mirror, maintenance.
 
-A worker outlives whatever fails in it, and what fails again and again is tried ever less often and
-logged as often. When a worker ends all the same, the daemon ends: nothing would be published any
-more, and nobody would know.
+One thread watches the schedule; a follower has a thread only while it steps, so that a slow one
+stops no other. What raises is told once for each cause and tried ever less often. When a thread
+ends all the same, the daemon ends: nothing would be published any more, and nobody would know.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from gitkv.errors import GitKvError, ToolError
-from gitkv.gateway import background_audit, maintain
-from gitkv.gateway.mirror import Mirror
+from gitkv.gateway.backoff import Backoffs
+from gitkv.gateway.followers.follower import Follower, cause_of
 from gitkv.gateway.stargate import Stargate
-
-PAUSE_FIRST_S, PAUSE_MAX_S = 1.0, 300.0
 
 Fail = Callable[[BaseException], None]
 
 
-class Pauses:
-    """When to try again what fails: after 1 s, 2 s, 4 s, up to five minutes."""
+class Schedule:
+    """Which follower is to step when, by name. Knows no clock and no thread: `now_s` is given.
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self.failures = 0
-        self._until_s = 0.0
+    `is_woken`: for each follower, whether moves wake it. A move wakes whoever waits for its time,
+    makes whoever steps step once more, and does not shorten the pause after a failure.
+    """
 
-    @property
-    def left_s(self) -> float:
-        return max(0.0, self._until_s - self._now())
+    def __init__(self, is_woken: Mapping[str, bool]) -> None:
+        self._is_woken = dict(is_woken)
+        self._due_s = dict.fromkeys(is_woken, float("-inf"))
+        self.stepping: set[str] = set()
+        self._again: set[str] = set()
+        self._paused: set[str] = set()
 
-    def failed(self) -> None:
-        self.failures += 1
-        pause_s = min(PAUSE_MAX_S, PAUSE_FIRST_S * 2.0 ** min(self.failures - 1, 16))
-        self._until_s = self._now() + pause_s
+    def take(self, now_s: float) -> list[str]:
+        """Those that are to step now; each counts as stepping until it is `done`."""
+        found = [
+            name
+            for name, due_s in self._due_s.items()
+            if due_s <= now_s and name not in self.stepping
+        ]
+        self.stepping.update(found)
+        self._paused.difference_update(found)
+        return found
 
-    def succeeded(self) -> None:
-        self.failures, self._until_s = 0, 0.0
+    def done(self, name: str, now_s: float, wait_s: float, *, failed: bool = False) -> None:
+        """The follower has stepped, and asks for the next step after `wait_s`."""
+        self.stepping.discard(name)
+        if failed:
+            self._paused.add(name)
+        is_again = name in self._again and not failed
+        self._again.discard(name)
+        self._due_s[name] = now_s if is_again else now_s + wait_s
+
+    def moved(self, now_s: float) -> None:
+        """Refs have moved."""
+        for name, is_woken in self._is_woken.items():
+            if not is_woken or name in self._paused:
+                continue
+            if name in self.stepping:
+                self._again.add(name)
+            else:
+                self._due_s[name] = min(self._due_s[name], now_s)
+
+    def wait_s(self, now_s: float) -> float | None:
+        """Seconds until the next is due; None while all of them step."""
+        waiting = [due for name, due in self._due_s.items() if name not in self.stepping]
+        return max(0.0, min(waiting) - now_s) if waiting else None
 
 
 class Workers:
-    """`fail` hears of a worker that has ended without being asked to. `mirror` None: there is
-    none.
-    """
+    """`fail` hears of a thread that has ended without being asked to."""
 
-    def __init__(self, stargate: Stargate, mirror: Mirror | None, fail: Fail) -> None:
-        self._stargate = stargate
+    def __init__(
+        self,
+        stargate: Stargate,
+        followers: Sequence[Follower],
+        fail: Fail,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._report = stargate.report
+        self._followers = {follower.name: follower for follower in followers}
         self._fail = fail
-        self._stopping = threading.Event()
-        works: dict[str, Callable[[threading.Event], None]] = {
-            "audit": lambda stopping: background_audit.run(stargate, stopping),
-            "maintenance": lambda stopping: maintain.run(stargate, stopping),
-        }
-        if mirror is not None:
-            works["mirror"] = mirror.run
-        # Never waited for at exit: `ending` has bounded them.
-        self._threads = [
-            threading.Thread(target=self._keep, args=(name, work), name=name, daemon=True)
-            for name, work in works.items()
-        ]
+        self._now_s = now_s
+        self._backoffs = Backoffs(now_s)
+        self._schedule = Schedule({entry.name: entry.is_woken for entry in followers})
+        self._changed = threading.Condition()  # guards the schedule and what follows
+        self._running = 0
+        self._dead: set[str] = set()
+        self._is_stopping = False
+        # No thread is waited for at exit: `ending` has bounded them.
+        self._watch = threading.Thread(target=self._watch_schedule, name="followers", daemon=True)
+        stargate.on_move(self._on_move)
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
+        self._watch.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Lets every worker finish what it is at. Harmless when they were not started."""
-        self._stopping.set()
-        self._stargate.announce_move()
-        deadline = time.monotonic() + timeout_s
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
+        """Lets every follower end its step and do its last. Harmless when they were not started."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+        if self._watch.ident is not None:
+            deadline_s = time.monotonic() + timeout_s
+            self._watch.join(timeout_s)
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._running == 0, max(0.0, deadline_s - time.monotonic())
+                )
 
-    def _keep(self, name: str, work: Callable[[threading.Event], None]) -> None:
+    def _on_move(self) -> None:
+        with self._changed:
+            self._schedule.moved(self._now_s())
+            self._changed.notify_all()
+
+    def _watch_schedule(self) -> None:
         try:
-            self._keep_on(name, work)
+            with self._changed:
+                while not self._is_stopping:
+                    for name in self._schedule.take(self._now_s()):
+                        self._hand_out(name, self._step)
+                    self._changed.wait(self._schedule.wait_s(self._now_s()))
+                left = set(self._followers)
+                while left:
+                    for name in sorted(left - self._schedule.stepping):
+                        left.remove(name)
+                        self._hand_out(name, self._finish)
+                    left -= self._dead
+                    if left:
+                        self._changed.wait()
+        except BaseException as error:
+            self._died("schedule", error)
+
+    def _hand_out(self, name: str, work: Callable[[str], None]) -> None:
+        """To a thread of its own; to be called with `_changed` held."""
+        thread = threading.Thread(target=self._run, args=(name, work), name=name, daemon=True)
+        try:
+            thread.start()
+            self._running += 1
+        except RuntimeError as error:  # the machine is short of threads
+            self._tell(name, error)
+            self._schedule.done(name, self._now_s(), self._backoffs.left_s(name), failed=True)
+
+    def _run(self, name: str, work: Callable[[str], None]) -> None:
+        try:
+            work(name)
         except BaseException as error:  # nothing that a worker can go on after
-            self._fail(ToolError(f"the {name} worker died: {type(error).__name__}: {error}"))
+            self._died(name, error)
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
 
-    def _keep_on(self, name: str, work: Callable[[threading.Event], None]) -> None:
-        pauses = Pauses()
-        while not self._stopping.is_set():
-            started_s = time.monotonic()
+    def _died(self, name: str, error: BaseException) -> None:
+        self._dead.add(name)
+        self._fail(ToolError(f"the {name} worker died: {type(error).__name__}: {error}"))
+
+    def _step(self, name: str) -> None:
+        try:
+            wait_s, failed = self._followers[name].step(), False
+        except Exception as error:
+            self._tell(name, error)
+            wait_s, failed = self._backoffs.left_s(name), True
+        else:
+            if self._backoffs.succeeded(name):
+                self._report(f"{name}.recovered", {})
+        with self._changed:
+            self._schedule.done(name, self._now_s(), wait_s, failed=failed)
+
+    def _finish(self, name: str) -> None:
+        if not self._backoffs.failures(name):
             try:
-                work(self._stopping)
+                self._followers[name].finish()
             except Exception as error:
-                if time.monotonic() - started_s > PAUSE_MAX_S:
-                    pauses.succeeded()
-                pauses.failed()
-                self._stargate.report(f"{name}.failed", _failure(error, pauses))
-                self._stopping.wait(pauses.left_s)
+                self._tell(name, error)
 
-
-def _failure(error: Exception, pauses: Pauses) -> dict[str, object]:
-    known = isinstance(error, GitKvError)
-    detail = str(error) if known else f"{type(error).__name__}: {error}"
-    return {
-        "detail": detail,
-        "failures": pauses.failures,
-        "again_s": round(pauses.left_s),
-        "hint": error.hint if isinstance(error, GitKvError) else "",
-    }
+    def _tell(self, name: str, error: Exception) -> None:
+        detail = cause_of(error)
+        if self._backoffs.failed(name, detail):
+            hint = error.hint if isinstance(error, GitKvError) else ""
+            self._report(f"{name}.failed", {"detail": detail, **({"hint": hint} if hint else {})})

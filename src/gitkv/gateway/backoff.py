@@ -1,6 +1,11 @@
-"""How long a worker pauses after failures in a row."""
+"""How long what fails is left alone: ever longer, each thing by itself."""
 
 from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 60.0
@@ -12,3 +17,51 @@ def backoff_s(failures: int, jitter: float) -> float:
     """
     limit: float = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures - 1, 16))
     return limit * (0.5 + jitter / 2)
+
+
+class _Failing(NamedTuple):
+    failures: int
+    until_s: float
+    cause: str
+
+
+class Backoffs:
+    """What fails at present, by name: a namespace, a task, a worker."""
+
+    def __init__(
+        self,
+        now_s: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._now_s, self._jitter = now_s, jitter
+        self._failing: dict[str, _Failing] = {}
+
+    def failed(self, name: str, cause: str) -> bool:
+        """Begins the next pause; whether this cause is another one than the last time."""
+        before = self._failing.get(name, _Failing(0, 0.0, ""))
+        failures = before.failures + 1
+        until_s = self._now_s() + backoff_s(failures, self._jitter())
+        self._failing[name] = _Failing(failures, until_s, cause)
+        return failures == 1 or cause != before.cause
+
+    def succeeded(self, name: str) -> bool:
+        """Ends the pauses; whether there were any."""
+        return self._failing.pop(name, None) is not None
+
+    def failures(self, name: str) -> int:
+        """How often it has failed in a row."""
+        found = self._failing.get(name)
+        return 0 if found is None else found.failures
+
+    def left_s(self, name: str) -> float:
+        """Seconds until it is to be tried again; 0 for what does not fail."""
+        found = self._failing.get(name)
+        return 0.0 if found is None else max(0.0, found.until_s - self._now_s())
+
+    def next_s(self, at_most_s: float) -> float:
+        """Seconds until the first of those that fail is to be tried again."""
+        return min([self.left_s(name) for name in self._failing] + [at_most_s])
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forgets everything but these."""
+        self._failing = {name: self._failing[name] for name in names if name in self._failing}

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from gitkv.errors import IntegrityError
-from gitkv.gateway.background_audit import pending_entries
 from gitkv.gateway.fitness import check_files, read_settings
+from gitkv.gateway.followers.audit import pending_entries
 from gitkv.gateway.own_key import check_own_key
 from gitkv.gateway.sent_objects import sweep_sent
 from gitkv.gateway.stargate import Stargate

@@ -76,8 +76,7 @@ class Stargate:
         self.step = step
         self.moving = threading.RLock()
         self.room = PushRoom()
-        self._moves = 0  # how often refs have moved: workers wait for more than they have seen
-        self._moved = threading.Condition()
+        self._on_move: list[Callable[[], None]] = []
         self._policy: JudgedPolicy | None = None
         self._txns: set[bytes] = set()
         self.held_because = ""  # why no write is let in now, if so
@@ -109,19 +108,14 @@ class Stargate:
                 f"writes are held: {why}", hint="tell the operator: docs/operate/backup.md"
             )
 
-    def announce_move(self) -> None:
-        """Wakes the workers that wait for moved refs."""
-        with self._moved:
-            self._moves += 1
-            self._moved.notify_all()
+    def on_move(self, wake: Callable[[], None]) -> None:
+        """From now on `wake` is called after each move of refs, in the thread that moved them."""
+        self._on_move.append(wake)
 
-    def wait_for_move(self, seen: int, timeout_s: float) -> int:
-        """Blocks until there were more moves than `seen`, or the time is over; returns how many
-        there were.
-        """
-        with self._moved:
-            self._moved.wait_for(lambda: self._moves > seen, timeout_s)
-            return self._moves
+    def announce_move(self) -> None:
+        """Wakes who waits for moved refs."""
+        for wake in self._on_move:
+            wake()
 
     def policy(self) -> JudgedPolicy:
         """The policy in force. Raises IntegrityError when there is none, PolicyTextError when it

@@ -9,7 +9,7 @@ import re
 import pytest
 from support.gateway import NS, Gateway
 
-from gitkv.gateway.background_audit import audit_pending
+from gitkv.gateway.followers.audit import audit_pending
 from gitkv.ledger.plan import Put
 from gitkv.model.refs import watermark_ref
 

@@ -4,14 +4,11 @@ forward, an alarm that names the right ref when it is not.
 
 from __future__ import annotations
 
-from threading import Event, Thread
-
 import pytest
 from support.gateway import Gateway
 
-from gitkv.gateway.mirror import LOOK_EVERY_S, Mirror
+from gitkv.gateway.followers.mirror import LOOK_EVERY_S, Mirror
 from gitkv.git.process import Git
-from gitkv.testing.world import wait_until
 
 
 @pytest.fixture
@@ -87,17 +84,14 @@ def test_the_worker_looks_by_itself_every_few_minutes(served: Gateway) -> None:
     now = [0.0]
     git = Git(str(served.git_dir), env=served.env)
     worker = Mirror(served.stargate, git, str(served.mirror), 0.0, lambda: now[0])
-    stopping = Event()
-    thread = Thread(target=worker.run, args=(stopping,))
-    thread.start()
-    try:
-        _on_mirror(served, "update-ref", "-d", "refs/kv/main")
-        now[0] += LOOK_EVERY_S
-        wait_until(lambda: "refs/kv/main" in served.refs(served.mirror), 20)
-    finally:
-        stopping.set()
-        served.stargate.announce_move()
-        thread.join(20)
+    worker.step()
+    whole = served.refs(served.mirror)
+    _on_mirror(served, "update-ref", "-d", "refs/kv/main")
+    worker.step()
+    assert "refs/kv/main" not in served.refs(served.mirror), "nothing has told it yet"
+    now[0] += LOOK_EVERY_S
+    worker.step()
+    assert served.refs(served.mirror) == whole
 
 
 def test_only_the_mirror_sees_the_operators_configuration(gateway: Gateway) -> None:

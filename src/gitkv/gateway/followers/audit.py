@@ -9,17 +9,17 @@ an admin moves the policy on, which admins can do who are suspended themselves.
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from gitkv.admission.deep_audit import audit_under
 from gitkv.audit.step import StepAudit
 from gitkv.errors import GitKvError, IntegrityError
 from gitkv.gateway.author import deliver, gateway_stamp, spool
-from gitkv.gateway.backoff import backoff_s
+from gitkv.gateway.backoff import Backoffs
 from gitkv.gateway.deliver import move_marks
+from gitkv.gateway.followers.follower import POLL_S, cause_of
 from gitkv.gateway.judge import stray_reason
 from gitkv.gateway.sent_objects import drop_sent, stray_objects
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
@@ -51,39 +51,40 @@ class Pending(NamedTuple):
     entry: Entry
 
 
-def run(stargate: Stargate, is_stopping: threading.Event) -> None:
-    """The worker's loop. One namespace's failure holds up no other, and each is told once."""
-    seen, told, failures = -1, "", 0
-    while not is_stopping.is_set():
-        trouble = "" if stargate.held_because else _audit_all(stargate)
-        if trouble != told:
-            event = "audit.failed" if trouble else "audit.recovered"
-            stargate.report(event, {"detail": trouble})
-        told, failures = trouble, failures + 1 if trouble else 0
-        if failures:
-            is_stopping.wait(backoff_s(failures, random.random()))
+class Audit:
+    """The follower. One namespace's failure holds up no other, and each cause is told once."""
+
+    name = "audit"
+    is_woken = True
+
+    def __init__(self, stargate: Stargate, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._stargate = stargate
+        self._backoffs = Backoffs(now_s)
+
+    def step(self) -> float:
+        """Audits what waits in each namespace. Raises only what concerns all of them."""
+        if self._stargate.held_because:
+            return POLL_S
+        namespaces = self._stargate.namespaces()
+        self._backoffs.keep(namespaces)
+        for ns in namespaces:
+            if self._backoffs.left_s(ns) == 0.0:
+                self._audit(ns)
+        return self._backoffs.next_s(POLL_S)
+
+    def finish(self) -> None:
+        """Nothing: what waits is audited after the next start."""
+
+    def _audit(self, ns: Namespace) -> None:
+        try:
+            audit_pending(self._stargate, ns)
+        except Exception as error:  # a defect of ours, too: the others are to be published
+            detail = cause_of(error)
+            if self._backoffs.failed(ns, detail):
+                self._stargate.report("audit.failed", {"ns": ns, "detail": detail})
         else:
-            seen = stargate.wait_for_move(seen, timeout_s=1.0)
-
-
-def _audit_all(stargate: Stargate) -> str:
-    """What failed in it, a defect of ours too: without this worker nothing would be published any
-    more.
-    """
-    troubles = []
-    try:
-        for ns in stargate.namespaces():
-            try:
-                audit_pending(stargate, ns)
-            except Exception as error:
-                troubles.append(f"{ns}: {_said(error)}")
-    except (GitKvError, ValueError, OSError) as error:
-        troubles.append(_said(error))
-    return "; ".join(troubles)
-
-
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, GitKvError) else f"{type(error).__name__}: {error}"
+            if self._backoffs.succeeded(ns):
+                self._stargate.report("audit.recovered", {"ns": ns})
 
 
 def audit_pending(stargate: Stargate, ns: Namespace) -> int:
@@ -111,7 +112,7 @@ def audit_pending(stargate: Stargate, ns: Namespace) -> int:
 
 
 def pending_entries(stargate: Stargate, ns: Namespace) -> Iterator[Pending]:
-    """Watchlog entries behind the mark, oldest first."""
+    """Watchlog entries after the mark, oldest first."""
     tip, mark = stargate.tip(ns), stargate.refs.read(audited_ref(ns))
     if tip is None or mark is None:
         return
