@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -162,9 +163,10 @@ def _children(broken: Breakable, word: str) -> list[int]:
     assert broken.world.daemon is not None
     found = []
     for task in Path(f"/proc/{broken.world.daemon.pid}/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            if word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                found.append(int(pid))
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread or child that has ended
+            for pid in (task / "children").read_text().split():
+                if word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                    found.append(int(pid))
     return found
 
 
