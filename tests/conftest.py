@@ -69,6 +69,7 @@ _PACKAGE_OF = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "gpg": "gnupg",
+    "strace": "strace",
 }
 
 
