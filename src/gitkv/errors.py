@@ -98,6 +98,7 @@ class RejectedError(GitKvError):
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]  # the family spans 2, 3, 4, 5 and 8
+        """The exit code of the worst reason."""
         return self.verdict.exit_code
 
 

@@ -40,9 +40,11 @@ class ObjectStore(Protocol):
 class RefStore(Protocol):
     """Reads refs, and moves several as one."""
 
-    def read(self, ref: Ref) -> Oid | None: ...
+    def read(self, ref: Ref) -> Oid | None:
+        """The object id that a ref names; None when there is no such ref."""
 
-    def read_all(self, prefix: bytes = b"refs/") -> dict[Ref, Oid]: ...
+    def read_all(self, prefix: bytes = b"refs/") -> dict[Ref, Oid]:
+        """All refs whose names start with `prefix`."""
 
     def move(self, updates: Sequence[RefUpdate]) -> None:
         """All or nothing, durable on return. Raises ConflictError when an `old` is not the current

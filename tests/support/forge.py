@@ -210,7 +210,6 @@ class Forge:
         None to delete; a fresh key unless given.
 
         What it makes is remembered, so that another transaction can be built on it (see `tip_of`).
-
         """
         base = base or self.tip()
         objects: Objects = {}

@@ -17,7 +17,6 @@ def audit_under(
     policy's.
 
     `signer` None: unsigned, where the policy lets that be.
-
     """
     before, after = step
     rules = policy.namespace(after.ns)

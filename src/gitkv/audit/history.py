@@ -68,9 +68,6 @@ def audit_history(
     which a restoration needs (2.5), and None leaves that unchecked. Stops at the first commit that
     cannot be read. Behind one whose trees are wrong no trees are judged, for they would be judged
     by a wrong state, until a restoration leads back to before it.
-
-
-
     """
     return audit_chain(
         commits,

@@ -133,6 +133,7 @@ def created_line(name: bytes, seq: int, value: bytes, size: int) -> bytes:
 
 
 def gone_line(name: bytes, seq: int) -> bytes:
+    """The line of the `gone` map for a key that transaction `seq` deleted; no line feed."""
     return b'{"key":"%b","mod":%d}' % (name, seq)
 
 

@@ -84,9 +84,6 @@ class StepAudit(NamedTuple):
     `changes`: name and value after (None when deleted) of each changed key, sorted by name.
     `objects`: what the new state has and the old one lacks: tree nodes, pages, values, metadata
     (and the empty tree where a root is empty).
-
-
-
     """
 
     reasons: list[Reason]

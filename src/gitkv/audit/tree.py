@@ -41,7 +41,8 @@ PAGE_BYTES_MAX = NODE_ITEMS_MAX * 1300
 class Loader(Protocol):
     """Bulk reads; each raises LookupError when an object is missing or of another kind."""
 
-    def tree(self, oid: Oid) -> bytes: ...
+    def tree(self, oid: Oid) -> bytes:
+        """The body of a tree object."""
 
     def sizes(self, oids: Sequence[Oid]) -> Sequence[int]:
         """Bytes of each blob, in the order asked."""
@@ -61,9 +62,11 @@ class Root(NamedTuple):
 
     @property
     def of_lines(self) -> bool:
+        """Whether the leaves of this map are pages of lines, not blobs of values."""
         return self.map_name in ("live", "gone")
 
     def form(self, level: int) -> Form:
+        """What the entries of a node on this level point to; level 0 is the lowest."""
         if level == 0:
             return TO_BLOBS
         return TO_PAGES if self.of_lines and level == 1 else TO_TREES
@@ -101,9 +104,7 @@ class TreeWalk:
         self._low: dict[int, dict[bytes, bool]] = {}
 
     def roots(self, tree: Oid, map_names: tuple[str, str]) -> tuple[Root, Root]:
-        """The two maps of a ledger or index tree (4.1, 5.1). Raises MalformedError for anything
-        else in it.
-        """
+        """The two maps of a ledger or index tree (4.1, 5.1). Raises MalformedError for others."""
         held: dict[str, Oid] = {}
         entries = list(tree_entries(self._tree(tree), "tree " + tree.hex()))
         for mode, name, oid in entries:
@@ -130,9 +131,7 @@ class TreeWalk:
         )
 
     def diff(self, before: Root, after: Root) -> MapDiff:
-        """How the maps differ. Raises MalformedError at the first breach of section 3 in
-        `after`.
-        """
+        """How maps differ. Raises MalformedError at the first breach of section 3 in `after`."""
         found = MapDiff({}, {}, set(), set())
         if before.oid == after.oid:
             return found

@@ -42,6 +42,7 @@ class Parser(argparse.ArgumentParser):
         self._groups_verbs = False
 
     def add_subparsers(self, **settings: Any) -> Any:
+        """As argparse does, and remembers that this parser only groups verbs."""
         self._groups_verbs = True
         return super().add_subparsers(**settings)
 
@@ -55,6 +56,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
+        """Raises UsageError, where argparse would print and exit."""
         usage = " ".join(self.format_usage().split()).removeprefix("usage: ")
         raise UsageError(f"{self.prog}: {message}", hint=f"usage: {usage}")
 
@@ -127,6 +129,7 @@ def ttl(text: str) -> int:
 
 
 def oid(text: str) -> str:
+    """An argument that is an object id, 40 hex digits. Raises ArgumentTypeError."""
     if _OID.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(
             f"expected an object id, 40 lower-case hex digits, got {text[:60]!r}"
@@ -135,12 +138,14 @@ def oid(text: str) -> str:
 
 
 def count(text: str) -> int:
+    """An argument that is a number of things. Raises ArgumentTypeError."""
     if _COUNT.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(f"expected a number, got {text[:60]!r}")
     return int(text)
 
 
 def content_type(text: str) -> str:
+    """An argument that is a content type. Raises ArgumentTypeError."""
     if CTYPE.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(
             f"expected 1 to 127 printable ASCII characters, got {text[:60]!r}"

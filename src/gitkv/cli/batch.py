@@ -61,7 +61,6 @@ def read_batch(
     starts the times to live.
 
     Raises BatchError with up to REASONS_MAX problems.
-
     """
     reader = _Reader(now_s, locate)
     problems: list[Reason] = []

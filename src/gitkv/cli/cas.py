@@ -22,6 +22,7 @@ _ABSENT = "0" * 40
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the key, the file and the expectation."""
     parser.add_argument("action", choices=["set"], help="the only one so far")
     parser.add_argument("key", metavar="KEY")
     parser.add_argument("file", metavar="FILE")
@@ -45,6 +46,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Writes one key if its expectation holds; returns the exit code."""
     value = read_value(args.file, context)
     absent = args.expect_blob == _ABSENT
     with context.open_store(for_writing=True) as store:

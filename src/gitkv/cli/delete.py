@@ -17,6 +17,7 @@ NOTES = "Prints the ledger commit. Exit code 1: a key does not exist, and nothin
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the keys and what to do about missing ones."""
     parser.add_argument("keys", nargs="+", metavar="KEY")
     parser.add_argument(
         "--missing-ok", action="store_true", help="a key that does not exist is not an error"
@@ -25,6 +26,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Deletes the keys in one transaction; returns the exit code."""
     with context.open_store(for_writing=True) as store:
         written = store.delete(args.keys, message=message_of(args), missing_ok=args.missing_ok)
     return put_written(written, context)

@@ -22,12 +22,14 @@ _LETTERS = {"add": "A", "change": "M", "delete": "D"}
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the two revisions and the prefix."""
     parser.add_argument("old", metavar="REV")
     parser.add_argument("new", metavar="REV", nargs="?", default="")
     parser.add_argument("--prefix", default="", metavar="P", help="only keys that begin with P")
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Prints what differs; returns 1 when anything does, 0 otherwise."""
     counted = _Counted()
     with context.open_store() as store:
         changes = counted.each(store.diff(args.old, args.new, prefix=args.prefix))

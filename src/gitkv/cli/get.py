@@ -17,6 +17,7 @@ REV is @SEQ, a ledger commit, or an epoch's label. Exit code 1: no such key; 7: 
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the key, where to read it and where to write its value."""
     parser.add_argument("key", metavar="KEY")
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the value to FILE, as a whole or not at all"
@@ -36,6 +37,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Writes the value of one key; returns the exit code."""
     with context.open_store() as store:
         found = store.value(
             args.key, at=args.at, read_from=args.read_from, allow_expired=args.allow_expired

@@ -23,11 +23,13 @@ NOTES = (
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the key and the limit."""
     parser.add_argument("key", metavar="KEY")
     parser.add_argument("-n", "--limit", type=count, metavar="N", help="at most N versions")
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Prints the versions of one key, newest first; returns the exit code."""
     with context.open_store() as store:
         revisions = _at_least_one(store.history(args.key, limit=args.limit), args)
         if context.json:

@@ -20,6 +20,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Makes the repository a standalone store; returns the exit code."""
     from gitkv.client.init import init_store
 
     report = init_store(context.repository, context.ns, context.env)

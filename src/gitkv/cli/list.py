@@ -26,6 +26,7 @@ list ended, give its last key to --after."""
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the prefix, the page and the format."""
     parser.add_argument("--prefix", default="", metavar="P", help="only keys that begin with P")
     parser.add_argument(
         "-l",
@@ -47,6 +48,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Prints keys in order; returns the exit code."""
     with context.open_store() as store:
         entries = store.list(
             args.prefix, after=args.after, limit=args.limit, at=args.at, read_from=args.read_from

@@ -19,10 +19,12 @@ NOTES = "One line a transaction: sequence number, commit, time, keys set and del
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the limit."""
     parser.add_argument("-n", "--limit", type=count, metavar="N", help="at most N transactions")
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Prints transactions, newest first; returns the exit code."""
     with context.open_store() as store:
         entries = store.log(limit=args.limit)
         if context.json:

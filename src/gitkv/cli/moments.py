@@ -8,6 +8,7 @@ _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def utc(seconds: int) -> str:
+    """Seconds since 1970 as a date and time in UTC."""
     return strftime("%Y-%m-%d %H:%M:%SZ", gmtime(seconds))
 
 

@@ -27,6 +27,7 @@ success without a commit."""
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares where the batch is read from."""
     parser.add_argument("stdin", nargs="?", metavar="-", help="read the batch from standard input")
     parser.add_argument(
         "--file", metavar="FILE", help="read the batch from FILE; '-' is standard input"
@@ -35,6 +36,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Writes a batch in one transaction; returns the exit code."""
     changes = _changes(args, context)
     with context.open_store(for_writing=True) as store:
         written = store.write(changes, message=message_of(args))

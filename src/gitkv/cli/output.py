@@ -25,10 +25,12 @@ def stdout() -> BinaryIO:
 
 
 def is_terminal() -> bool:
+    """Whether standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
 def put_line(text: str) -> None:
+    """Writes one line to standard output, as UTF-8."""
     stdout().write(f"{text}\n".encode(errors="backslashreplace"))
 
 
@@ -40,6 +42,7 @@ def put_lines(lines: Iterable[str]) -> None:
 
 
 def put_json(value: dict[str, Any]) -> None:
+    """Writes one JSON object as one line to standard output."""
     put_line(json_line(value))
 
 

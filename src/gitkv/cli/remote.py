@@ -23,6 +23,7 @@ under refs/kv-rescue."""
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the action, the remote and the gateway's key."""
     parser.add_argument("action", choices=["setup", "repair"])
     parser.add_argument(
         "--remote",
@@ -39,6 +40,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Prepares a remote, or repairs a clone; returns the exit code."""
     from gitkv.client.trust.memory import parse_pin
 
     pin = parse_pin(args.gateway_key)

@@ -24,6 +24,7 @@ Exit code 2: a condition does not hold."""
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the key, its value and the expectations."""
     parser.add_argument("key", metavar="KEY")
     parser.add_argument(
         "value", nargs="?", metavar="VALUE", help="the value itself; '-' reads standard input"
@@ -48,6 +49,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Writes one key; returns the exit code."""
     if args.if_absent and args.if_match is not None:
         raise UsageError("--if-absent and --if-match contradict each other")
     value = _value(args, context)

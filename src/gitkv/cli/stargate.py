@@ -26,6 +26,7 @@ DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 2222
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the verbs `init` and `serve` with their options."""
     verbs = parser.add_subparsers(
         dest="action", required=True, metavar="init|serve", parser_class=type(parser)
     )
@@ -102,6 +103,7 @@ def _add_serve(verbs: Verbs) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Creates a Stargate or serves one; returns the exit code."""
     try:
         return _init(args, context) if args.action == "init" else _serve(args, context)
     except ModuleNotFoundError as error:  # a client is installed without the gateway's libraries

@@ -23,6 +23,7 @@ _WRONG, _UNJUDGED = 8, 5
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the range of the history and its anchors."""
     parser.add_argument(
         "--from",
         dest="since",
@@ -45,6 +46,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Re-verifies the history; returns the exit code of the worst finding."""
     with context.open_store() as store:
         found = store.verify(args.since, args.to, anchors=args.anchors)
     if context.json:

@@ -20,6 +20,7 @@ NOTES = (
 
 
 def add_arguments(parser: Parser) -> None:
+    """Declares the transaction, where it must be visible and the timeout."""
     parser.add_argument(
         "--oid", required=True, type=oid, metavar="OID", help="the ledger commit to wait for"
     )
@@ -39,6 +40,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
+    """Waits until a transaction is visible; returns the exit code."""
     with context.open_store() as store:
         store.wait(args.oid, visible_on=args.visible_on, timeout_s=float(args.timeout))
     if context.json:

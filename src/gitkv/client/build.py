@@ -33,9 +33,11 @@ class Built(NamedTuple):
 
     @property
     def tip(self) -> Tip:
+        """The tip that this transaction makes."""
         return self.transaction.tip
 
     def written(self, receipt: str = "") -> Written:
+        """What the caller learns of the write. `receipt`: its text, "" for none."""
         said = self.tip.ledger.attestation
         return Written(
             self.tip.ledger.oid.hex(),

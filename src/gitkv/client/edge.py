@@ -39,7 +39,6 @@ def pauses(edge: Edge, attempts: int, first_s: float, longest_s: float) -> Itera
     random part of it.
 
     Writers that lost the same race come back at different times.
-
     """
     limit_s = first_s
     for attempt in range(attempts):

@@ -27,7 +27,6 @@ def complete_move(git: Git, ns: Namespace, heads: tuple[Oid, Oid | None], load: 
     half move. An index of None is not there.
 
     Raises BusyError when the refs are locked: a killed git leaves its .lock files.
-
     """
     ledger, index = heads
     try:

@@ -130,6 +130,7 @@ class PushLine:
         raise LostAnswerError(f"Stargate's answer was lost: {why}")
 
     def close(self) -> None:
+        """Ends the connection."""
         self._pipe.close()
 
     def __enter__(self) -> PushLine:

@@ -45,10 +45,12 @@ class Replica:
 
     @property
     def config(self) -> dict[str, str]:
+        """The last value of each git setting, by name."""
         return self.repository.config
 
     @property
     def config_all(self) -> dict[str, tuple[str, ...]]:
+        """All values of each git setting, by name, in order."""
         return self.repository.config_all
 
     @property
@@ -60,6 +62,7 @@ class Replica:
 
     @property
     def push_url(self) -> str:
+        """The address that writes go to; "" for none."""
         return push_url(self.config)
 
     @property
@@ -167,9 +170,11 @@ class Replica:
         return complete_move(self.git, self.ns, (ledger, index), self.load)
 
     def has_commit(self, oid: Oid) -> bool:
+        """Whether this commit is in the repository."""
         return list(self.objects.kinds([oid])) == [COMMIT]
 
     def no_ledger(self) -> GitKvError:
+        """The error for a namespace without a ledger, with advice for this repository."""
         cloned = any(name.startswith("remote.") for name in self.config)
         hint = "run: git kv remote setup" if self.remote else "create one with: git kv init"
         if cloned and not self.remote:
@@ -187,6 +192,7 @@ class Replica:
         return pipe
 
     def close(self) -> None:
+        """Ends the git process and an unused connection."""
         pipe = self.take_pipe()
         if pipe is not None:
             pipe.close()

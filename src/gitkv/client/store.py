@@ -101,6 +101,7 @@ class Store(StoreMapping):
 
     @property
     def ns(self) -> str:
+        """The name of the namespace."""
         return self._replica.ns
 
     # Reading

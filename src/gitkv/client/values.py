@@ -30,9 +30,6 @@ class Expect(NamedTuple):
     `if_absent`: no key to be set exists (an expired one counts as absent). `if_match`: the one key
     of the write has this etag. `tree`: the ledger commit the caller has seen has this root tree,
     and is still the tip.
-
-
-
     """
 
     if_absent: bool = False

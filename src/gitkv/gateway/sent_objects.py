@@ -57,7 +57,6 @@ def stray_objects(
     transactions nor the state before them.
 
     Stock git may send again what the repository has; only then is the older history walked.
-
     """
     try:
         with open(os.path.join(_folder(stargate), entry.hex()), "rb") as file:

@@ -18,21 +18,25 @@ class AuditLoader:
         self._objects = objects
 
     def tree(self, oid: Oid) -> bytes:
+        """The body of a tree object. Raises LookupError when it is missing or damaged."""
         try:
             return self._objects.read(oid, TREE)
         except IntegrityError as error:
             raise LookupError(str(error)) from error
 
     def sizes(self, oids: Sequence[Oid]) -> Sequence[int]:
+        """Bytes of each blob, in the order asked."""
         try:
             return list(self._objects.sizes(oids))
         except IntegrityError as error:
             raise LookupError(str(error)) from error
 
     def trees(self, oids: Sequence[Oid]) -> Iterator[bytes]:
+        """The bodies of these trees, in the order asked."""
         return self._read_many(oids, TREE)
 
     def blobs(self, oids: Sequence[Oid]) -> Iterator[bytes]:
+        """The bodies of these blobs, in the order asked."""
         return self._read_many(oids, BLOB)
 
     def _read_many(self, oids: Sequence[Oid], kind: bytes) -> Iterator[bytes]:

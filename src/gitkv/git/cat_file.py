@@ -81,6 +81,7 @@ class CatFile:
 
     @property
     def pid(self) -> int:
+        """The process id of the git that reads."""
         return self._child.pid
 
     @property

@@ -36,6 +36,7 @@ class ForkLock:
         watch(self)
 
     def after_fork(self) -> None:
+        """Replaces the lock in a child process, where its owner does not exist."""
         self._lock = threading.RLock()
 
     def __enter__(self) -> None:

@@ -35,6 +35,7 @@ class SoleLease:
     """
 
     def fence(self) -> int:
+        """Always the same: nobody else can lead."""
         return 1
 
 
@@ -83,17 +84,20 @@ class FileJournal:
             ) from error
 
     def finish(self) -> None:
+        """As in the port: removes the record of intent."""
         self._prepared = None
         if self._is_recorded:
             self._clear()
 
     def abort(self) -> None:
+        """As in the port."""
         prepared, self._prepared = self._prepared, None
         if prepared is not None and self._is_recorded:
             self._undo(prepared)
             self._clear()
 
     def recover(self, fence: int) -> str:
+        """As in the port, from the record of intent on the disk."""
         self._check_not_older(fence)
         self._prepared = None
         intent = _read_intent(self._path)

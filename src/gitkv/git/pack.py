@@ -147,6 +147,7 @@ class Pack:
 
     @property
     def count(self) -> int:
+        """The number of objects so far."""
         return len(self.oids)
 
     def body(self) -> Iterator[bytes]:
@@ -168,6 +169,7 @@ class Pack:
         yield self.trailer
 
     def close(self) -> None:
+        """Removes the temporary file; may be called again."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -100,7 +100,6 @@ class QuarantinedPack(NamedTuple):
     thin pack, both in ascending order.
 
     `pack_path` is "" when it is empty.
-
     """
 
     pack_path: str
@@ -163,7 +162,6 @@ class Quarantine:
         never closes its side.
 
         To be called from another thread once `is_started`; `finish` says what came of it.
-
         """
         if self._child is not None:
             self._child.wait()

@@ -35,10 +35,12 @@ class Tip(NamedTuple):
 
     @property
     def ns(self) -> Namespace:
+        """The namespace of the ledger."""
         return self.ledger.attestation.ns
 
     @property
     def seq(self) -> int:
+        """The sequence number of the transaction."""
         return self.ledger.seq
 
     @property

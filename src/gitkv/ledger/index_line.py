@@ -48,6 +48,7 @@ class LiveLine(NamedTuple):
     expires: int = 0
 
     def is_expired(self, now_s: int) -> bool:
+        """Whether the value has expired at `now_s`, in seconds since 1970."""
         return 0 < self.expires <= now_s
 
 

@@ -62,6 +62,7 @@ def decode_entries(body: bytes) -> list[Item]:
 
 
 def encode_entries(items: list[Item]) -> bytes:
+    """The body of a leaf tree; the items are in order."""
     return b"".join([b"100644 %b\0%b" % item for item in items])
 
 
@@ -80,6 +81,7 @@ def decode_inner(body: bytes, *, points_to_pages: bool) -> list[Item]:
 
 
 def encode_inner(items: list[Item], *, points_to_pages: bool) -> bytes:
+    """The body of an inner tree; the items are in order."""
     mode = b"100644" if points_to_pages else b"40000"
     return b"".join([b"%b %b!\0%b" % (mode, name, oid) for name, oid in items])
 

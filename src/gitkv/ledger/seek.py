@@ -24,6 +24,7 @@ class LedgerCommit(NamedTuple):
 
     @property
     def seq(self) -> int:
+        """The sequence number of the transaction."""
         return self.attestation.seq
 
 

@@ -56,6 +56,7 @@ class Attestation(NamedTuple):
     keys_del: int
 
     def trailers(self) -> bytes:
+        """The trailer lines of a commit message (spec/attestation 2.1)."""
         return (
             f"KV-Version: 1\nKV-NS: {self.ns}\nKV-Txn: {self.txn}\nKV-Seq: {self.seq}\nKV-Base: "
             f"{_dash(self.base)}\n"

@@ -41,6 +41,7 @@ class Chain(Generic[T]):
         return self._items[seq - self.first_seq] if self.has(seq) else None
 
     def has(self, seq: int) -> bool:
+        """Whether the chain holds this sequence number."""
         return self.first_seq <= seq < self.next_seq
 
     @property

@@ -34,6 +34,7 @@ class Identity(NamedTuple):
     zone: str = "+0000"
 
     def line(self) -> bytes:
+        """The identity as it stands in a commit's header."""
         return f"{self.name} <{self.email}> {self.seconds} {self.zone}".encode()
 
 
@@ -51,6 +52,7 @@ class Commit(NamedTuple):
     payload: bytes
 
     def identity(self) -> Identity:
+        """The committer, parsed. Raises FormError."""
         return parse_identity(self.committer)
 
 

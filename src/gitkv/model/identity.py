@@ -12,9 +12,6 @@ class PublicKey(NamedTuple):
     ASCII-armoured public key block. `fingerprint`: "SHA256:<base64>" for ssh, 40 upper-case hex
     digits of the primary key for openpgp. `not_after_s`: the judge's time (seconds since 1970) from
     which it is refused, 0 for never; `revoked`: refused always.
-
-
-
     """
 
     kind: str
@@ -31,9 +28,6 @@ class Signature(NamedTuple):
     `status`: "good", "unsigned", "malformed" (not the one accepted spelling), "bad" (does not
     verify), "unknown-key", "expired-key", "revoked-key". `fingerprint`: of the signing key where it
     could be read, else "". `detail`: one line for the log and the reason.
-
-
-
     """
 
     status: str

@@ -54,9 +54,11 @@ class Policy(NamedTuple):
     signatures_required: bool = True
 
     def namespace(self, ns: Namespace) -> NamespacePolicy | None:
+        """The rules of a namespace; None when the policy does not list it."""
         return next((entry for entry in self.namespaces if entry.ns == ns), None)
 
     def principal(self, name: str) -> Principal | None:
+        """The principal of this name; None when the policy does not list it."""
         return next((entry for entry in self.principals if entry.name == name), None)
 
     def principal_of_key(self, fingerprint: str) -> Principal | None:

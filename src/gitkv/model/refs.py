@@ -52,22 +52,27 @@ def _show(text: bytes) -> str:
 
 
 def ledger_ref(ns: Namespace) -> Ref:
+    """The ref of a namespace's ledger."""
     return Ref(LEDGER + ns.encode())
 
 
 def index_ref(ns: Namespace) -> Ref:
+    """The ref of a namespace's index."""
     return Ref(INDEX + ns.encode())
 
 
 def watchlog_ref(ns: Namespace, epoch: EpochLabel) -> Ref:
+    """The ref of a namespace's watchlog in one epoch."""
     return Ref(b"%b%b@%b" % (WATCHLOG, ns.encode(), epoch.encode()))
 
 
 def watermark_ref(ns: Namespace) -> Ref:
+    """The ref that tells how far the mirror has a namespace."""
     return Ref(WATERMARK + ns.encode())
 
 
 def audited_ref(ns: Namespace) -> Ref:
+    """The ref that tells how far a namespace has been audited."""
     return Ref(AUDITED + ns.encode())
 
 

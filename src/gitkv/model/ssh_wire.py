@@ -40,6 +40,7 @@ def read_strings(data: bytes) -> list[bytes]:
 
 
 def put_string(field: bytes) -> bytes:
+    """A field with its length in front, in four bytes (RFC 4251, section 5)."""
     return len(field).to_bytes(4, "big") + field
 
 

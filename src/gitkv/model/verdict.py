@@ -69,6 +69,7 @@ class Verdict(NamedTuple):
 
     @property
     def accepted(self) -> bool:
+        """Whether there is no reason to refuse."""
         return not self.reasons
 
     @property

@@ -96,6 +96,7 @@ class Problems:
     def add(
         self, at: Node | tuple[int, int], message: str, hint: str = "", rule: str = "policy.syntax"
     ) -> None:
+        """Notes a problem at a node or at (line, column), unless one was noted there before."""
         if at[:2] in self._muted:
             return
         self._found.append(PolicyProblem(at[0], at[1], message, hint, rule))

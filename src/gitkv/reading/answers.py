@@ -12,7 +12,6 @@ class Value(NamedTuple):
     `mod`: sequence numbers.
 
     `commit` and `seq` name the ledger commit it was read at.
-
     """
 
     key: str

@@ -83,6 +83,7 @@ class GpgSigner:
         self._start = start
 
     def sign(self, payload: bytes) -> bytes:
+        """An armoured signature of `payload`. Raises ToolError."""
         done = run(self._argv, payload, self._start)
         if (
             done.code or b"\n[GNUPG:] SIG_CREATED " not in b"\n" + done.err
@@ -103,6 +104,7 @@ class SshSigner:
         self._unlocked: UnlockedKey | None = None
 
     def sign(self, payload: bytes) -> bytes:
+        """An armoured signature of `payload`. Raises ToolError."""
         return _ssh_sign(self._program, [self._key_file], payload, self._ready())
 
     def _ready(self) -> Start:
@@ -128,6 +130,7 @@ class SshAgentSigner:
         self._program, self._public_line, self._start = program, public_line, start
 
     def sign(self, payload: bytes) -> bytes:
+        """An armoured signature of `payload`. Raises ToolError."""
         import tempfile
 
         with tempfile.NamedTemporaryFile(prefix="git-kv-key-") as file:

@@ -9,4 +9,5 @@ class SystemClock:
     """ports.Clock on the operating system's real time."""
 
     def now_s(self) -> int:
+        """Seconds since 1970."""
         return int(time.time())

@@ -37,6 +37,9 @@ class MemoryObjectStore:
         self._objects[oid] = kind, body
 
     def read(self, oid: Oid, kind: bytes) -> bytes:
+        """The body of an object of this kind. Raises IntegrityError when it is missing or of
+        another kind.
+        """
         found, body = self._object(oid)
         if found != kind:
             raise IntegrityError(
@@ -45,18 +48,23 @@ class MemoryObjectStore:
         return body
 
     def read_many(self, oids: Iterable[Oid], kind: bytes) -> Iterator[bytes]:
+        """The bodies of these objects, in the order asked."""
         return (self.read(oid, kind) for oid in oids)
 
     def sizes(self, oids: Iterable[Oid]) -> Iterator[int]:
+        """Bytes of each object, in the order asked. Raises IntegrityError for a missing one."""
         return (len(self._object(oid)[1]) for oid in oids)
 
     def kinds(self, oids: Iterable[Oid]) -> Iterator[bytes | None]:
+        """The kind of each object, in the order asked; None for a missing one."""
         return (self._objects[oid][0] if oid in self._objects else None for oid in oids)
 
     def has(self, oid: Oid) -> bool:
+        """Whether the object is here."""
         return oid in self._objects
 
     def expand(self, abbreviation: str) -> Oid | None:
+        """The one object id that starts so; None when there is none, or more than one."""
         found = [oid for oid in self._objects if oid.hex().startswith(abbreviation)]
         return found[0] if len(found) == 1 else None
 
@@ -74,12 +82,15 @@ class MemoryRefStore:
         self._refs: dict[Ref, Oid] = dict(refs or {})
 
     def read(self, ref: Ref) -> Oid | None:
+        """The object id that a ref names; None when there is no such ref."""
         return self._refs.get(ref)
 
     def read_all(self, prefix: bytes = b"refs/") -> dict[Ref, Oid]:
+        """All refs whose names start with `prefix`."""
         return {ref: oid for ref, oid in self._refs.items() if ref.startswith(prefix)}
 
     def move(self, updates: Sequence[RefUpdate]) -> None:
+        """Moves all refs or none. Raises ConflictError when an `old` is not the current value."""
         after = dict(self._refs)
         if len({update.ref for update in updates}) != len(updates):
             raise ValueError("a ref is moved twice at once")
@@ -130,6 +141,7 @@ class MemoryLease:
         self.current, self.leads = 1, True
 
     def fence(self) -> int:
+        """`current`. Raises NotLeaderError unless `leads`."""
         if not self.leads:
             raise NotLeaderError("another Stargate leads")
         return self.current
@@ -147,6 +159,7 @@ class MemoryJournal:
         self._begun: tuple[int, list[Oid], Sequence[RefUpdate]] | None = None
 
     def prepare(self, delivery: Delivery, fence: int) -> None:
+        """As in the port: adds the objects of the pack and the commits."""
         self._check_not_older(fence)
         brought = list(self.packs.get(delivery.pack_path, ()))
         brought += [(COMMIT, body) for body in delivery.commits]
@@ -154,6 +167,7 @@ class MemoryJournal:
         self._begun = fence, [self._objects.add(*one) for one in new], delivery.updates
 
     def commit(self, fence: int) -> None:
+        """As in the port; raises ValueError when nothing is prepared."""
         if self._begun is None:
             raise ValueError("nothing is prepared")
         if not fence == self._begun[0] == self._lease.fence():
@@ -161,14 +175,17 @@ class MemoryJournal:
         self._refs.move(self._begun[2])
 
     def finish(self) -> None:
+        """As in the port."""
         self._begun = None
 
     def abort(self) -> None:
+        """As in the port: drops the objects that were new."""
         begun, self._begun = self._begun, None
         for oid in begun[1] if begun is not None else ():
             self._objects.drop(oid)
 
     def recover(self, fence: int) -> str:
+        """As in the port."""
         self._check_not_older(fence)
         if self._begun is None:
             return ""

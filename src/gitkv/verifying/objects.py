@@ -48,6 +48,7 @@ class ProvedObjects:
         return zip(ids, self._read_many(ids, COMMIT), strict=True)
 
     def tree(self, oid: Oid) -> bytes:
+        """The body of a tree object, proved by its id. Raises LookupError."""
         try:
             return self.load(oid, TREE)
         except IntegrityError as error:
@@ -73,9 +74,11 @@ class ProvedObjects:
         return sizes
 
     def trees(self, oids: Sequence[Oid]) -> Iterator[bytes]:
+        """The bodies of these trees, proved, in the order asked. Raises LookupError."""
         return self._proved_many(oids, TREE)
 
     def blobs(self, oids: Sequence[Oid]) -> Iterator[bytes]:
+        """The bodies of these blobs, proved, in the order asked. Raises LookupError."""
         return self._proved_many(oids, BLOB)
 
     def _read_through(self, oids: Sequence[Oid]) -> None:

@@ -49,6 +49,7 @@ class Policies(NamedTuple):
 
     @property
     def newest(self) -> Version | None:
+        """The newest version of the policy; None when there is none."""
         return self.versions[-1] if self.versions else None
 
     def at(self, time_s: int) -> Version | None:

@@ -54,6 +54,7 @@ class PktReader:
         self._start = 0  # bytes before it were handed out; cut off at the next feed
 
     def feed(self, data: bytes) -> None:
+        """Takes more bytes of the stream."""
         del self._buffer[: self._start]
         self._start = 0
         self._buffer += data

@@ -142,7 +142,6 @@ def commands(updates: Sequence[RefUpdate], wanted: Iterable[bytes]) -> bytes:
     the server offered.
 
     Raises ValueError when a ref or an id could not be told apart on the wire.
-
     """
     lines = [_command(update) for update in updates]
     if lines:

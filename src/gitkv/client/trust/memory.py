@@ -49,10 +49,12 @@ class Memory(NamedTuple):
 
 
 def receipt_ref(ns: Namespace) -> Ref:
+    """The ref of the newest watchlog entry that this clone has proved."""
     return Ref(_RECEIPT + ns.encode())
 
 
 def written_ref(ns: Namespace) -> Ref:
+    """The ref of the newest transaction of this clone that Stargate accepted."""
     return Ref(_WRITTEN + ns.encode())
 
 
@@ -67,6 +69,7 @@ def shown_refs(ns: Namespace) -> bytes:
 
 
 def read_memory(replica: Replica, source: str) -> Memory:
+    """What this clone remembers about a source and about the namespace."""
     ns = replica.ns
     refs = [POLICY_TRUSTED, receipt_ref(ns), written_ref(ns), shown_ref(ns, source)]
     return Memory(*replica.objects.resolve([os.fsdecode(ref) for ref in refs]))

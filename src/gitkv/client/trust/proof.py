@@ -90,10 +90,12 @@ def receipt_at(oid: Oid, ns: Namespace, look: Look) -> Receipt:
 
 
 def seq_of(receipt: Receipt) -> int:
+    """The sequence number of the transaction that a receipt is about."""
     return int(receipt.fields[3])
 
 
 def index_of(receipt: Receipt) -> Oid:
+    """The index commit that a receipt is about."""
     return Oid(bytes.fromhex(receipt.fields[6].decode("ascii")))
 
 

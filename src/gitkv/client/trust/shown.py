@@ -42,7 +42,6 @@ class Source(NamedTuple):
 
     An authority is never behind what we trust; a mirror may be. `pin`: the fingerprint of the
     gateway key that somebody demands, "" for none.
-
     """
 
     name: str
@@ -61,10 +60,12 @@ class Shown(NamedTuple):
 
 
 def mirror_source(remote: str, pin: str = "") -> Source:
+    """The mirror of a remote, as a source. `pin`: the gateway's fingerprint, "" for none."""
     return Source(f"the mirror {remote}", remote, remote, False, pin)
 
 
 def mirror_of(replica: Replica) -> Source:
+    """The mirror that a replica reads from."""
     return mirror_source(replica.remote)
 
 
