@@ -33,9 +33,9 @@ def store(repo: Path) -> Iterator[Store]:
 
 
 def _at(store: Store, seconds: int) -> None:
-    edge = store._replica.edge
-    now_s = edge.now_s()
-    store._replica.edge = edge._replace(now_s=lambda: now_s + seconds)
+    host = store._replica.host
+    now_s = host.now_s()
+    store._replica.host = host._replace(now_s=lambda: now_s + seconds)
 
 
 @pytest.mark.parametrize(

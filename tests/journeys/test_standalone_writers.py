@@ -88,7 +88,7 @@ def test_history_of_a_key_reads_few_objects_among_many_commits(store: Store) -> 
 
 
 def _impatient(store: Store) -> None:
-    store._replica.edge = store._replica.edge._replace(sleep=lambda seconds: None)
+    store._replica.host = store._replica.host._replace(sleep=lambda seconds: None)
 
 
 def test_an_index_ref_that_was_tampered_with_stops_every_write(
@@ -197,7 +197,7 @@ def test_refs_read_in_the_middle_of_another_writers_move_are_read_again(
         restored.append(seconds)
         git("update-ref", "refs/kv-index/main", index, cwd=repo)
 
-    store._replica.edge = store._replica.edge._replace(sleep=finish_the_move)
+    store._replica.host = store._replica.host._replace(sleep=finish_the_move)
     assert store.set("a", b"3").seq == 3 and len(restored) == 1
 
 

@@ -14,7 +14,7 @@ from gitkv.daemon.serve import open_adapters
 from gitkv.gateway.followers.mirror import Mirror
 from gitkv.gateway.receive import Answer, receive
 from gitkv.gateway.recover import recover
-from gitkv.gateway.setup import Keys, Order, create_repository, write_first_state
+from gitkv.gateway.setup import CreationRequest, Keys, create_repository, write_first_state
 from gitkv.gateway.site import claim_directory, finish_directory
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.pack import PackWriter
@@ -43,7 +43,7 @@ class Gateway:
         self.keys = Keys(generate()[0], generate()[0])
         private, public = generate()
         self.alice = Ed25519Signer(private)
-        order = Order(
+        request = CreationRequest(
             str(root / "gate.git"),
             str(self.mirror),
             "ssh://git@stargate.example/gate.git",
@@ -51,13 +51,13 @@ class Gateway:
             [],
             namespaces,
         )
-        claim_directory(order.git_dir)
-        create_repository(order, self.keys, self.env)
-        self.git_dir = Path(order.git_dir)
+        claim_directory(request.git_dir)
+        create_repository(request, self.keys, self.env)
+        self.git_dir = Path(request.git_dir)
         self.events: list[tuple[str, Mapping[str, object]]] = []
         self.stargate = self._open()
-        write_first_state(self.stargate, order, Ed25519Signer(self.keys.gateway).public_line)
-        finish_directory(order.git_dir)
+        write_first_state(self.stargate, request, Ed25519Signer(self.keys.gateway).public_line)
+        finish_directory(request.git_dir)
 
     def _open(self) -> Stargate:
         return Stargate(

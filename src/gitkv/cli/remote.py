@@ -65,13 +65,13 @@ def _setup(remote: str, pin: str, context: Context) -> int:
 
 
 def _repair(remote: str, pin: str, context: Context) -> int:
-    from gitkv.client.edge import Edge
+    from gitkv.client.host import Host
     from gitkv.client.repair import repair, repair_source
     from gitkv.client.replica import open_replica
     from gitkv.client.store import namespace_of
 
-    edge = Edge(context.env, context.warn)
-    replica = open_replica(context.repository, namespace_of(context.ns), edge)
+    host = Host(context.env, context.warn)
+    replica = open_replica(context.repository, namespace_of(context.ns), host)
     try:
         done = repair(replica, repair_source(replica, remote, pin))
     finally:

@@ -113,8 +113,8 @@ def run(args: Namespace, context: Context) -> int:
 
 
 def _init(args: Namespace, context: Context) -> int:
-    from gitkv.daemon.found import found
-    from gitkv.gateway.setup import Order
+    from gitkv.daemon.create import create_stargate
+    from gitkv.gateway.setup import CreationRequest
     from gitkv.git.ssh_address import parse_ssh_url
     from gitkv.git.urls import check_mirror_url
     from gitkv.model.environment import server_environment
@@ -132,7 +132,7 @@ def _init(args: Namespace, context: Context) -> int:
     name = os.path.basename(directory)
     push_url = args.push_url or f"ssh://git@{DEFAULT_HOST}:{DEFAULT_PORT}/{name}"
     writers = [_named_key(context, word) for word in args.writer]
-    order = Order(
+    request = CreationRequest(
         directory,
         mirror,
         push_url,
@@ -140,23 +140,23 @@ def _init(args: Namespace, context: Context) -> int:
         writers,
         [Ns(context.ns)],
     )
-    founded = found(order, server_environment(context.env))
+    created = create_stargate(request, server_environment(context.env))
     if context.json:
         put_json(
             {
                 "directory": directory,
                 "mirror": mirror,
                 "push_url": push_url,
-                "host_key": founded.host_key,
-                "gateway_key": founded.gateway_key,
+                "host_key": created.host_key,
+                "gateway_key": created.gateway_key,
                 "ns": context.ns,
             }
         )
         return 0
     put_line(f"created {directory} with namespace {context.ns}; its first state is on {mirror}")
     put_line(f"writers push to {push_url}")
-    put_line(f"for the writers' known_hosts: {_known_host(push_url)} {founded.host_key}")
-    put_line(f"readers' trust begins with the gateway's key {founded.gateway_key}")
+    put_line(f"for the writers' known_hosts: {_known_host(push_url)} {created.host_key}")
+    put_line(f"readers' trust begins with the gateway's key {created.gateway_key}")
     put_line(f"start it with: git-kv stargate serve {args.directory} --ssh HOST:PORT")
     return 0
 

@@ -25,21 +25,21 @@ class Author:
         """Raises ToolError when git has no name or address, or its signing settings make no
         sense.
         """
-        self._edge = replica.edge
+        self._host = replica.host
         self._name, self._email = _configured_identity(replica)
         signer = signer_from_config(
             replica.config,
-            replica.edge.env,
+            replica.host.env,
             replica.repository.work_tree or os.fspath(replica.repository.git_dir),
         )
         self.signs = signer is not None
         self.sign: Sign = signer.sign if signer is not None else _no_signature
-        self.txn = uuid7(self._edge.now_s() * 1000, self._edge.random_bytes(10))
+        self.txn = uuid7(self._host.now_s() * 1000, self._host.random_bytes(10))
         self._text = text
 
     def stamp(self) -> Stamp:
         """Who and when, now."""
-        return Stamp(Identity(self._name, self._email, self._edge.now_s()), self.txn, self._text)
+        return Stamp(Identity(self._name, self._email, self._host.now_s()), self.txn, self._text)
 
 
 def require_signer(replica: Replica, author: Author) -> None:
@@ -63,7 +63,7 @@ def _no_signature(payload: bytes) -> bytes:
 
 
 def _configured_identity(replica: Replica) -> tuple[str, str]:
-    env, config = replica.edge.env, replica.config
+    env, config = replica.host.env, replica.config
     name = (
         env.get("GIT_COMMITTER_NAME") or config.get("committer.name") or config.get("user.name", "")
     )

@@ -68,7 +68,7 @@ def build(
         return oid
 
     try:
-        check_expectations(draft, base, replica.load, replica.edge.now_s())
+        check_expectations(draft, base, replica.load, replica.host.now_s())
         plan = plan_changes(base.trees, base.seq + 1, draft.changes, replica.load, emit)
         if plan.keys_set + plan.keys_del == 0:
             writer.close()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
-from gitkv.client.edge import pauses
 from gitkv.client.freshness import mark_fresh
+from gitkv.client.host import pauses
 from gitkv.client.replica import Replica, TornPairError
 from gitkv.client.trust.memory import (
     POLICY_TRUSTED,
@@ -53,7 +53,7 @@ def follow(replica: Replica, source: Source) -> Tip:
     source cannot be reached.
     """
     problem: IntegrityError | None = None
-    for _ in pauses(replica.edge, _FETCHES_MAX, 0.05, 1.0):
+    for _ in pauses(replica.host, _FETCHES_MAX, 0.05, 1.0):
         known = _known(replica, source)
         try:
             tip = adopt(replica, fetch_shown(replica, source), source)
@@ -96,7 +96,7 @@ def adopt(replica: Replica, shown: Shown, source: Source) -> Tip:
                 return replica.tip()
         except BusyError as error:
             busy = error
-        replica.edge.sleep(0.01)  # another process moves the same refs
+        replica.host.sleep(0.01)  # another process moves the same refs
     raise busy or UnavailableError(f"the refs of {replica.ns} are busy", hint="try again")
 
 
@@ -116,7 +116,7 @@ def advance(replica: Replica, before: Heads, ours: Heads, source: Source) -> Non
         may_lag = source._replace(is_authority=False)
         if trusted is not None and not leads_on(replica, trusted, ours, memory, may_lag):
             return
-        replica.edge.sleep(0.01)
+        replica.host.sleep(0.01)
     raise UnavailableError(f"the refs of {replica.ns} are busy", hint="try again")
 
 
@@ -199,7 +199,7 @@ def _adopt_policy(replica: Replica, memory: Memory, proof: Proof) -> None:
         return
     before, now = (found.versions[at].policy.push_url for at in (0, -1))
     if before != now and now != replica.push_url:
-        replica.edge.warn(
+        replica.host.warn(
             f"an admin has changed where writes go, from {before or 'nowhere'} to "
             f"{now or 'nowhere'}; to follow, run: git kv remote setup --remote {replica.remote}"
         )

@@ -36,7 +36,7 @@ def age_s(replica: Replica) -> float | None:
         looked_at = os.stat(_stamp_path(replica)).st_mtime
     except FileNotFoundError:
         return None
-    seconds = replica.edge.now_s() - looked_at
+    seconds = replica.host.now_s() - looked_at
     return seconds if seconds >= 0 else None  # from the future: the clock was set back
 
 
@@ -48,7 +48,7 @@ def mark_fresh(replica: Replica) -> None:
     with suppress(OSError):
         os.makedirs(replica.directory, exist_ok=True)
         with open(path, "ab"):
-            os.utime(path, times=(replica.edge.now_s(), replica.edge.now_s()))
+            os.utime(path, times=(replica.host.now_s(), replica.host.now_s()))
 
 
 def forget_freshness(replica: Replica) -> None:

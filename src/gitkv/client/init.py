@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gitkv.client.author import Author
 from gitkv.client.replica import Replica, open_replica
-from gitkv.client.store import edge_for, namespace_of
+from gitkv.client.store import host_for, namespace_of
 from gitkv.errors import UsageError
 from gitkv.git.local_pack import store_pack
 from gitkv.git.pack import PackWriter
@@ -46,7 +46,7 @@ def init_store(
     Raises ToolError when there is no repository or git does not know the writer, BusyError when its
     refs are locked, UsageError in a clone that writes through a Stargate.
     """
-    replica = open_replica(os.fspath(path), namespace_of(ns), edge_for(env))
+    replica = open_replica(os.fspath(path), namespace_of(ns), host_for(env))
     try:
         if replica.remote:
             raise UsageError(

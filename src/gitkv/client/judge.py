@@ -94,7 +94,7 @@ def objections(replica: Replica, built: Built) -> list[Reason]:
 def _reasons(replica: Replica, built: Built, policy: Policy, signature: Signature) -> list[Reason]:
     objects = _WithNewObjects(replica.objects, built.new_objects)
     candidate = Candidate(built.tip.ledger, built.tip.index_oid, signature)
-    situation = Situation(replica.ns, built.base, policy, replica.edge.now_s(), _never_seen)
+    situation = Situation(replica.ns, built.base, policy, replica.host.now_s(), _never_seen)
     admission = admit(candidate, situation, objects.load)
     return list(
         admission.reasons
@@ -107,8 +107,8 @@ def _verified(replica: Replica, built: Built, policy: Policy) -> Signature:
 
     commit = built.tip.ledger.commit
     keys = [key for principal in policy.principals for key in principal.keys]
-    verifier = SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.edge.env)
-    moments = (commit.identity().seconds, replica.edge.now_s())
+    verifier = SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.host.env)
+    moments = (commit.identity().seconds, replica.host.now_s())
     return verify_at(verifier, Signed(commit.payload, commit.armour), keys, moments)
 
 

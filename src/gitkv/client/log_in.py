@@ -36,7 +36,7 @@ def with_reason(replica: Replica, error: AccessError, signing_key: str = "") -> 
         policy = None
     if policy is None:
         return error
-    now_s = replica.edge.now_s()
+    now_s = replica.host.now_s()
     found = {key: _standing(policy, key, now_s) for key in error.offered}
     words = [f"{key[:15]}... {standing}" for key, standing in found.items()]
     text = "; ".join([str(error), *words])

@@ -54,7 +54,7 @@ def _refresh_from_mirror(replica: Replica, since_s: float | None) -> None:
         why = "this clone cannot be brought up to date" if ours else "the mirror cannot be reached"
         if isinstance(error, AccessError):  # it answers, and not with a store
             why = "the mirror cannot be read"
-        replica.edge.warn(f"{why}, the answer is {old}: {error}")
+        replica.host.warn(f"{why}, the answer is {old}: {error}")
 
 
 def _spell(seconds: float) -> str:

@@ -95,7 +95,7 @@ def repair(replica: Replica, source: Source) -> Repaired:
     proved here; UnavailableError when it cannot be reached, or the trusted refs stay locked.
     """
     for line in heal(replica, source):
-        replica.edge.warn(line)
+        replica.host.warn(line)
     shown = fetch_shown(replica, source)
     for _ in range(_MOVES_MAX):
         memory = read_memory(replica, source.tracking)
@@ -110,7 +110,7 @@ def repair(replica: Replica, source: Source) -> Repaired:
             if source.pin:
                 set_config(replica.git, "kv.gatewayKey", source.pin)
             return repaired
-        replica.edge.sleep(0.01)  # another process moves the same refs
+        replica.host.sleep(0.01)  # another process moves the same refs
     raise UnavailableError(f"the refs of {replica.ns} are busy", hint="try again")
 
 

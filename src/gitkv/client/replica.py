@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from gitkv.client.edge import Edge
+from gitkv.client.host import Host
 from gitkv.client.opening import Opening, begin, push_url, stargate_remote
 from gitkv.errors import ConflictError, GitKvError, IntegrityError, ToolError
 from gitkv.git.object_store import GitObjectStore
@@ -35,12 +35,12 @@ class TornPairError(IntegrityError):
 class Replica:
     """One namespace in one repository. Close it: it holds a git process."""
 
-    def __init__(self, opening: Opening, ns: Namespace, edge: Edge) -> None:
+    def __init__(self, opening: Opening, ns: Namespace, host: Host) -> None:
         repository, self._pipe = opening
         self.repository = repository
         self.ns = ns
-        self.edge = edge
-        self.git = Git(repository.git_dir, env=edge.env)
+        self.host = host
+        self.git = Git(repository.git_dir, env=host.env)
         self.objects = GitObjectStore(self.git)
 
     @property
@@ -117,7 +117,7 @@ class Replica:
             except TornPairError:
                 # git moves one ref file after the other: a reader may come between. Only a pair
                 # that stays is wrong.
-                self.edge.sleep(_TORN_PAUSE_S)
+                self.host.sleep(_TORN_PAUSE_S)
                 before, heads = heads, self.heads()
                 if heads != before:
                     continue
@@ -199,6 +199,6 @@ class Replica:
         self.objects.close()
 
 
-def open_replica(path: str, ns: Namespace, edge: Edge) -> Replica:
+def open_replica(path: str, ns: Namespace, host: Host) -> Replica:
     """Raises ToolError when there is no repository around `path`."""
-    return Replica(begin(path, edge.env), ns, edge)
+    return Replica(begin(path, host.env), ns, host)

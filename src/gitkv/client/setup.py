@@ -21,7 +21,7 @@ from gitkv.client.signing_key import (
     SigningKey,
     find_signing_key,
 )
-from gitkv.client.store import edge_for, namespace_of
+from gitkv.client.store import host_for, namespace_of
 from gitkv.client.trust.judge import gateway_of, judge_policy
 from gitkv.client.trust.memory import PIN, parse_pin, read_memory
 from gitkv.client.trust.shown import Source, fetch_policy, mirror_source
@@ -70,9 +70,9 @@ def setup_remote(
     Raises UsageError without such a remote, PolicyError without a policy, IntegrityError for what
     cannot be trusted, UnavailableError when the mirror cannot be read.
     """
-    edge = edge_for(env)
+    host = host_for(env)
     source = mirror_source(remote, parse_pin(gateway_key))
-    replica = open_replica(os.fspath(path), namespace_of(ns), edge)
+    replica = open_replica(os.fspath(path), namespace_of(ns), host)
     try:
         policy = _policy(replica, source)
         writing = _writing(replica, policy)

@@ -102,7 +102,7 @@ def _configured(replica: Replica, policy: Policy, style: str, setting: str) -> s
     if style != "openpgp":
         return None
     for fingerprint in (
-        *secret_keys(gpg_program(replica.config, replica.edge.env), setting, replica.edge.env),
+        *secret_keys(gpg_program(replica.config, replica.host.env), setting, replica.host.env),
         setting.removeprefix("0x").rstrip("!").replace(" ", "").upper(),
     ):
         for principal in policy.principals:
@@ -128,7 +128,7 @@ def _public_half(replica: Replica, setting: str) -> str:
     literal = literal_key(setting)
     if literal is not None:
         return literal
-    path = expanded(setting, replica.edge.env)
+    path = expanded(setting, replica.host.env)
     path = os.path.join(replica.repository.work_tree or replica.repository.git_dir, path)
     return _first_line(path.removesuffix(".pub") + ".pub")
 
@@ -136,7 +136,7 @@ def _public_half(replica: Replica, setting: str) -> str:
 def _offers(replica: Replica) -> Iterator[_Offer]:
     from gitkv.sign.agent import agent_keys
 
-    home = replica.edge.env.get("HOME", "")
+    home = replica.host.env.get("HOME", "")
     directory = os.path.join(home, _SSH_DIR)
     names = sorted(os.listdir(directory)) if home and os.path.isdir(directory) else []
     for name in names:
@@ -145,7 +145,7 @@ def _offers(replica: Replica) -> Iterator[_Offer]:
             private
         ):  # without its private half only an agent can use it
             yield _Offer(f"~/{_SSH_DIR}/{name}", _first_line(private + ".pub"), private)
-    for line in agent_keys(replica.edge.env):
+    for line in agent_keys(replica.host.env):
         kind, _, rest = line.partition(" ")
         yield _Offer(f"agent key {rest.partition(' ')[2][:40] or kind}", line, f"key::{line}")
 

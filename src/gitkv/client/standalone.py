@@ -7,7 +7,7 @@ from __future__ import annotations
 from gitkv.client.author import Author
 from gitkv.client.build import Built, build, unchanged
 from gitkv.client.draft import Draft
-from gitkv.client.edge import pauses
+from gitkv.client.host import pauses
 from gitkv.client.judge import judge
 from gitkv.client.replica import Replica
 from gitkv.client.values import Written
@@ -29,7 +29,7 @@ def write_standalone(replica: Replica, draft: Draft) -> Written:
     """
     author = Author(replica, draft.text)
     expected, busy = "", None
-    for _ in pauses(replica.edge, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
+    for _ in pauses(replica.host, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
         base = replica.tip()
         built = build(replica, base, draft, author, keep_objects=True)
         if built is None:

@@ -25,4 +25,4 @@ def trusted_state(replica: Replica) -> State:
 
         return read_policy(replica)
 
-    return State(replica.ns, replica.ledger(), replica.objects, replica.edge.now_s(), policy)
+    return State(replica.ns, replica.ledger(), replica.objects, replica.host.now_s(), policy)

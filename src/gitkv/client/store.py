@@ -15,7 +15,7 @@ from collections.abc import (
 )
 from types import TracebackType
 
-from gitkv.client.edge import Edge, warn_in_python
+from gitkv.client.host import Host, warn_in_python
 from gitkv.client.mapping import StoreMapping
 from gitkv.client.refresh import MIRROR, refresh
 from gitkv.client.replica import Replica, open_replica
@@ -46,7 +46,7 @@ __all__ = [
     "Store",
     "Value",
     "Written",
-    "edge_for",
+    "host_for",
     "namespace_of",
 ]
 
@@ -84,15 +84,15 @@ class Store(StoreMapping):
         GIT_DIR and GIT_WORK_TREE of a surrounding hook do not count: the path says where. Raises
         ToolError when there is no repository, UsageError for a namespace that cannot be.
         """
-        edge = edge_for(without_location(os.environ if env is None else env), warn)
-        return cls(open_replica(os.fspath(path), namespace_of(ns), edge))
+        host = host_for(without_location(os.environ if env is None else env), warn)
+        return cls(open_replica(os.fspath(path), namespace_of(ns), host))
 
     @classmethod
     def begun(
         cls, opening: Opening, *, ns: str, env: Mapping[str, str], warn: Callable[[str], None]
     ) -> Store:
         """The store of a command that has begun already (`opening.begin`)."""
-        return cls(Replica(opening, namespace_of(ns), edge_for(env, warn)))
+        return cls(Replica(opening, namespace_of(ns), host_for(env, warn)))
 
     @property
     def is_team(self) -> bool:
@@ -198,7 +198,7 @@ class Store(StoreMapping):
         """
         from gitkv.client.draft import expiry
 
-        put = Put(value, ctype, expiry(ttl_s, self._replica.edge.now_s()))
+        put = Put(value, ctype, expiry(ttl_s, self._replica.host.now_s()))
         return self.write({key: put}, expect=expect, message=message)
 
     def delete(
@@ -268,11 +268,11 @@ class Store(StoreMapping):
         self.close()
 
 
-def edge_for(env: Mapping[str, str] | None, warn: Callable[[str], None] | None = None) -> Edge:
+def host_for(env: Mapping[str, str] | None, warn: Callable[[str], None] | None = None) -> Host:
     """The world as it is. A program that opens a store without naming an environment means its
     own.
     """
-    return Edge(os.environ if env is None else env, warn or warn_in_python)
+    return Host(os.environ if env is None else env, warn or warn_in_python)
 
 
 def namespace_of(text: str) -> Namespace:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 from gitkv.client.author import Author, require_signer
 from gitkv.client.build import Built, build, unchanged
 from gitkv.client.draft import Draft
-from gitkv.client.edge import pauses
 from gitkv.client.follow import adopt, advance, follow
 from gitkv.client.freshness import forget_freshness
+from gitkv.client.host import pauses
 from gitkv.client.judge import objections
 from gitkv.client.opening import call
 from gitkv.client.push_line import LostAnswerError, Outcome, PushLine
@@ -58,7 +58,7 @@ def write_team(replica: Replica, draft: Draft) -> Written:
     """
     write = _TeamWrite(replica, draft)
     problem: UnavailableError | None = None
-    for _ in pauses(replica.edge, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
+    for _ in pauses(replica.host, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
         try:
             with PushLine(write.connect()) as line:
                 written = write.attempt(line)
@@ -125,7 +125,7 @@ class _TeamWrite:
         pipe = self._replica.take_pipe()
         if pipe is None:
             self._known = self._replica.heads()
-            pipe = call(self.source.address, self._replica.edge.env, self._replica.config_all)
+            pipe = call(self.source.address, self._replica.host.env, self._replica.config_all)
         return pipe
 
     def knew_it_before(self) -> bool:
@@ -274,7 +274,7 @@ class _TeamWrite:
             self._advance(built)
         except (ToolError, UnavailableError) as error:
             forget_freshness(self._replica)  # the next read must look, not answer from before it
-            self._replica.edge.warn(
+            self._replica.host.warn(
                 f"the transaction was accepted, but this clone does not have it yet: {error}"
             )
 

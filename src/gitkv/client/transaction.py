@@ -65,7 +65,7 @@ class Tx:
     def set(self, key: str, value: bytes, *, ctype: str = "", ttl_s: int = 0) -> None:
         """Sets a key at commit. Raises KeyInvalidError, UsageError."""
         encode_key(key)
-        self._open()._changes[key] = Put(value, ctype, expiry(ttl_s, self._replica.edge.now_s()))
+        self._open()._changes[key] = Put(value, ctype, expiry(ttl_s, self._replica.host.now_s()))
 
     def delete(self, key: str) -> None:
         """Deletes a key at commit. Raises KeyNotFoundError when this transaction sees no such
@@ -117,4 +117,4 @@ class Tx:
             self._at = self._replica.ledger()
         line = find_line(self._at, name, self._replica.load)
         self._seen[name] = line.oid if line is not None else None
-        return None if line is None or line.is_expired(self._replica.edge.now_s()) else line.oid
+        return None if line is None or line.is_expired(self._replica.host.now_s()) else line.oid

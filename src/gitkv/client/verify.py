@@ -33,7 +33,7 @@ def verify(replica: Replica, since: str, to: str, anchors: Sequence[str] = ()) -
         raise UsageError(str(error)) from None
     seen = seen_refs(replica, _heads(replica))
     first, last = _range(replica, seen, since, to)
-    verifier = SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.edge.env)
+    verifier = SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.host.env)
     with GitObjectStore(replica.git.with_extra(_OFFLINE)) as objects:
         return verify_ledger(seen, Request(first, last, pinned), objects, verifier)
 

@@ -30,16 +30,16 @@ def wait_for(replica: Replica, oid: str, visible_on: str, timeout_s: float) -> N
     wanted = _parsed(oid)
     source = _source(replica, visible_on)
     look = _Look(replica, source, wanted)
-    deadline_s = replica.edge.monotonic_s() + timeout_s
+    deadline_s = replica.host.monotonic_s() + timeout_s
     pause_s = _PAUSE_FIRST_S
-    while not look.shows(max(1.0, deadline_s - replica.edge.monotonic_s())):
-        left_s = deadline_s - replica.edge.monotonic_s()
+    while not look.shows(max(1.0, deadline_s - replica.host.monotonic_s())):
+        left_s = deadline_s - replica.host.monotonic_s()
         if left_s <= 0:
             raise MirrorTimeoutError(
                 f"{source.name} did not show {oid} within {timeout_s:g} s: {look.last}",
                 hint=look.advice(),
             )
-        replica.edge.sleep(min(pause_s, left_s))
+        replica.host.sleep(min(pause_s, left_s))
         pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
 
 

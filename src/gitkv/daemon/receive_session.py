@@ -227,8 +227,8 @@ def _say(
     if sideband and not verdict.accepted:
         process.stdout.write(progress(answer_lines.refused(verdict, machine)))
     if sideband and receipt is not None:
-        said = answer_lines.Receipt(receipt.tip.seq, receipt.tip.ledger.oid, receipt.watchlog)
-        process.stdout.write(progress(answer_lines.accepted(receipt.tip.ns, said, machine)))
+        shown = answer_lines.Receipt(receipt.tip.seq, receipt.tip.ledger.oid, receipt.watchlog)
+        process.stdout.write(progress(answer_lines.accepted(receipt.tip.ns, shown, machine)))
     why = verdict.reasons[0].text().encode() if verdict.reasons else None
     broken = why if verdict.exit_code == BROKEN else None
     process.stdout.write(
@@ -242,11 +242,11 @@ def _log(stargate: Stargate, who: str, push: object, answer: Answer, seconds: fl
         fields["ns"] = push.ns
     if answer.receipt is not None:
         tip = answer.receipt.tip
-        said = tip.ledger.attestation
+        attestation = tip.ledger.attestation
         fields |= {
             "seq": tip.seq,
-            "set": said.keys_set,
-            "del": said.keys_del,
+            "set": attestation.keys_set,
+            "del": attestation.keys_del,
             "ledger": tip.ledger.oid.hex(),
             "signers": list(answer.signers),
         }

@@ -61,9 +61,9 @@ def _judge_values(
 
 
 def _values(before: Tip, after: Tip, objects: ObjectStore) -> Iterable[tuple[bytes, Oid]]:
-    said = after.ledger.attestation
+    attestation = after.ledger.attestation
     old, new = (open_ledger(tip.ledger.commit.tree, objects.read).data for tip in (before, after))
-    nodes_max = _NODES_PER_KEY * (said.keys_set + said.keys_del) + _NODES_SPARE
+    nodes_max = _NODES_PER_KEY * (attestation.keys_set + attestation.keys_del) + _NODES_SPARE
     for found in differences(old, new, nodes_max=nodes_max):
         if found.new is not None:
             yield found.name, Oid(found.new)

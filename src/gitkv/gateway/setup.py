@@ -41,7 +41,7 @@ Who may write what: `.kv/policy.yaml`.
 """
 
 
-class Order(NamedTuple):
+class CreationRequest(NamedTuple):
     """What to create. `admin` and `writers` are (name, OpenSSH public key line); `mirror` and
     `push_url` are URLs.
     """
@@ -74,7 +74,7 @@ def check_mirror(url: str, env: Mapping[str, str]) -> None:
         )
 
 
-def create_repository(order: Order, keys: Keys, env: Mapping[str, str]) -> Git:
+def create_repository(request: CreationRequest, keys: Keys, env: Mapping[str, str]) -> Git:
     """The bare repository with its settings and key files, still without refs, in a directory that
     was claimed (`site`).
     """
@@ -85,9 +85,9 @@ def create_repository(order: Order, keys: Keys, env: Mapping[str, str]) -> Git:
         "--object-format=sha1",
         "--initial-branch=main",
         "--end-of-options",
-        order.git_dir,
+        request.git_dir,
     )
-    git = Git(order.git_dir, env=env).sealed()
+    git = Git(request.git_dir, env=env).sealed()
     for key, value in (
         ("core.fsync", "all"),
         ("core.logAllRefUpdates", "false"),
@@ -96,41 +96,43 @@ def create_repository(order: Order, keys: Keys, env: Mapping[str, str]) -> Git:
         ("receive.denyNonFastForwards", "true"),
         ("transfer.hideRefs", "refs/kv-audited"),
         ("uploadpack.allowFilter", "true"),
-        (MIRROR_SETTING, order.mirror),
+        (MIRROR_SETTING, request.mirror),
     ):
         set_config(git, key, value)
-    for ns in order.namespaces:
+    for ns in request.namespaces:
         set_config(git, NAMESPACE_SETTING, ns, add=True)
     for folder in ("suspended", "unaudited", "quarantine"):
-        os.mkdir(os.path.join(order.git_dir, "kv", folder), 0o700)
+        os.mkdir(os.path.join(request.git_dir, "kv", folder), 0o700)
     for name, key_bytes in (("gateway_key", keys.gateway), ("host_key", keys.host)):
-        _write_secret(os.path.join(order.git_dir, "kv", name), key_bytes)
+        _write_secret(os.path.join(request.git_dir, "kv", name), key_bytes)
     return git
 
 
-def _first_policy(order: Order, gateway_public: bytes) -> bytes:
-    """The text of the first policy. Raises PolicyTextError when the order makes none, PolicyError
+def _first_policy(request: CreationRequest, gateway_public: bytes) -> bytes:
+    """The text of the first policy. Raises PolicyTextError when the request makes none, PolicyError
     for a key that protects nothing.
     """
     gateway_line = gateway_public.decode().strip()
     text = format_policy(
-        order.push_url, order.admin, order.writers, gateway_line, list(order.namespaces)
+        request.push_url, request.admin, request.writers, gateway_line, list(request.namespaces)
     )
     for unsound in unsound_keys(parse_policy(text)):
         raise PolicyError(unsound.text(), hint="give another public key")
     return text
 
 
-def write_first_state(stargate: Stargate, order: Order, gateway_public: bytes) -> None:
+def write_first_state(stargate: Stargate, request: CreationRequest, gateway_public: bytes) -> None:
     """The policy commit, and the empty first transaction of every namespace with its watchlog
     entry.
     """
-    policy = _first_policy(order, gateway_public)
+    policy = _first_policy(request, gateway_public)
     writer = spool(stargate)
-    oid = _policy_commit(stargate, policy, _README.format(mirror=order.mirror).encode(), writer.add)
+    oid = _policy_commit(
+        stargate, policy, _README.format(mirror=request.mirror).encode(), writer.add
+    )
     with stargate.moving:
         deliver_pack(stargate, writer, (), [RefUpdate(POLICY_REF, ZERO_OID, oid)])
-        for ns in order.namespaces:
+        for ns in request.namespaces:
             add_namespace(stargate, ns)
 
 

@@ -1,5 +1,5 @@
-"""The directory in which a Stargate is founded: claimed first, given back when founding fails, on
-disk before it counts. Nothing is ever removed that founding did not make.
+"""The directory in which a Stargate is created: claimed first, given back when that fails, on
+disk before it counts. Nothing is ever removed that creation did not make.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def claim_directory(git_dir: str) -> bool:
 
 
 def clear_directory(git_dir: str) -> None:
-    """Removes what an unfinished founding made, but for its claim."""
+    """Removes what an unfinished creation made, but for its claim."""
     os.stat(_mark(git_dir))
     for folder, kept in ((git_dir, "kv"), (os.path.join(git_dir, "kv"), UNFINISHED)):
         for entry in os.scandir(folder):

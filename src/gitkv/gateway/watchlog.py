@@ -43,8 +43,10 @@ class Entry(NamedTuple):
 
 def entry_of(tip: Tip, policy: Oid) -> Entry:
     """The entry for a tip that has just been accepted."""
-    said = tip.ledger.attestation
-    return Entry(said.ns, said.epoch, said.seq, said.txn, tip.heads, policy)
+    attestation = tip.ledger.attestation
+    return Entry(
+        attestation.ns, attestation.epoch, attestation.seq, attestation.txn, tip.heads, policy
+    )
 
 
 def write_entry(

@@ -96,9 +96,14 @@ def read_tip(heads: Heads, load: Load) -> Tip:
 
 def index_facts(ledger: LedgerCommit, previous: Oid | None) -> IndexFacts:
     """What the index commit of `ledger` is derived from."""
-    said = ledger.attestation
+    attestation = ledger.attestation
     return IndexFacts(
-        said.ns, said.seq, ledger.oid, ledger.commit.identity().seconds, said.index_tree, previous
+        attestation.ns,
+        attestation.seq,
+        ledger.oid,
+        ledger.commit.identity().seconds,
+        attestation.index_tree,
+        previous,
     )
 
 
@@ -107,7 +112,7 @@ def compose(base: Tip, plan: Plan, stamp: Stamp, sign: Sign, load: Load, emit: E
     base's (spec/attestation 1.3).
     """
     parent = base.ledger
-    said = Attestation(
+    attestation = Attestation(
         ns=base.ns,
         txn=stamp.txn,
         seq=base.seq + 1,
@@ -121,20 +126,20 @@ def compose(base: Tip, plan: Plan, stamp: Stamp, sign: Sign, load: Load, emit: E
     )
     seconds = max(stamp.identity.seconds, parent.commit.identity().seconds)
     identity = stamp.identity._replace(seconds=seconds)
-    return _finish(said, plan.ledger_tree, base.heads, (identity, stamp.text), sign, emit)
+    return _finish(attestation, plan.ledger_tree, base.heads, (identity, stamp.text), sign, emit)
 
 
 def compose_first(
     ns: Namespace, epoch: EpochLabel, stamp: Stamp, sign: Sign, emit: Emit
 ) -> Transaction:
     """The empty first transaction of a new ledger (sequence number 0)."""
-    said = Attestation(ns, stamp.txn, 0, None, None, None, EMPTY_TREE, epoch, 0, 0)
+    attestation = Attestation(ns, stamp.txn, 0, None, None, None, EMPTY_TREE, epoch, 0, 0)
     emit(b"tree", b"")
-    return _finish(said, EMPTY_TREE, None, (stamp.identity, stamp.text), sign, emit)
+    return _finish(attestation, EMPTY_TREE, None, (stamp.identity, stamp.text), sign, emit)
 
 
 def _finish(
-    said: Attestation,
+    attestation: Attestation,
     tree: Oid,
     before: Heads | None,
     words: tuple[Identity, str],
@@ -146,12 +151,12 @@ def _finish(
         tree,
         () if before is None else (before.ledger,),
         identity.line(),
-        format_message(text, said),
+        format_message(text, attestation),
     )
     armour = sign(payload)
     body = sign_payload(payload, armour) if armour else payload
     oid = emit(COMMIT, body)
-    ledger = LedgerCommit(oid, parse_commit(body), text.encode(), said)
+    ledger = LedgerCommit(oid, parse_commit(body), text.encode(), attestation)
     index_oid, index_body = index_commit(index_facts(ledger, before.index_oid if before else None))
     emit(COMMIT, index_body)
     return Transaction(Tip(ledger, index_oid), before)

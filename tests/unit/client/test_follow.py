@@ -139,8 +139,8 @@ def test_without_a_mirror_the_answer_is_local_and_says_how_old_it_is(team):
     shutil.rmtree(team.mirror)
     warnings: list[str] = []
     reader = team.open("reader", warnings.append)
-    reader._replica.edge = reader._replica.edge._replace(
-        now_s=lambda edge=reader._replica.edge: edge.now_s() + 7200
+    reader._replica.host = reader._replica.host._replace(
+        now_s=lambda host=reader._replica.host: host.now_s() + 7200
     )
     assert reader["a"] == b"2"
     assert len(warnings) == 1 and "2 h old" in warnings[0]

@@ -23,7 +23,7 @@ def _behind(team, warnings: list[str]) -> tuple[Store, Path]:
     alice.update({"a": b"2"} | {f"k{at}": b"x" for at in range(300)})
     team.publish()
     reader = team.open("reader", warnings.append)
-    reader._replica.edge = reader._replica.edge._replace(sleep=lambda seconds: None)
+    reader._replica.host = reader._replica.host._replace(sleep=lambda seconds: None)
     return reader, team.root / "reader" / ".git"
 
 
@@ -64,7 +64,7 @@ def test_an_accepted_write_that_the_clone_could_not_keep_is_not_forgotten_by_the
     warnings: list[str] = []
     alice = team.open("alice", warnings.append)
     assert alice["a"] == b"1"
-    alice._replica.edge = alice._replica.edge._replace(sleep=lambda seconds: None)
+    alice._replica.host = alice._replica.host._replace(sleep=lambda seconds: None)
     lock = team.root / "alice" / ".git" / "refs" / "kv" / "main.lock"
     lock.touch()
     assert alice.set("a", b"2").changed
@@ -87,7 +87,7 @@ def test_a_lock_that_nobody_can_hold_any_more_is_removed(
 
 
 def test_a_fresh_lock_is_left_to_its_holder(store: Store, repo: Path) -> None:
-    store._replica.edge = store._replica.edge._replace(sleep=lambda seconds: None)
+    store._replica.host = store._replica.host._replace(sleep=lambda seconds: None)
     lock = repo / ".git" / "refs" / "kv" / "main.lock"
     lock.touch()
     with pytest.raises(BusyError, match=r"main\.lock"):

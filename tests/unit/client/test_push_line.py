@@ -55,7 +55,7 @@ def served(team):
                 answers=str(team.root / "answer"),
             )
         )
-        store._replica.edge = store._replica.edge._replace(sleep=lambda seconds: None)
+        store._replica.host = store._replica.host._replace(sleep=lambda seconds: None)
         return store
 
     return serve

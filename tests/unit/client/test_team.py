@@ -96,8 +96,8 @@ def test_a_landed_push_is_found_below_what_others_wrote_since(team, monkeypatch)
     alice, bob = team.clone("alice"), team.clone("bob")
     alice.set("a", b"0")
     team.lose_marker.write_text("a")
-    edge = alice._replica.edge
-    alice._replica.edge = edge._replace(sleep=lambda seconds: bob.set("b", b"1") and None)
+    host = alice._replica.host
+    alice._replica.host = host._replace(sleep=lambda seconds: bob.set("b", b"1") and None)
     written = alice.set("a", b"1")
     assert written.seq == 2 and _count(team, team.server) == 4
     assert [revision.seq for revision in alice.history("a")] == [2, 1]
@@ -112,7 +112,7 @@ def test_a_landed_push_is_not_repeated_when_another_process_of_the_clone_saw_it_
         bob.set("a", b"later")
         team.open("alice").refresh("stargate")
 
-    alice._replica.edge = alice._replica.edge._replace(sleep=others_go_on)
+    alice._replica.host = alice._replica.host._replace(sleep=others_go_on)
     assert alice.set("a", b"1").seq == 2
     assert _count(team, team.server) == 4 and alice.value("a", read_from="local").value == b"later"
 
@@ -120,7 +120,7 @@ def test_a_landed_push_is_not_repeated_when_another_process_of_the_clone_saw_it_
 def test_an_answer_that_stays_lost_says_how_to_find_out(team):
     alice = team.clone("alice")
     team.lose_marker.write_text("p" * 40)
-    alice._replica.edge = alice._replica.edge._replace(sleep=lambda seconds: None)
+    alice._replica.host = alice._replica.host._replace(sleep=lambda seconds: None)
     with pytest.raises(UnavailableError) as caught:
         alice.set("a", b"1")
     assert "unknown" in str(caught.value) and "git kv wait --oid" in caught.value.hint
@@ -200,7 +200,7 @@ def test_waiting_ends_when_the_mirror_shows_the_transaction(team):
         if len(looks) == 2:
             team.publish()
 
-    bob._replica.edge = bob._replica.edge._replace(sleep=publish_at_the_second_look)
+    bob._replica.host = bob._replica.host._replace(sleep=publish_at_the_second_look)
     bob.wait(oid, timeout_s=60)
     assert len(looks) == 2 and bob.value("a", read_from="local").value == b"1"
 
@@ -209,7 +209,7 @@ def test_waiting_ends_with_a_timeout_when_the_mirror_never_shows_it(team):
     alice = team.clone("alice")
     oid = alice.set("a", b"1").commit
     clock = iter(range(0, 10_000, 7))
-    alice._replica.edge = alice._replica.edge._replace(
+    alice._replica.host = alice._replica.host._replace(
         monotonic_s=lambda: float(next(clock)), sleep=lambda seconds: None
     )
     with pytest.raises(Exception, match="did not show") as caught:
@@ -225,7 +225,7 @@ def test_waiting_believes_the_watermark_not_the_ledger_ref(team):
     team.publish()
     team.git("update-ref", "refs/kv-mirror/main", first, cwd=team.mirror)
     clock = iter(range(0, 10_000, 7))
-    alice._replica.edge = alice._replica.edge._replace(
+    alice._replica.host = alice._replica.host._replace(
         monotonic_s=lambda: float(next(clock)), sleep=lambda seconds: None
     )
     alice.wait(first, timeout_s=30)
@@ -240,7 +240,7 @@ def test_waiting_does_not_believe_a_watermark_that_is_ahead_of_what_receipts_pro
     second = alice.set("a", b"2").commit
     team.git("push", "--quiet", team.mirror, f"{second}:refs/kv-mirror/main", cwd=team.server)
     clock = iter(range(0, 10_000, 7))
-    alice._replica.edge = alice._replica.edge._replace(
+    alice._replica.host = alice._replica.host._replace(
         monotonic_s=lambda: float(next(clock)), sleep=lambda seconds: None
     )
     with pytest.raises(Exception, match="did not show"):
@@ -254,7 +254,7 @@ def test_a_lock_in_the_clone_does_not_turn_an_accepted_write_into_a_failure(team
     warnings: list[str] = []
     team.clone("alice").set("a", b"1")
     alice = team.open("alice", warnings.append)
-    alice._replica.edge = alice._replica.edge._replace(sleep=lambda seconds: None)
+    alice._replica.host = alice._replica.host._replace(sleep=lambda seconds: None)
     lock = team.root / "alice" / ".git" / "refs" / "kv" / "main.lock"
     lock.touch()
     written = alice.set("a", b"2", expect=Expect(if_match=alice.value("a", read_from="local").etag))
@@ -268,7 +268,7 @@ def test_a_clone_killed_between_its_two_refs_writes_on(team):
     alice = team.clone("alice")
     for number in range(3):
         alice.set("a", b"%d" % number)
-    alice._replica.edge = alice._replica.edge._replace(sleep=lambda seconds: None)
+    alice._replica.host = alice._replica.host._replace(sleep=lambda seconds: None)
     team.git("update-ref", "refs/kv-index/main", "refs/kv-index/main~2", cwd=team.root / "alice")
     assert alice.set("a", b"3").seq == 4
 

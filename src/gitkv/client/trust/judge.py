@@ -38,7 +38,7 @@ def look_of(replica: Replica) -> Look:
 
 def verifier_of(replica: Replica) -> SignatureVerifier:
     """A verifier that keeps its OpenPGP keys below the replica's own directory."""
-    return SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.edge.env)
+    return SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.host.env)
 
 
 def judge(replica: Replica, shown: Shown, memory: Memory, source: Source) -> Proof:

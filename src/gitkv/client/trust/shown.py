@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from gitkv.client.edge import pauses
+from gitkv.client.host import pauses
 from gitkv.client.replica import Replica, TornPairError
 from gitkv.errors import BusyError, IntegrityError, ToolError, UnavailableError, UsageError
 from gitkv.git import transport
@@ -153,7 +153,7 @@ def _policy_tracked(source: Source) -> Ref:
 def _fetch(replica: Replica, source: Source, refspecs: list[str]) -> None:
     """Fetches; when another command of this clone fetches the same, once more after it."""
     problem: BusyError | None = None
-    for _ in pauses(replica.edge, _FETCHES_MAX, 0.05, 1.0):
+    for _ in pauses(replica.host, _FETCHES_MAX, 0.05, 1.0):
         try:
             transport.fetch(replica.git, source.address, refspecs)
         except BusyError as error:

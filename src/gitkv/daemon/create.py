@@ -1,6 +1,6 @@
-"""Founding a Stargate: keys are made, the repository gets its first state, the mirror shows it.
+"""Creating a Stargate: keys are made, the repository gets its first state, the mirror shows it.
 
-Founding can be run again after any failure, a power cut included: it gives back what it made, or
+Creation can be run again after any failure, a power cut included: it gives back what it made, or
 goes on where the mirror already has the first state.
 """
 
@@ -16,8 +16,8 @@ from gitkv.gateway.fitness import read_settings
 from gitkv.gateway.followers.mirror import Mirror
 from gitkv.gateway.followers.published import published_refs
 from gitkv.gateway.setup import (
+    CreationRequest,
     Keys,
-    Order,
     check_mirror,
     create_repository,
     open_stargate,
@@ -40,7 +40,7 @@ from gitkv.sign.gateway_key import Ed25519Signer, generate
 _AGAIN = "run the same command again: it goes on from there"
 
 
-class Founded(NamedTuple):
+class CreatedStargate(NamedTuple):
     """`host_key`: the public line, for writers' known_hosts; `gateway_key`: the fingerprint with
     which readers' trust begins.
     """
@@ -49,58 +49,58 @@ class Founded(NamedTuple):
     gateway_key: str
 
 
-def found(order: Order, env: Mapping[str, str]) -> Founded:
-    """Founds it. A mirror that refuses leaves nothing behind.
+def create_stargate(request: CreationRequest, env: Mapping[str, str]) -> CreatedStargate:
+    """Creates it. A mirror that refuses leaves nothing behind.
 
     Raises PolicyError, UsageError, ToolError when the mirror refuses, and UnavailableError when its
-    answer was lost: then the directory stays, and is finished by founding it again.
+    answer was lost: then the directory stays, and is finished by creating it again.
     """
-    existed = os.path.isdir(order.git_dir)
-    if claim_directory(order.git_dir) and _is_published(order, env):
-        return _finish(order)
+    existed = os.path.isdir(request.git_dir)
+    if claim_directory(request.git_dir) and _is_published(request, env):
+        return _finish(request)
     try:
-        check_mirror(order.mirror, env)
-        clear_directory(order.git_dir)
-        first = _create(order, env)
-        put_on_disk(order.git_dir)  # before the mirror has what nobody else could go on with
+        check_mirror(request.mirror, env)
+        clear_directory(request.git_dir)
+        first = _create(request, env)
+        put_on_disk(request.git_dir)  # before the mirror has what nobody else could go on with
     except BaseException:
-        abandon_directory(order.git_dir, existed=existed)
+        abandon_directory(request.git_dir, existed=existed)
         raise
-    why_not = _publish(order, env, first)
+    why_not = _publish(request, env, first)
     if why_not:
-        abandon_directory(order.git_dir, existed=existed)
+        abandon_directory(request.git_dir, existed=existed)
         hint = "it must take refs/heads/main and refs/kv* from here; nothing was created"
         raise ToolError(f"the mirror refuses the first state: {why_not}", hint=hint)
-    return _finish(order)
+    return _finish(request)
 
 
-def _create(order: Order, env: Mapping[str, str]) -> dict[Ref, Oid]:
+def _create(request: CreationRequest, env: Mapping[str, str]) -> dict[Ref, Oid]:
     """What is to be on the mirror."""
     (gateway, gateway_public), (host, _) = generate(), generate()
-    create_repository(order, Keys(gateway, host), env)
-    adapters = open_adapters(order.git_dir, env)
+    create_repository(request, Keys(gateway, host), env)
+    adapters = open_adapters(request.git_dir, env)
     try:
         stargate = open_stargate(adapters)
-        write_first_state(stargate, order, gateway_public)
+        write_first_state(stargate, request, gateway_public)
         return published_refs(stargate)
     finally:
         adapters.objects.close()
         adapters.refs.close()
 
 
-def _publish(order: Order, env: Mapping[str, str], first: Mapping[Ref, Oid]) -> str:
+def _publish(request: CreationRequest, env: Mapping[str, str], first: Mapping[Ref, Oid]) -> str:
     """Why the mirror refused; "" when it shows the first state, though its answer may be lost."""
-    adapters = open_adapters(order.git_dir, env)
-    git = Git(order.git_dir, env=env)
+    adapters = open_adapters(request.git_dir, env)
+    git = Git(request.git_dir, env=env)
     try:
-        outcome = Mirror(open_stargate(adapters), git, order.mirror, interval_s=0).push_once()
+        outcome = Mirror(open_stargate(adapters), git, request.mirror, interval_s=0).push_once()
     finally:
         adapters.objects.close()
         adapters.refs.close()
     if outcome.state == "pushed":
         return ""
     try:
-        theirs = transport.ls_remote(git, order.mirror)
+        theirs = transport.ls_remote(git, request.mirror)
     except GitKvError as error:
         raise UnavailableError(
             f"the mirror was lost before it answered: {outcome.detail}; {error}", hint=_AGAIN
@@ -110,13 +110,13 @@ def _publish(order: Order, env: Mapping[str, str], first: Mapping[Ref, Oid]) -> 
     return outcome.detail
 
 
-def _is_published(order: Order, env: Mapping[str, str]) -> bool:
+def _is_published(request: CreationRequest, env: Mapping[str, str]) -> bool:
     """Whether an earlier run got as far as the mirror. Raises UsageError when it was for another
     one, UnavailableError when it cannot be asked.
     """
     adapters = None
     try:
-        adapters = open_adapters(order.git_dir, env)
+        adapters = open_adapters(request.git_dir, env)
         url = read_settings(adapters.git).mirror
         first = published_refs(open_stargate(adapters))
     except (GitKvError, OSError, ValueError):
@@ -125,21 +125,21 @@ def _is_published(order: Order, env: Mapping[str, str]) -> bool:
         if adapters is not None:
             adapters.objects.close()
             adapters.refs.close()
-    if url != order.mirror:
+    if url != request.mirror:
         raise UsageError(
-            f"{order.git_dir} was begun for another mirror",
+            f"{request.git_dir} was begun for another mirror",
             hint="give the same --mirror, or remove the directory",
         )
-    theirs = transport.ls_remote(Git(env=env), order.mirror)
+    theirs = transport.ls_remote(Git(env=env), request.mirror)
     return bool(first) and all(theirs.get(ref) == oid for ref, oid in first.items())
 
 
-def _finish(order: Order) -> Founded:
-    host, gateway = (_public_line(order, name) for name in ("host_key", "gateway_key"))
-    finish_directory(order.git_dir)
-    return Founded(host.decode("ascii").strip(), parse_ssh_key(gateway).fingerprint)
+def _finish(request: CreationRequest) -> CreatedStargate:
+    host, gateway = (_public_line(request, name) for name in ("host_key", "gateway_key"))
+    finish_directory(request.git_dir)
+    return CreatedStargate(host.decode("ascii").strip(), parse_ssh_key(gateway).fingerprint)
 
 
-def _public_line(order: Order, name: str) -> bytes:
-    with open(os.path.join(order.git_dir, "kv", name), "rb") as file:
+def _public_line(request: CreationRequest, name: str) -> bytes:
+    with open(os.path.join(request.git_dir, "kv", name), "rb") as file:
         return Ed25519Signer(file.read()).public_line

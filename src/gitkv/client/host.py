@@ -1,4 +1,4 @@
-"""What use cases need of the world besides the repository: a clock, randomness, patience, and
+"""What use cases need of the world besides the repository: a clock, randomness, sleep, and
 someone to warn. Tests bring their own.
 """
 
@@ -21,7 +21,7 @@ def warn_in_python(text: str) -> None:
     warnings.warn(text, stacklevel=3)
 
 
-class Edge(NamedTuple):
+class Host(NamedTuple):
     """`env`: the environment children start from; `now_s`: seconds since 1970; `sleep` takes
     seconds.
     """
@@ -34,7 +34,7 @@ class Edge(NamedTuple):
     monotonic_s: Callable[[], float] = time.monotonic
 
 
-def pauses(edge: Edge, attempts: int, first_s: float, longest_s: float) -> Iterator[None]:
+def pauses(host: Host, attempts: int, first_s: float, longest_s: float) -> Iterator[None]:
     """Yields `attempts` times: at once, then after pauses that double from `first_s`, each cut to a
     random part of it.
 
@@ -43,6 +43,6 @@ def pauses(edge: Edge, attempts: int, first_s: float, longest_s: float) -> Itera
     limit_s = first_s
     for attempt in range(attempts):
         if attempt:
-            edge.sleep(limit_s * (0.25 + 0.75 * edge.random_bytes(1)[0] / 255))
+            host.sleep(limit_s * (0.25 + 0.75 * host.random_bytes(1)[0] / 255))
             limit_s = min(limit_s * 2, longest_s)
         yield
