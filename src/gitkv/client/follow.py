@@ -77,7 +77,7 @@ def adopt(replica: Replica, shown: Shown, source: Source) -> Tip:
     when the source lags. What it takes must be here.
 
     Raises IntegrityError for what receipts do not prove, a history that leaves ours, or an
-    authority behind us, UnavailableError when the trusted refs stay locked.
+    authority that lags behind what we trust, UnavailableError when the trusted refs stay locked.
     """
     busy: BusyError | None = None
     for _ in range(_MOVES_MAX):

@@ -160,7 +160,7 @@ def apply_tips(
     moved = _audited_move(stargate, judged_by, last, log)
     if (
         not moved
-    ):  # the audit comes behind the answer, when the pack may have been rolled up with others
+    ):  # the audit comes after the answer, when the pack may have been rolled up with others
         keep_sent(stargate, log, pack.oids)
     txns = [tip.ledger.attestation.txn for tip in judged.tips]
     try:

@@ -1,4 +1,4 @@
-"""What a push had in its pack, kept until the audit behind the answer has seen it: it must hold
+"""What a push had in its pack, kept until the audit after the answer has seen it: it must hold
 nothing that the transactions do not reach.
 
 One file of raw ids for each accepted push, named by its last watchlog entry; gone as soon as that

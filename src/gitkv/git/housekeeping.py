@@ -11,7 +11,7 @@ WRITES_BETWEEN = 64
 
 def tidy_now_and_then(git: Git, seq: int) -> None:
     """After every 64th transaction, lets `git gc --auto` decide by the user's settings; when there
-    is much to do it goes on behind us.
+    is much to do, that goes on in the background.
     """
     if seq % WRITES_BETWEEN:
         return
