@@ -17,6 +17,7 @@ from gitkv.model.oid import Oid, parse_oid
 from gitkv.model.refs import Namespace, Ref
 from gitkv.model.verdict import Verdict
 from gitkv.wire import receive_pack as server
+from gitkv.wire import side_band
 from gitkv.wire.answer_lines import Receipt, accepted, refused
 from gitkv.wire.pkt_line import NEED_DATA
 from gitkv.wire.push_grammar import classify
@@ -34,7 +35,7 @@ def main(mode: str, repo: Path) -> None:
     if proposed.pack_follows:
         git(repo, "index-pack", "--stdin", "--fix-thin")
     if mode == "lost":
-        say(server.fatal(b"the disk is gone"))
+        say(side_band.fatal(b"the disk is gone"))
         return
     answer(repo, proposed)
 
@@ -45,12 +46,12 @@ def answer(repo: Path, proposed: server.ProposedCommands) -> None:
     why = None
     if isinstance(found, Verdict):
         why = found.reasons[0].text().encode()
-        say(server.progress(refused(found, machine)))
+        say(side_band.progress(refused(found, machine)))
     else:
         for command in proposed.commands:
             git(repo, "update-ref", command.ref.decode(), command.new.hex(), command.old.hex())
         say(
-            server.progress(
+            side_band.progress(
                 accepted(
                     Namespace("main"),
                     Receipt(12, proposed.commands[0].new, Oid(bytes(20))),

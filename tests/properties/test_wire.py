@@ -11,6 +11,7 @@ from gitkv.model.refs import Ref, RefUpdate
 from gitkv.model.verdict import Reason, Verdict, reason
 from gitkv.wire import receive_pack as server
 from gitkv.wire import send_pack as client
+from gitkv.wire import side_band
 from gitkv.wire.answer_lines import Receipt, parse_line, reason_line, receipt_line
 from gitkv.wire.pkt_line import FLUSH, FLUSH_PKT, NEED_DATA, PktReader, WireError, pkt
 from gitkv.wire.push_grammar import classify
@@ -91,7 +92,7 @@ def test_the_server_reads_every_command_list_of_the_client(
 def test_the_client_reads_every_report_of_the_server(
     results: dict[bytes, bytes | None], sideband: bool, sizes: list[int]
 ) -> None:
-    data = server.progress(b"one\ntwo\n") * sideband + server.report(
+    data = side_band.progress(b"one\ntwo\n") * sideband + server.report(
         b"ok", list(results.items()), sideband
     )
     reader = client.AnswerReader(sideband)

@@ -36,9 +36,9 @@ from gitkv.wire.receive_pack import (
     CommandReader,
     ProposedCommands,
     advertisement,
-    progress,
     report,
 )
+from gitkv.wire.side_band import progress
 
 CHUNK_BYTES = 1 << 16
 IDLE_TIMEOUT_S = 60.0

@@ -19,12 +19,12 @@ from gitkv.wire.pkt_line import (
     FLUSH,
     FLUSH_PKT,
     NEED_DATA,
-    PAYLOAD_BYTES_MAX,
     NeedData,
     PktReader,
     WireError,
     pkt,
 )
+from gitkv.wire.side_band import BAND_DATA, band, one_line
 
 KV_REPORT = b"kv-report"  # ours: the client wants `answer_lines` on band 2
 REPORT_STATUS = b"report-status"
@@ -47,19 +47,15 @@ COMMANDS_MAX = 8  # what one push may hold; one more is kept, as proof that ther
 # Counted up to here so that the pusher gets a refusal; beyond, the connection is dropped
 COMMANDS_COUNT_MAX = 10_000
 COMMAND_BYTES_MAX = 8192
-BAND_DATA, BAND_PROGRESS, BAND_FATAL = 1, 2, 3
 
-_BAND_BYTES_MAX = PAYLOAD_BYTES_MAX - 1
 _COMMAND = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\0]+)", re.DOTALL)
 _SHALLOW = re.compile(rb"shallow [0-9a-f]{40}")
 _WORDS = frozenset(
     {REPORT_STATUS, SIDE_BAND_64K, ATOMIC, b"ofs-delta", b"quiet", b"object-format=sha1", KV_REPORT}
 )
 _FREE_WORD = re.compile(rb"(?:agent|session-id)=[!-~]{0,256}")
-_NOT_TEXT = re.compile(rb"[^\n -~]")
 _NOT_LINE = re.compile(rb"[^ -~]")
 _NOT_ECHOED = re.compile(rb"[\x00-\x20\x7f]|\xc2[\x80-\x9f]")  # C0, space, DEL, and C1 as UTF-8
-_TEXT_BYTES_MAX = 4096
 
 _START, _LISTING, _DONE, _BROKEN = "start", "listing", "done", "broken"
 _NEXT_STATE = {
@@ -107,7 +103,7 @@ def advertisement(refs: Mapping[Ref, Oid], capabilities: bytes = CAPABILITIES) -
 
 def refusal(text: str) -> bytes:
     """One ERR line instead of the advertisement; stock git prints it as `remote error: <text>`."""
-    return pkt(b"ERR " + _one_line(text.encode("ascii", "backslashreplace")))
+    return pkt(b"ERR " + one_line(text.encode("ascii", "backslashreplace")))
 
 
 class CommandReader:
@@ -194,30 +190,14 @@ def report(unpack: bytes, results: Sequence[tuple[bytes, bytes | None]], sideban
     With `sideband` it travels on band 1 and ends the stream. Texts become one line of printable
     ASCII each.
     """
-    lines = [b"unpack " + _one_line(unpack)]
+    lines = [b"unpack " + one_line(unpack)]
     lines += [_result(ref, why) for ref, why in results]
     body = b"".join([pkt(line + b"\n") for line in lines]) + FLUSH_PKT
-    return _band(BAND_DATA, body) + FLUSH_PKT if sideband else body
-
-
-def progress(text: bytes) -> bytes:
-    """`text` (lines ended by LF) on band 2, for clients that asked for side-band-64k; all but LF
-    and printable ASCII becomes `?`.
-    """
-    return _band(BAND_PROGRESS, _NOT_TEXT.sub(b"?", text))
-
-
-def fatal(text: bytes) -> bytes:
-    """`text` on band 3: the client gives up, and must take the outcome for unknown."""
-    return _band(BAND_FATAL, _one_line(text))
-
-
-def _one_line(text: bytes) -> bytes:
-    return _NOT_LINE.sub(b"?", text[:_TEXT_BYTES_MAX]) or b"rejected"
+    return band(BAND_DATA, body) + FLUSH_PKT if sideband else body
 
 
 def _result(ref: bytes, why: bytes | None) -> bytes:
-    return b"ok " + _echo(ref) if why is None else b"ng %b %b" % (_echo(ref), _one_line(why))
+    return b"ok " + _echo(ref) if why is None else b"ng %b %b" % (_echo(ref), one_line(why))
 
 
 def _echo(ref: bytes) -> bytes:
@@ -229,11 +209,6 @@ def _echo(ref: bytes) -> bytes:
     except UnicodeDecodeError:
         return _NOT_LINE.sub(b"?", ref).replace(b" ", b"?")
     return _NOT_ECHOED.sub(b"?", ref)
-
-
-def _band(band: int, data: bytes) -> bytes:
-    pieces = [data[at : at + _BAND_BYTES_MAX] for at in range(0, len(data), _BAND_BYTES_MAX)]
-    return b"".join([pkt(b"%c%b" % (band, piece)) for piece in pieces])
 
 
 def _parse_command(line: bytes) -> Command:

@@ -25,7 +25,7 @@ from gitkv.wire.pkt_line import (
     WireError,
     pkt,
 )
-from gitkv.wire.receive_pack import BAND_DATA, BAND_FATAL, BAND_PROGRESS
+from gitkv.wire.side_band import BAND_DATA, BAND_FATAL, BAND_PROGRESS
 
 REFS_MAX = 100_000
 RESULTS_MAX = 100

@@ -10,7 +10,8 @@ from gitkv import ConflictError, NotLeaderError, RejectedError, ToolError, Unava
 from gitkv.model.oid import Oid
 from gitkv.model.verdict import CONFLICT, NOT_LEADER, POLICY, Reason, Verdict
 from gitkv.wire.answer_lines import Receipt, accepted, refused
-from gitkv.wire.receive_pack import FLUSH_PKT, advertisement, progress, refusal, report
+from gitkv.wire.receive_pack import FLUSH_PKT, advertisement, refusal, report
+from gitkv.wire.side_band import progress
 
 _REFS = (b"refs/kv/main", b"refs/kv-index/main")
 _RECEIPT = Receipt(1, Oid(b"\1" * 20), Oid(b"\2" * 20))

@@ -6,6 +6,7 @@ from unit.wire.feeding import every_way
 from gitkv.model.oid import ZERO_OID, Oid, parse_oid
 from gitkv.model.refs import Ref
 from gitkv.wire import receive_pack as server
+from gitkv.wire import side_band
 from gitkv.wire.pkt_line import FLUSH_PKT, NEED_DATA, WireError, pkt
 from gitkv.wire.receive_pack import Command, CommandReader, ProposedCommands
 
@@ -238,12 +239,12 @@ def test_a_reason_without_end_is_cut() -> None:
 
 
 def test_progress_keeps_lines_and_nothing_that_moves_a_cursor() -> None:
-    assert server.progress(b"one\r\x1b[31m\ntwo\t\xe9\n") == pkt(b"\x02one??[31m\ntwo??\n")
-    assert server.progress(b"") == b""
+    assert side_band.progress(b"one\r\x1b[31m\ntwo\t\xe9\n") == pkt(b"\x02one??[31m\ntwo??\n")
+    assert side_band.progress(b"") == b""
 
 
 def test_long_progress_is_split_at_the_size_of_a_packet() -> None:
-    shown = server.progress(b"x" * 65516)
+    shown = side_band.progress(b"x" * 65516)
     assert shown == pkt(b"\x02" + b"x" * 65515) + pkt(b"\x02x")
 
 
@@ -255,7 +256,7 @@ def test_a_long_report_is_split_over_packets() -> None:
 
 
 def test_fatal_and_refusal_are_one_line() -> None:
-    assert server.fatal(b"gone\nok") == pkt(b"\x03gone?ok")
+    assert side_band.fatal(b"gone\nok") == pkt(b"\x03gone?ok")
     assert server.refusal("not leader: é") == pkt(b"ERR not leader: \\xe9")
 
 
