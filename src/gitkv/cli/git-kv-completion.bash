@@ -89,12 +89,12 @@ _git_kv ()
 	remote,-*) __gitcomp "--remote --gateway-key" ;;
 	remote,*) __gitcomp "setup repair" ;;
 	stargate,*) __gitcomp "init serve" ;;
-	get,-*) __gitcomp "--output --at --read-from= --allow-expired --json" ;;
+	get,-*) __gitcomp "--prefix --output --null --output-dir --at --read-from= --allow-expired --json" ;;
 	set,-*) __gitcomp "--file --ctype --ttl --if-absent --if-match --expect-tree --message --json" ;;
 	cas,-*) __gitcomp "--expect-blob --expect-tree --ctype --ttl --message --json" ;;
 	del,-*) __gitcomp "--missing-ok --message --json" ;;
 	mset,-*) __gitcomp "--file --message --json" ;;
-	list,-*) __gitcomp "--prefix --long --limit --after --at --read-from= --json" ;;
+	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --json" ;;
 	history,-*|log,-*) __gitcomp "--limit --json" ;;
 	diff,-*) __gitcomp "--prefix --json" ;;
 	verify,-*) __gitcomp "--from --to --anchor --json" ;;

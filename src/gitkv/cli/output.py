@@ -29,6 +29,31 @@ def is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+def put_value(value: bytes) -> bool:
+    """Writes a value bit for bit; on a terminal as `eye_text`, with a line end. False when it is
+    shown otherwise than it is.
+    """
+    if not is_terminal():
+        stdout().write(value)
+        return True
+    text = eye_text(value)
+    stdout().write((text if text.endswith("\n") else f"{text}\n").encode())
+    return text.encode() == value
+
+
+def eye_text(value: bytes) -> str:
+    """A value as text over several lines, with what could steer a terminal or turn the reading
+    direction, and what is no UTF-8, escaped.
+    """
+    text = value.decode("utf-8", "backslashreplace")
+    return "".join(char if char in "\n\t" else safe(char) for char in text)
+
+
+def one_line(value: bytes) -> str:
+    """A value on one line from which it can be told exactly: as `safe`, and backslashes doubled."""
+    return safe(value.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace"))
+
+
 def put_line(text: str) -> None:
     """Writes one line to standard output, as UTF-8."""
     stdout().write(f"{text}\n".encode(errors="backslashreplace"))

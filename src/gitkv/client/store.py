@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gitkv.client.draft import Draft
     from gitkv.client.opening import Opening
     from gitkv.client.transaction import Tx
+    from gitkv.reading.groups import Group
     from gitkv.verifying.history import Verified
 
 __all__ = [
@@ -136,6 +137,47 @@ class Store(StoreMapping):
         """
         state = fresh_state(self._replica, read_from)
         return list_entries(state, prefix, after=after, limit=limit, at=at)
+
+    def values_of(
+        self,
+        keys: Sequence[str],
+        *,
+        at: str = "",
+        read_from: str = MIRROR,
+        allow_expired: bool = False,
+    ) -> Iterator[Value]:
+        """The values of several keys, all from one state, in the order asked. Raises as `value`,
+        and before the first value when a key is missing.
+        """
+        from gitkv.reading.lookup import read_values
+
+        state = fresh_state(self._replica, read_from)
+        return read_values(state, keys, at, allow_expired=allow_expired)
+
+    def values_under(
+        self, prefix: str, *, at: str = "", read_from: str = MIRROR
+    ) -> Iterator[Value]:
+        """The values of all unexpired keys that start with `prefix`, from one state, in order."""
+        from gitkv.reading.lookup import read_prefix
+
+        return read_prefix(fresh_state(self._replica, read_from), prefix, at)
+
+    def groups(
+        self,
+        prefix: str = "",
+        delimiter: str = ":",
+        *,
+        after: str = "",
+        at: str = "",
+        read_from: str = MIRROR,
+    ) -> Iterator[Entry | Group]:
+        """As `list`, but keys with `delimiter` after the prefix stand together as a Group, which
+        costs one step, however many keys it holds.
+        """
+        from gitkv.reading.groups import list_groups
+
+        state = fresh_state(self._replica, read_from)
+        return list_groups(state, prefix, delimiter, after=after, at=at)
 
     def history(self, key: str, *, limit: int | None = None) -> Iterator[Revision]:
         """A key's versions, newest first, deletions included; empty for a key that never was."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from gitkv.errors import ExpiredError, IntegrityError, KeyNotFoundError, UsageError
-from gitkv.ledger.index_line import LiveLine
+from gitkv.ledger.index_line import LiveLine, parse_live
+from gitkv.ledger.roots import open_index
 from gitkv.ledger.seek import LedgerCommit
 from gitkv.ledger.view import find_line, scan_lines
 from gitkv.model.key import decode_name, encode_key, encode_prefix
@@ -13,6 +15,8 @@ from gitkv.model.oid import BLOB
 from gitkv.model.verdict import FormError
 from gitkv.reading.answers import Entry, Value
 from gitkv.reading.state import State, malformed
+
+_GROUP = 512
 
 
 def at_revision(state: State, revision: str) -> LedgerCommit:
@@ -29,18 +33,58 @@ def read_value(state: State, key: str, at: str = "", *, allow_expired: bool = Fa
     UsageError for an unknown revision, IntegrityError.
     """
     commit, line = _find(state, key, at, allow_expired)
-    value = state.objects.read(line.oid, BLOB)
+    return _value(commit, line, state.objects.read(line.oid, BLOB))
+
+
+def read_values(
+    state: State, keys: Iterable[str], at: str = "", *, allow_expired: bool = False
+) -> Iterator[Value]:
+    """The values of several keys at one revision, in the order asked; values are read only when
+    every key was found. Raises as `read_value`.
+    """
+    commit, names = at_revision(state, at), {key: encode_key(key) for key in keys}
+    ordered = sorted(set(names.values()))
+    try:
+        live = open_index(commit.attestation.index_tree, state.load).live
+        found = dict(zip(ordered, live.get_many(ordered), strict=True))
+        lines = {key: parse_live(text) for key, name in names.items() if (text := found[name])}
+    except FormError as error:
+        raise malformed("index", commit, error) from None
+    for key in names:
+        _require(state, key, lines.get(key), at, allow_expired)
+    return _values(state, commit, iter(lines.values()))
+
+
+def read_prefix(state: State, prefix: str, at: str = "") -> Iterator[Value]:
+    """The values of the unexpired keys that start with `prefix` at one revision, in order. Raises
+    KeyInvalidError, UsageError, IntegrityError.
+    """
+    start, commit = encode_prefix(prefix), at_revision(state, at)
+    lines = scan_lines(commit, start, state.load)
+    return _values(state, commit, (line for line in lines if not line.is_expired(state.now_s)))
+
+
+def _values(state: State, commit: LedgerCommit, lines: Iterator[LiveLine]) -> Iterator[Value]:
+    try:
+        while group := list(islice(lines, _GROUP)):
+            bodies = state.objects.read_many([line.oid for line in group], BLOB)
+            yield from (_value(commit, *pair) for pair in zip(group, bodies, strict=True))
+    except FormError as error:
+        raise malformed("index", commit, error) from None
+
+
+def _value(commit: LedgerCommit, line: LiveLine, value: bytes) -> Value:
+    entry = entry_of(line)
     if len(value) != line.size:
         raise IntegrityError(
-            f"value of {key}: expected {line.size} bytes as the index says, got {len(value)}"
+            f"value of {entry.key}: expected {line.size} bytes as the index says, got {len(value)}"
         )
-    entry = _entry_of(line)
-    return Value(key, value, entry.etag, *entry[3:], commit.oid.hex(), commit.seq)
+    return Value(entry.key, value, entry.etag, *entry[3:], commit.oid.hex(), commit.seq)
 
 
 def read_entry(state: State, key: str, at: str = "", *, allow_expired: bool = False) -> Entry:
     """What the index says of a key; its value is not read. Raises as `read_value`."""
-    return _entry_of(_find(state, key, at, allow_expired)[1])
+    return entry_of(_find(state, key, at, allow_expired)[1])
 
 
 def list_entries(
@@ -67,7 +111,7 @@ def _entries(
                 return
             if not line.is_expired(state.now_s):
                 count += 1
-                yield _entry_of(line)
+                yield entry_of(line)
     except FormError as error:
         raise malformed("index", commit, error) from None
 
@@ -79,6 +123,12 @@ def _find(state: State, key: str, at: str, allow_expired: bool) -> tuple[LedgerC
         line = find_line(commit, name, state.load)
     except FormError as error:
         raise malformed("index", commit, error) from None
+    return commit, _require(state, key, line, at, allow_expired)
+
+
+def _require(
+    state: State, key: str, line: LiveLine | None, at: str, allow_expired: bool
+) -> LiveLine:
     if line is None:
         raise KeyNotFoundError(f"key {key} does not exist" + (f" at {at}" if at else ""))
     if not allow_expired and line.is_expired(state.now_s):
@@ -86,7 +136,7 @@ def _find(state: State, key: str, at: str, allow_expired: bool) -> tuple[LedgerC
             f"key {key} expired at {_moment(line.expires)}",
             hint="read it anyway with --allow-expired",
         )
-    return commit, line
+    return line
 
 
 def _moment(seconds: int) -> str:
@@ -95,7 +145,8 @@ def _moment(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
 
 
-def _entry_of(line: LiveLine) -> Entry:
+def entry_of(line: LiveLine) -> Entry:
+    """What an index line says, for readers."""
     return Entry(
         decode_name(line.name),
         line.oid.hex(),
