@@ -69,6 +69,7 @@ namespaces:
     max_value_inline: 2MiB
     max_value_total: 1GiB
     max_keys_per_transaction: 5
+    chunks: {{min: 4KiB, average: 16KiB, max: 64KiB}}
     lfs: allow
     verify: before-publish
   spare:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from gitkv.model.chunking import DEFAULT_CHUNKING, Chunking
 from gitkv.model.identity import PublicKey
 from gitkv.model.refs import Namespace
 
@@ -34,16 +35,19 @@ class Writer(NamedTuple):
 
 
 class NamespacePolicy(NamedTuple):
-    """The rules of one namespace. Sizes in bytes."""
+    """The rules of one namespace. Sizes in bytes. A larger value than `value_bytes_max` is cut into
+    chunks, by `chunking`; no smaller one is.
+    """
 
     ns: Namespace
     writers: tuple[Writer, ...]
     allowed_prefixes: tuple[bytes, ...] = ()  # encoded; empty: every key
     value_bytes_max: int = 1 << 20  # max_value_inline
-    total_bytes_max: int = 64 << 20  # max_value_total: all values set by one transaction
+    total_bytes_max: int = 1 << 30  # max_value_total: all values set by one transaction
     keys_max: int = 200_000  # max_keys_per_transaction
     lfs_forbidden: bool = True
     verify: str = VERIFY_BEFORE_ACK
+    chunking: Chunking = DEFAULT_CHUNKING
 
 
 class Policy(NamedTuple):

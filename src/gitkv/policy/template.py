@@ -42,8 +42,8 @@ _NAMESPACES = """
 namespaces:
 """
 _LIMITS = """\
-    max_value_inline: 1MiB             # one value; bytes, or with KiB, MiB, GiB
-    max_value_total: 64MiB             # all values of one transaction
+    max_value_inline: 1MiB             # larger values are cut into chunks; bytes, KiB, MiB, GiB
+    max_value_total: 1GiB              # all values of one transaction
     max_keys_per_transaction: 200000
     lfs: forbid                        # or allow: Git LFS pointers as values
     verify: before-ack                 # or before-publish: answer first, audit before mirroring

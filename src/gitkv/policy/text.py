@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from gitkv.model.chunking import DEFAULT_CHUNKING, MAX_BYTES_MAX, Chunking, check_chunking
 from gitkv.model.identity import PublicKey
 from gitkv.model.policy import (
     VERIFY_BEFORE_ACK,
@@ -58,18 +59,20 @@ __all__ = [
 ]
 
 VALUE_BYTES_MAX = 100 << 20
-TOTAL_BYTES_MAX = 1 << 30
+TOTAL_BYTES_MAX = 1 << 40
 KEYS_MAX = 1_000_000
 
 _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TOP = ("version", "stargate", "principals", "signatures", "namespaces")
 _REQUIRED = ("version", "principals", "namespaces")
+_CONTENT_SIZES = ("min", "average", "max")
 _NAMESPACE = (
     "writers",
     "allowed_prefixes",
     "max_value_inline",
     "max_value_total",
     "max_keys_per_transaction",
+    "chunks",
     "lfs",
     "verify",
 )
@@ -306,6 +309,9 @@ class _Reader:
             *limits,
             lfs_forbidden=lfs != "allow",
             verify=verify or VERIFY_BEFORE_ACK,
+            chunking=self._chunking(fields["chunks"], f"{what}: chunks")
+            if "chunks" in fields
+            else DEFAULT_CHUNKING,
         )
 
     def _limits(self, fields: dict[str, Node], what: str) -> tuple[int, int, int]:
@@ -317,7 +323,24 @@ class _Reader:
             if count is not None
             else None
         )
-        return value_bytes or 1 << 20, total_bytes or 64 << 20, keys or 200_000
+        return value_bytes or 1 << 20, total_bytes or 1 << 30, keys or 200_000
+
+    def _chunking(self, node: Node, what: str) -> Chunking:
+        """Either of the two forms of spec/policy 5.7."""
+        before = len(self._problems)
+        fields = read_fields(node, what, ("fixed", *_CONTENT_SIZES), self._problems)
+        names = ("fixed",) if "fixed" in fields else _CONTENT_SIZES
+        if isinstance(node, Mapping) and set(fields) != set(names):
+            self._problems.add(node, f"{what}: expected min, average and max, or fixed alone")
+        sizes = [self._size(fields, name, what, MAX_BYTES_MAX) or 0 for name in names]
+        if len(self._problems) > before:
+            return DEFAULT_CHUNKING
+        chunking = Chunking(*(sizes if len(sizes) == 3 else sizes * 3))
+        try:
+            check_chunking(chunking)
+        except ValueError as error:
+            self._problems.add(node, f"{what}: {error}")
+        return chunking
 
     def _writers(self, node: Node, what: str, principals: set[str]) -> tuple[Writer, ...]:
         writers = []
