@@ -1,15 +1,24 @@
 """Starts the real daemon with faults planted at named steps: `killable_daemon.py FAULT... -- DIR
 --ssh HOST:PORT --port-file FILE`.
 
-A fault is `kill:STEP:N`, `meet:STEP:N`, `hold:STEP:FILE` or `exit:STEP:N`. kill: SIGKILL to itself
-the N-th time the step is reached. meet: the first N threads that reach the step wait for each
-other. hold: whoever reaches the step waits until FILE exists; FILE with the suffix .reached says
-that somebody waits. exit: the thread that reaches the step the N-th time dies.
+A fault is `kill:STEP:N`, `meet:STEP:N`, `hold:STEP:FILE`, `exit:STEP:N`, `raise:STEP:ERROR` or
+`end:HOW:`. kill: SIGKILL to itself the N-th time the step is reached. meet: the first N threads
+that reach the step wait for each other. hold: whoever reaches the step waits until FILE exists;
+FILE with the suffix .reached says that somebody waits. exit: the thread that reaches the step the
+N-th time dies. raise: whoever reaches the step raises ERROR; `ERROR@N`: from the N-th time on. end:
+the end of the interpreter sleeps, or keeps all threads from running (`hogs`), for ever.
+
+A step is one that the daemon reports, or `MODULE.NAME` or `MODULE.CLASS.NAME` below `gitkv`: the
+beginning of that function.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
+import functools
+import importlib
+import itertools
 import os
 import signal
 import sys
@@ -65,7 +74,31 @@ def _exit(detail: str) -> Plant:
     return act
 
 
-_PLANTS = {"kill": _kill, "meet": _meet, "hold": _hold, "exit": _exit}
+class Planted(BaseException):
+    """An error that no handler of ours expects."""
+
+
+_ERRORS: dict[str, type[BaseException]] = {
+    error.__name__: error
+    for error in (Planted, SystemExit, KeyboardInterrupt, MemoryError, OSError, RuntimeError)
+}
+
+
+def _raise(detail: str) -> Plant:
+    name, _, first = detail.partition("@")
+
+    def act(times: int) -> None:
+        if times >= int(first or 1):
+            raise _ERRORS[name]("planted")
+
+    return act
+
+
+_ENDS: dict[str, Callable[[], object]] = {
+    "sleeps": lambda: time.sleep(300),
+    "hogs": lambda: sum(itertools.repeat(0)),
+}
+_PLANTS = {"raise": _raise, "kill": _kill, "meet": _meet, "hold": _hold, "exit": _exit}
 
 
 class Steps:
@@ -77,7 +110,12 @@ class Steps:
         self._plants: dict[str, Plant] = {}
         for order in orders:
             kind, step, detail = order.split(":", 2)
+            if kind == "end":
+                atexit.register(_ENDS[step])
+                continue
             self._plants[step] = _PLANTS[kind](detail)
+            if "." in step:
+                self._wrap(step)
 
     def __call__(self, name: str) -> None:
         with self._lock:
@@ -85,6 +123,22 @@ class Steps:
             times = self._reached[name]
         if name in self._plants:
             self._plants[name](times)
+
+    def _wrap(self, path: str) -> None:
+        """The function at this path reports its beginning as a step."""
+        words = path.split(".")
+        depth = next(n for n, word in enumerate(words) if word[:1].isupper() or n == len(words) - 1)
+        owner: object = importlib.import_module(".".join(["gitkv", *words[:depth]]))
+        for word in words[depth:-1]:
+            owner = getattr(owner, word)
+        original = getattr(owner, words[-1])
+
+        @functools.wraps(original)
+        def reporting(*args: object, **kwargs: object) -> object:
+            self(path)
+            return original(*args, **kwargs)
+
+        setattr(owner, words[-1], reporting)
 
 
 def main(arguments: list[str]) -> int:

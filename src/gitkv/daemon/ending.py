@@ -1,7 +1,8 @@
 """How the process ends: on a signal, on an error, or by force when it does not end by itself.
 
 The lock of the repository is held until the process is gone, so the process must go: whatever hangs
-(a mirror, a client, a git) is killed when its time is over.
+(a mirror, a client, a git, Python's own end) is killed when its time is over. Where no thread of
+ours gets to run any more, the kernel's alarm ends the process.
 """
 
 from __future__ import annotations
@@ -11,80 +12,120 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
+from gitkv.errors import GitKvError, ToolError
 from gitkv.gateway.stargate import Report
 from gitkv.git.process import end_children
 
+FAILED = 5  # the exit code of a daemon that failed for a reason of no family
 DRAIN_S = 20.0  # for pushes under way
 CHILDREN_S = 25.0  # then every git is killed, whatever it is at
 PROCESS_S = 29.0  # then this process
 FATAL_CHILDREN_S, FATAL_PROCESS_S = 3.0, 6.0  # after an error
 HURRY_S = 1.0  # after a second signal
+LAST_WORDS_S = 1.0  # whoever reads the log may read no more
+ALARM_S = 2.0  # after the time of the process: nothing of Python's gets to run
 PARENT_CHECK_S = 1.0
 
 
 class Ending:
-    """One end of one process; `at_exit` runs even when it is ended by force."""
+    """One end of one process; `at_exit` runs even when it is ended by force. To be made in the main
+    thread.
+
+    `error` is what the daemon failed of, None while it has not. `wake` is called when it fails.
+    """
 
     def __init__(self, report: Report, at_exit: Callable[[], None]) -> None:
         self._report = report
         self._at_exit = at_exit
-        self._is_over = threading.Event()
-        self._timers: list[threading.Timer] = []
+        self._failing = threading.Lock()
+        self._code = 0
+        self.has_begun = False
+        self.error: Exception | None = None
+        self.wake: Callable[[], None] = lambda: None
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
 
     def begin(self, code: int, children_s: float, process_s: float) -> None:
         """From now on the process has `process_s` seconds to end, its children `children_s`; by
-        force it ends with `code`.
+        force it ends with `code`, or that of an earlier failure.
         """
-        for delay_s, act in (
-            (children_s, end_children),
-            (process_s, lambda: self._force(code)),
-        ):
+        self.has_begun = True
+        self._code = self._code or code
+        left_s, _ = signal.getitimer(signal.ITIMER_REAL)
+        if not left_s or process_s + ALARM_S < left_s:
+            signal.setitimer(signal.ITIMER_REAL, process_s + ALARM_S)
+        for delay_s, act in ((children_s, end_children), (process_s, self._force)):
             timer = threading.Timer(delay_s, act)
             timer.daemon = True
             timer.start()
-            self._timers.append(timer)
+
+    def fail(self, error: BaseException) -> None:
+        """The daemon cannot go on; the first error counts and is told. From any thread."""
+        with self._failing:
+            if self.error is not None:
+                return
+            self.error = as_error(error)
+        code = self.error.exit_code if isinstance(self.error, GitKvError) else FAILED
+        self.begin(code, FATAL_CHILDREN_S, FATAL_PROCESS_S)
+        self.wake()
+        self._report("failed", {"error": f"{type(error).__name__}: {error}"})
 
     def finish(self) -> None:
-        """The process ends by itself."""
-        for timer in self._timers:
-            timer.cancel()
+        """The process ends by itself, and is still ended by force when that takes too long."""
         self._at_exit()
 
-    def _force(self, code: int) -> None:
-        end_children()
-        self._report("stopped", {"by": "force", "hint": "something did not end in time"})
-        self._at_exit()
-        os._exit(code)
+    def _force(self) -> None:
+        try:
+            end_children()
+            words = {"by": "force", "hint": "something did not end in time"}
+            telling = threading.Thread(target=self._report, args=("stopped", words), daemon=True)
+            telling.start()
+            telling.join(LAST_WORDS_S)
+            self._at_exit()
+        finally:
+            os._exit(self._code)
+
+
+def is_fatal(error: BaseException | None) -> bool:
+    """Whether the process is to end of it: what is no Exception, and no mere end of a task."""
+    return error is not None and not isinstance(
+        error, (Exception, asyncio.CancelledError, GeneratorExit)
+    )
+
+
+def as_error(error: BaseException) -> Exception:
+    """What may be raised to the command line: an exit code of its own making is not success."""
+    if isinstance(error, Exception):
+        return error
+    return ToolError(f"the daemon failed: {type(error).__name__}: {error}")
 
 
 class Stop:
-    """What ends the serving: a signal, the end of the git that started it, or a failure of ours.
-
-    To be made in the running loop; `fail` may be called from any thread.
+    """What ends the serving: a signal, the end of the git that started it, or a failure of ours
+    (`ending.fail`). To be made in the running loop.
     """
 
     def __init__(self, ending: Ending) -> None:
         self._loop = asyncio.get_running_loop()
         self._ending = ending
         self._wanted = asyncio.Event()
-        self._error: BaseException | None = None
         self.why = ""
         self.is_serving = False  # before that, what hangs is not worth waiting for
+        ending.wake = self._wake
+        if ending.error is not None:
+            self._wanted.set()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) == signal.SIG_IGN:
                 continue  # as nohup wants it
             self._loop.add_signal_handler(number, self._on_signal, signal.Signals(number).name)
 
-    def fail(self, error: BaseException) -> None:
-        """The daemon cannot go on."""
-        self._loop.call_soon_threadsafe(self._fail, error)
-
     async def wait(self) -> None:
-        """Until it is to stop. Raises what `fail` was given."""
+        """Until it is to stop. Raises what the daemon failed of."""
         await self._wanted.wait()
-        if self._error is not None:
-            raise self._error
+        if self._ending.error is not None:
+            raise self._ending.error
 
     async def watch(self, git: int) -> None:
         """Stops when the process `git`, our parent, is gone."""
@@ -105,10 +146,9 @@ class Stop:
             self._wanted.set()
             self._ending.begin(0, CHILDREN_S if self.is_serving else HURRY_S, PROCESS_S)
 
-    def _fail(self, error: BaseException) -> None:
-        if self._error is None:
-            self._error = error
-        self._wanted.set()
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the process is about to end
+            self._loop.call_soon_threadsafe(self._wanted.set)
 
 
 def starting_git() -> int:

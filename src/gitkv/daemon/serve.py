@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import fcntl
 import gc
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -18,11 +16,14 @@ import asyncssh
 
 from gitkv.daemon.ending import (
     DRAIN_S,
+    FAILED,
     FATAL_CHILDREN_S,
     FATAL_PROCESS_S,
     PROCESS_S,
     Ending,
     Stop,
+    as_error,
+    is_fatal,
 )
 from gitkv.daemon.preflight import (
     FROM_BACKUP,
@@ -32,6 +33,7 @@ from gitkv.daemon.preflight import (
     read_secret,
     write_port_file,
 )
+from gitkv.daemon.running import SessionThreads, on_loop_error, run
 from gitkv.daemon.ssh_login import StrangerLog
 from gitkv.daemon.ssh_server import SESSIONS_MAX, SESSIONS_OF_ADMINS, SshServer, load_host_key
 from gitkv.daemon.workers import Workers
@@ -53,7 +55,6 @@ from gitkv.sign.gateway_key import Ed25519Signer
 from gitkv.sign.verifier import SignatureVerifier
 from gitkv.telemetry.clock import SystemClock
 
-FAILED = 5  # the exit code of a daemon that failed for a reason of no family
 # An audit makes many small values and no circles: the collector's usual eagerness costs it a tenth
 # of its time.
 _COLLECTOR_THRESHOLDS = (50_000, 20, 50)
@@ -124,10 +125,12 @@ def serve(service: Service, report: Report, step: Step = lambda name: None) -> N
     try:
         stargate = Stargate(adapters, report, step)
         recover(stargate)
-        asyncio.run(_serve(service, stargate, host_key, ending))
+        run(_serve(service, stargate, host_key, ending), ending)
     except BaseException as error:
         code = error.exit_code if isinstance(error, GitKvError) else FAILED
         ending.begin(code, FATAL_CHILDREN_S, FATAL_PROCESS_S)
+        if is_fatal(error) and not isinstance(error, KeyboardInterrupt):  # a person's Ctrl-C
+            raise as_error(error) from error
         raise
     finally:
         adapters.objects.close()
@@ -141,16 +144,14 @@ async def _serve(
     loop, report = asyncio.get_running_loop(), stargate.report
     # A slow client's push holds two threads that only wait: enough for every session, so that none
     # waits for another.
-    loop.set_default_executor(
-        ThreadPoolExecutor(2 * (SESSIONS_MAX + SESSIONS_OF_ADMINS), thread_name_prefix="session")
-    )
+    loop.set_default_executor(SessionThreads(ending, 2 * (SESSIONS_MAX + SESSIONS_OF_ADMINS)))
     stop = Stop(ending)
-    loop.set_exception_handler(partial(_on_loop_error, StrangerLog(report)))
-    server = SshServer(stargate, _names(service.git_dir, stargate), host_key, stop.fail)
+    loop.set_exception_handler(partial(on_loop_error, StrangerLog(report), ending))
+    server = SshServer(stargate, _names(service.git_dir, stargate), host_key, ending.fail)
     mirror = _mirror(service, stargate)
     followers: list[Follower] = [Audit(stargate), Maintenance(stargate)]
     followers += [] if mirror is None else [mirror]
-    workers = Workers(stargate, followers, stop.fail)
+    workers = Workers(stargate, followers, ending.fail)
     if mirror is not None:
         await asyncio.to_thread(mirror.begin)
     try:
@@ -175,8 +176,7 @@ async def _serve(
         drain_s = DRAIN_S
         report("draining", {"why": stop.why})
     except BaseException as error:
-        ending.begin(FAILED, FATAL_CHILDREN_S, FATAL_PROCESS_S)
-        report("failed", {"error": f"{type(error).__name__}: {error}"})
+        ending.fail(error)
         raise
     finally:
         await server.drain(drain_s)
@@ -198,17 +198,6 @@ def _mirror(service: Service, stargate: Stargate) -> Mirror | None:
         interval = LOCAL_MIRROR_INTERVAL_S if is_local else REMOTE_MIRROR_INTERVAL_S
     git = Git(service.git_dir, env=service.env).of_service()
     return Mirror(stargate, git, url, interval)
-
-
-def _on_loop_error(
-    report: Report, loop: asyncio.AbstractEventLoop, context: dict[str, object]
-) -> None:
-    """What failed in a callback that nobody waits for, mostly on accepting a connection."""
-    error = context.get("exception")
-    fields = {"detail": context.get("message"), "error": f"{type(error).__name__}: {error}"}
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        fields["hint"] = "too many open files: LimitNOFILE= in the systemd unit"
-    report("python.error", fields)
 
 
 def _remove(path: str) -> None:

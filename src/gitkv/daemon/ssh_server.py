@@ -185,6 +185,11 @@ class SshServer:
         except Exception as error:
             self._report_failure(login.principal, error)
             process.channel.abort()
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # nothing that anybody could go on after
+            self._fail(error)
+            process.channel.abort()
         finally:
             del self._sessions[task]
             self._lobby.logged_in.end(login)

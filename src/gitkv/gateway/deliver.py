@@ -25,13 +25,20 @@ def make_durable(stargate: Stargate, delivery: Delivery, txns: Sequence[str] = (
     NotLeaderError on a standby.
     """
     stargate.check_writable()
+    for txn in txns:  # first, since from the commit point on nothing may stop it
+        stargate.learn_transaction(txn)
     try:
         _move(stargate, delivery)
     except OutcomeUnknownError:
         if _have_moved(stargate, delivery.updates):
-            _follow_up(stargate, txns)
+            _follow_up(stargate)
+        else:
+            stargate.forget_transactions(txns)
         raise
-    _follow_up(stargate, txns)
+    except Exception:
+        stargate.forget_transactions(txns)
+        raise
+    _follow_up(stargate)
 
 
 def move_marks(stargate: Stargate, updates: Sequence[RefUpdate]) -> None:
@@ -47,21 +54,26 @@ def _move(stargate: Stargate, delivery: Delivery) -> None:
     _tidy(stargate, lambda: journal.recover(fence))
     try:
         journal.prepare(delivery, fence)
+    except BaseException:
+        _tidy(stargate, journal.abort)
+        raise
+    try:
         journal.commit(fence)
     except OutcomeUnknownError:
         raise
-    except BaseException:  # nothing has moved: the refs stand at old values, or at another push's
+    except (OSError, GitKvError):  # nothing has moved: the refs stand at old values, or another's
         _tidy(stargate, journal.abort)
         raise
+    except Exception as error:  # out of memory, or a defect: it may have moved
+        why = f"{type(error).__name__}: {error}"
+        raise OutcomeUnknownError(f"the refs may have moved: {why}") from error
 
 
-def _follow_up(stargate: Stargate, txns: Sequence[str]) -> None:
+def _follow_up(stargate: Stargate) -> None:
     """What follows the commit point happens whatever the disk says: the push is accepted, and an
     error would be heard as a refusal. An intent that stays is finished by the next push or start.
     """
-    for txn in txns:
-        stargate.learn_transaction(txn)
-    stargate.announce_move()
+    _tidy(stargate, stargate.announce_move)
     stargate.step("refs-moved")
     _tidy(stargate, stargate.journal.finish)
     stargate.step("intent-cleared")
@@ -73,8 +85,8 @@ def _tidy(stargate: Stargate, work: Callable[[], object]) -> None:
     """
     try:
         work()
-    except OSError as error:
-        stargate.report("commit.untidy", {"error": str(error)})
+    except Exception as error:
+        stargate.report("commit.untidy", {"error": str(error) or type(error).__name__})
 
 
 def tidy_up(stargate: Stargate, *works: Callable[[], None]) -> None:
@@ -84,8 +96,8 @@ def tidy_up(stargate: Stargate, *works: Callable[[], None]) -> None:
     for work in works:
         try:
             work()
-        except (OSError, GitKvError) as error:
-            stargate.report("push.untidy", {"error": str(error)})
+        except Exception as error:
+            stargate.report("push.untidy", {"error": str(error) or type(error).__name__})
 
 
 def _have_moved(stargate: Stargate, updates: Sequence[RefUpdate]) -> bool:

@@ -167,7 +167,7 @@ def apply_tips(
         make_durable(stargate, Delivery(pack.pack_path, entries, updates + moved), txns)
     except OutcomeUnknownError:
         raise
-    except BaseException:  # nothing was changed
+    except Exception:  # nothing was changed
         tidy_up(stargate, lambda: drop_sent(stargate, log))
         raise
     return Receipt(last, log)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -211,3 +211,8 @@ class Stargate:
 
     def learn_transaction(self, txn: str) -> None:
         self._txns.add(bytes.fromhex(txn.replace("-", "")))
+
+    def forget_transactions(self, txns: Sequence[str]) -> None:
+        """These were learnt, and came to nothing."""
+        for txn in txns:
+            self._txns.discard(bytes.fromhex(txn.replace("-", "")))

@@ -1,0 +1,74 @@
+"""The loop and the threads of the daemon, so that no error gets lost in them.
+
+asyncio lets SystemExit and KeyboardInterrupt of any callback out of the running loop, which then
+stands still with its sockets open; other errors that are no Exception it keeps for whoever asks. A
+thread of an executor keeps all of them. Here each of them ends the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from gitkv.daemon.ending import Ending, is_fatal
+from gitkv.gateway.stargate import Report
+
+_T = TypeVar("_T")
+
+
+class SessionThreads(ThreadPoolExecutor):
+    """Threads whose fatal errors are told at once, whether anybody waits for the work or not."""
+
+    def __init__(self, ending: Ending, max_workers: int) -> None:
+        super().__init__(max_workers, thread_name_prefix="session")
+        self._ending = ending
+
+    def submit(self, work: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
+        return super().submit(self._watched, work, *args, **kwargs)
+
+    def _watched(self, work: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T:
+        try:
+            return work(*args, **kwargs)
+        except BaseException as error:
+            if is_fatal(error):
+                self._ending.fail(error)
+            raise
+
+
+def run(main: Coroutine[Any, Any, None], ending: Ending) -> None:
+    """Runs `main` to its end. What a callback lets out of the loop fails the daemon, and the loop
+    goes on, for the way out. Raises what the daemon failed of, or what `main` raises.
+    """
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(main)
+        while not task.done():
+            try:
+                loop.run_until_complete(task)
+            except BaseException as error:
+                if is_fatal(error) or ending.has_begun or not task.done():
+                    ending.fail(error)
+        if ending.error is not None:
+            raise ending.error
+        task.result()
+
+
+def on_loop_error(
+    report: Report, ending: Ending, loop: asyncio.AbstractEventLoop, context: dict[str, object]
+) -> None:
+    """What failed in a callback that nobody waits for, mostly on accepting a connection."""
+    error = context.get("exception")
+    if isinstance(error, BaseException) and is_fatal(error):
+        ending.fail(error)
+        return
+    report("python.error", _fields_of(error, context.get("message")))
+
+
+def _fields_of(error: object, message: object) -> dict[str, object]:
+    fields = {"detail": message, "error": f"{type(error).__name__}: {error}"}
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        fields["hint"] = "too many open files: LimitNOFILE= in the systemd unit"
+    return fields
