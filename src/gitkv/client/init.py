@@ -63,7 +63,11 @@ def init_store(
 
 
 def _create(replica: Replica, author: Author) -> bool:
-    """False when someone else was faster."""
+    """False when someone else was faster. Raises IntegrityError for refs that are there and
+    damaged: they are no missing ones.
+    """
+    if (trouble := replica.trouble()) is not None:
+        raise trouble
     transaction, writer = _first(replica, author)
     pack = writer.finish()
     try:

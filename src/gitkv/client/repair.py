@@ -78,6 +78,11 @@ class _Before(NamedTuple):
 
 def repair_source(replica: Replica, remote: str, pin: str) -> Source:
     """Who is asked. Raises UsageError without such a remote."""
+    if replica.is_standalone and not remote:
+        raise UsageError(
+            "this store is standalone: nobody else has its objects",
+            hint="restore the repository from a copy; git fsck shows how far the damage goes",
+        )
     name = remote or replica.remote or "origin"
     if not replica.config.get(f"remote.{name}.url"):
         raise UsageError(f"there is no remote {name}", hint="name another one with --remote")

@@ -13,7 +13,7 @@ from gitkv.client.host import Host
 from gitkv.client.opening import Opening, begin, push_url, stargate_remote
 from gitkv.errors import ConflictError, GitKvError, IntegrityError, ToolError
 from gitkv.git.object_store import GitObjectStore
-from gitkv.git.process import Git
+from gitkv.git.process import DAMAGED, Git
 from gitkv.git.ssh_pipe import SshPipe
 from gitkv.ledger.compose import Tip, read_tip
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
@@ -66,6 +66,11 @@ class Replica:
         return push_url(self.config)
 
     @property
+    def is_standalone(self) -> bool:
+        """Whether `git kv init` made the store here; a clone of it does not inherit that."""
+        return not self.remote and self.config.get(f"kv.{self.ns}.standalone") == "true"
+
+    @property
     def directory(self) -> str:
         """Where files of ours live beside git's."""
         return os.path.join(self.repository.common_dir, "kv")
@@ -84,7 +89,7 @@ class Replica:
         except MissingHeadError as error:
             ledger = refs.get(ledger_ref(self.ns))
             if ledger is None or not self._complete_move(ledger, None):
-                raise IntegrityError(str(error)) from None
+                raise self.trouble() or IntegrityError(str(error)) from None
         return heads_among(self.read_refs(head_refs(self.ns)), self.ns)
 
     def read_refs(self, names: Sequence[Ref]) -> dict[Ref, Oid]:
@@ -114,7 +119,7 @@ class Replica:
                 raise self.no_ledger()
             try:
                 return self.read_pair(heads)
-            except TornPairError:
+            except TornPairError as problem:
                 # git moves one ref file after the other: a reader may come between. Only a pair
                 # that stays is wrong.
                 self.host.sleep(_TORN_PAUSE_S)
@@ -122,6 +127,7 @@ class Replica:
                 if heads != before:
                     continue
                 if not self._complete_move(*before):
+                    problem.hint = DAMAGED
                     raise
                 heads = self.heads()
         raise IntegrityError(f"the refs of {self.ns} never came to rest")
@@ -174,7 +180,11 @@ class Replica:
         return list(self.objects.kinds([oid])) == [COMMIT]
 
     def no_ledger(self) -> GitKvError:
-        """The error for a namespace without a ledger, with advice for this repository."""
+        """The error for a namespace without a ledger, with advice for this repository: a ref that
+        cannot be read is no missing one.
+        """
+        if (trouble := self.trouble()) is not None:
+            return trouble
         cloned = any(name.startswith("remote.") for name in self.config)
         hint = "run: git kv remote setup" if self.remote else "create one with: git kv init"
         if cloned and not self.remote:
@@ -183,6 +193,21 @@ class Replica:
                 "kv init"
             )
         return ToolError(f"namespace {self.ns} has no ledger in this repository", hint=hint)
+
+    def trouble(self) -> IntegrityError | None:
+        """What is wrong with heads that were not found; None when there never were any."""
+        from gitkv.git import lost_refs  # only on the way out
+
+        there = self.read_refs(head_refs(self.ns))
+        gone = [ref for ref in head_refs(self.ns) if ref not in there]
+        found = [lost_refs.trouble(self.git, ref) for ref in gone]
+        if any(found) or not gone or not self.is_standalone:
+            return next((problem for problem in found if problem is not None), None)
+        return IntegrityError(
+            f"{os.fsdecode(gone[0])} is gone: git kv init has made a store here",
+            hint="restore the repository from a copy; git fsck --lost-found shows the last commits "
+            f"here\nto begin a new store instead: git config --unset kv.{self.ns}.standalone",
+        )
 
     def take_pipe(self) -> SshPipe | None:
         """The connection that was begun with the command, for the first write to use; None when

@@ -13,7 +13,9 @@ from gitkv.client.state import trusted_state
 from gitkv.client.verify_refs import seen_refs
 from gitkv.errors import IntegrityError, ToolError, UsageError
 from gitkv.git.object_store import GitObjectStore
+from gitkv.git.process import DAMAGED
 from gitkv.model.heads import Heads
+from gitkv.model.verdict import Reason
 from gitkv.reading.revisions import resolve_revision
 from gitkv.sign.verifier import SignatureVerifier
 from gitkv.verifying.anchors import parse_anchor
@@ -35,13 +37,21 @@ def verify(replica: Replica, since: str, to: str, anchors: Sequence[str] = ()) -
     first, last = _range(replica, seen, since, to)
     verifier = SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.host.env)
     with GitObjectStore(replica.git.with_extra(_OFFLINE)) as objects:
-        return verify_ledger(seen, Request(first, last, pinned), objects, verifier)
+        found = verify_ledger(seen, Request(first, last, pinned), objects, verifier)
+    return found._replace(reasons=tuple(_advised(entry) for entry in found.reasons))
+
+
+def _advised(found: Reason) -> Reason:
+    """What is missing here need not be missing elsewhere."""
+    return found._replace(hint=DAMAGED) if found.rule == "object.missing" else found
 
 
 def _heads(replica: Replica) -> Heads:
     try:
         heads = replica.heads()
     except IntegrityError as error:
+        if replica.trouble() is not None:
+            raise
         hint = "git fetch REMOTE '+refs/kv*:refs/kv*', or: git kv remote setup"
         raise ToolError(
             f"namespace {replica.ns} is not here as a whole: {error}", hint=hint

@@ -33,7 +33,7 @@ def seen_refs(replica: Replica, heads: Heads) -> Seen:
     others = [ref for ref in refs if ref.startswith(_REMOTES) and ref.endswith("/main")]
     if not mains and (not others or replica.config.get("core.bare") == "true"):
         mains = _sightings(refs, [_MAIN])
-    is_standalone = _is_marked_standalone(replica) and not replica.remote
+    is_standalone = replica.is_standalone
     proved = [os.fsdecode(ref) for ref in (POLICY_TRUSTED, receipt_ref(replica.ns))]
     return Seen(
         ns=replica.ns,
@@ -93,11 +93,6 @@ def _watchlogs(
 
 def _sightings(refs: dict[str, Oid], names: list[str]) -> tuple[Sighting, ...]:
     return tuple(Sighting(name, refs[name]) for name in names if name in refs)
-
-
-def _is_marked_standalone(replica: Replica) -> bool:
-    """`git kv init` writes it; a clone does not inherit it."""
-    return replica.config.get(f"kv.{replica.ns}.standalone") == "true"
 
 
 def _own_policies(replica: Replica) -> tuple[OwnPolicy, ...]:

@@ -14,11 +14,13 @@ import subprocess
 from io import BufferedReader
 from typing import IO, NamedTuple
 
-from gitkv.errors import IntegrityError, ToolError, UnavailableError
+from gitkv.errors import GitKvError, IntegrityError, ToolError, UnavailableError
 from gitkv.git.process import (
     DAMAGED,
+    Completed,
     Git,
     complaint,
+    damage,
     end_process,
     scratch_file,
     scratch_text,
@@ -119,19 +121,18 @@ class CatFile:
         """The objects that git's names mean, which have no LF; None for a missing or ambiguous
         one.
         """
-        lost = ChildEndedError(f"git cat-file ended while {len(names)} names were looked up")
         try:
             stdout = self._send([b"info %b\n" % name for name in names])
         except BrokenPipeError:
-            raise lost from None
+            raise self._gone(names) from None
         found: list[Oid | None] = []
         for name in names:
             line = stdout.readline()
             if not line:
-                raise lost
+                raise self._gone(names)
             known = _INFO.fullmatch(line)
             if known is None and line not in (name + b" missing\n", name + b" ambiguous\n"):
-                raise lost
+                raise self._gone(names)
             found.append(None if known is None else parse_oid(known[1]))
         return found
 
@@ -190,6 +191,11 @@ class CatFile:
             return os.stat(self._pack_dir).st_mtime_ns
         except OSError:
             return 0
+
+    def _gone(self, names: list[bytes]) -> GitKvError:
+        words = scratch_text(self._stderr)
+        what = f"git cat-file ended while {len(names)} names were looked up"
+        return damage("cat-file", Completed(b"", words, 1)) or ChildEndedError(what)
 
     def _died(self, oid: Oid) -> ToolError | IntegrityError | UnavailableError:
         words = scratch_text(self._stderr)

@@ -139,7 +139,7 @@ class Git:
                     _end_group(process.pid)
         done = Completed(stdout, stderr, process.returncode)
         if check and done.code != 0:
-            raise failure(sub_command(args), done)
+            raise damage(sub_command(args), done) or failure(sub_command(args), done)
         return done
 
     def popen(
@@ -302,6 +302,9 @@ _DAMAGED_WORDS = (
     b"does not match index",
     b"cannot be accessed",
     b"fatal: bad object refs/",
+    b"fatal: bad object HEAD",
+    b"fatal: unterminated line in ",
+    b"fatal: unexpected line in ",
 )
 
 

@@ -8,14 +8,17 @@ name in lower case, the part between them (such as a remote's name) as written.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gitkv.errors import ToolError
+from gitkv.errors import IntegrityError, ToolError
 from gitkv.git.process import Completed, Git, complaint, failure
 from gitkv.model.environment import location
+from gitkv.model.verdict import printable
 
+_HEAD_TEXT = re.compile(rb"ref:\s*refs/.|[0-9a-fA-F]{40}")
 _REV_PARSE = ("rev-parse", "--path-format=absolute")
 _PLACES = (
     "--show-object-format",
@@ -41,14 +44,14 @@ class Repository(NamedTuple):
 def discover(start_dir: str, env: Mapping[str, str]) -> Repository:
     """The repository that git finds from `start_dir`, or that GIT_DIR in `env` names (a folder, or
     a file that points to one). Raises ToolError when there is none, git refuses to open it, or it
-    is not SHA-1.
+    is not SHA-1, IntegrityError when its HEAD is damaged.
     """
     git = Git(env=env, cwd=start_dir, extra=location(env))
     places = git.popen(*_REV_PARSE, *_PLACES)
     listing = git.popen("config", "--list", "-z", settings=False)
     found, settings = _completed(places), _completed(listing)
     if found.code != 0:
-        raise _not_found(found)
+        raise _broken_head(start_dir) or _not_found(found)
     if settings.code != 0:
         raise failure("config", settings)
     lines = _lines(git, found)
@@ -110,6 +113,29 @@ def set_config(git: Git, key: str, value: str, *, add: bool = False) -> None:
 def _completed(process: subprocess.Popen[bytes]) -> Completed:
     stdout, stderr = process.communicate()
     return Completed(stdout, stderr, process.returncode)
+
+
+def _broken_head(start_dir: str) -> IntegrityError | None:
+    """For a folder that git takes for no repository only because its HEAD says nothing."""
+    at = os.path.realpath(start_dir)
+    while not os.path.isdir(os.path.join(at, ".git", "objects")):
+        if at == os.path.dirname(at):
+            return None
+        at = os.path.dirname(at)
+    head = os.path.join(at, ".git", "HEAD")
+    try:
+        with open(head, "rb") as file:
+            text = file.read(4096)
+    except FileNotFoundError:
+        text = b""
+    except OSError:
+        return None
+    if _HEAD_TEXT.match(text):
+        return None
+    return IntegrityError(
+        f"{printable(head)} is damaged: expected the name of a branch, got {printable(text)!r}",
+        hint="write into it what was checked out, such as: ref: refs/heads/main",
+    )
 
 
 def _not_found(found: Completed) -> ToolError:

@@ -180,7 +180,6 @@ def _back(tip: Oid, objects: ProvedObjects, known: dict[Oid, int]) -> tuple[Oid 
             raise IntegrityError(f"the line of commits to {tip.hex()}: {broken}") from None
         except IntegrityError as error:
             raise IntegrityError(
-                f"the line of commits to {tip.hex()} cannot be followed: {error}",
-                hint="run: git fsck",
+                f"the line of commits to {tip.hex()} cannot be followed: {error}"
             ) from None
     return at, found[::-1]
