@@ -23,6 +23,7 @@ TTL_S_MAX = (
 )  # a hundred years: every sum with the present stays within spec/format 4.3
 _DURATION = re.compile(r"([0-9]{1,10})(s|m|h|d|w)")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_UNKNOWN = "unrecognized arguments: "
 _OID = re.compile(r"[0-9a-f]{40}")
 _COUNT = re.compile(r"[0-9]{1,9}")
 CTYPE = re.compile(r"[ -~]{1,127}")
@@ -58,7 +59,20 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises UsageError, where argparse would print and exit."""
         usage = " ".join(self.format_usage().split()).removeprefix("usage: ")
-        raise UsageError(f"{self.prog}: {message}", hint=f"usage: {usage}")
+        meant = self._meant(message)
+        raise UsageError(
+            f"{self.prog}: {message}",
+            hint=f"did you mean {meant}?\nusage: {usage}" if meant else f"usage: {usage}",
+        )
+
+    def _meant(self, message: str) -> str:
+        """The option that an unknown one in argparse's message is taken for; "" for none."""
+        words = message.removeprefix(_UNKNOWN).split()
+        if not message.startswith(_UNKNOWN) or not words[0].startswith("-"):
+            return ""
+        from gitkv.cli.habits import option_for
+
+        return option_for(words[0], self._option_string_actions)
 
     def _operands_last(self, words: list[str]) -> list[str]:
         options: list[str] = []

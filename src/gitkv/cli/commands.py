@@ -24,6 +24,7 @@ COMMANDS = {
     "history": ("gitkv.cli.history", "show the versions of a key, newest first"),
     "diff": ("gitkv.cli.diff", "show the keys in which two states differ"),
     "log": ("gitkv.cli.log", "show the transactions, newest first"),
+    "blame": ("gitkv.cli.blame", "show who set each key last, when and why"),
     "verify": ("gitkv.cli.verify", "re-verify the whole ledger, offline"),
     "wait": ("gitkv.cli.wait", "wait until a transaction can be read"),
     "stargate": ("gitkv.cli.stargate", "run the gateway: stargate init, stargate serve"),
@@ -72,16 +73,16 @@ def overview() -> str:
 
 
 def _unknown(name: str) -> Exception:
-    from difflib import get_close_matches
-
+    from gitkv.cli.habits import command_for, option_for
     from gitkv.errors import UsageError
 
     if name.startswith("-"):
+        near = option_for(name, ("--ns", "--json", "--debug", "--version", "--help"))
         return UsageError(
-            f"unknown option {name!r}", hint="'git kv help' lists options and commands"
+            f"unknown option {name!r}",
+            hint=f"did you mean {near}?" if near else "'git kv help' lists options and commands",
         )
-    near = get_close_matches(name, COMMANDS, n=1)
     return UsageError(
         f"{name!r} is not a git kv command",
-        hint=f"did you mean 'git kv {near[0]}'?" if near else "'git kv help' lists the commands",
+        hint=command_for(name, COMMANDS) or "'git kv help' lists the commands",
     )

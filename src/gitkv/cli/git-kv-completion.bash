@@ -69,7 +69,7 @@ _git_kv_keys ()
 
 _git_kv ()
 {
-	local commands="init remote get set del mset cas list history diff log verify wait stargate help"
+	local commands="init remote get set del mset cas list history diff log blame verify wait stargate help"
 	local word verb="" ns="main" previous="" operands=""
 	local cur words cword
 	_get_comp_words_by_ref -n "=:@" cur words cword
@@ -95,11 +95,13 @@ _git_kv ()
 	del,-*) __gitcomp "--missing-ok --message --json" ;;
 	mset,-*) __gitcomp "--file --message --json" ;;
 	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --json" ;;
-	history,-*|log,-*) __gitcomp "--limit --json" ;;
-	diff,-*) __gitcomp "--prefix --json" ;;
+	history,-*) __gitcomp "--limit --json" ;;
+	log,-*) __gitcomp "--prefix --author --signer --limit --json" ;;
+	blame,-*) __gitcomp "--at --read-from= --json" ;;
+	diff,-*) __gitcomp "--prefix --patch --json" ;;
 	verify,-*) __gitcomp "--from --to --anchor --json" ;;
 	wait,-*) __gitcomp "--oid --visible-on= --timeout --json" ;;
-	get,*|set,*|del,*|history,*) _git_kv_keys "$ns" "$operands" ;;
+	get,*|set,*|del,*|history,*|log,*|blame,*|list,*) _git_kv_keys "$ns" "$operands" ;;
 	cas,*) [ "$previous" = cas ] && __gitcomp "set" || _git_kv_keys "$ns" "$operands" ;;
 	esac
 }

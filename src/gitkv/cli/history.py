@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
     from gitkv.reading.answers import Logged, Revision
+    from gitkv.reading.blame import Blamed
 
 USAGE = "history KEY [-n N]"
 NOTES = (
@@ -51,7 +52,7 @@ def _at_least_one(revisions: Iterator[Revision], args: Namespace) -> Iterator[Re
         raise KeyNotFoundError(f"key {args.key!r} never existed")
 
 
-def who(entry: Revision | Logged) -> str:
+def who(entry: Revision | Logged | Blamed) -> str:
     """The author, with the principal whose key signed, when that is known."""
     signed = entry.principal or entry.signer
     return safe(f"{entry.author} ({signed})" if signed else entry.author)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gitkv.cli.arguments import count
 from gitkv.cli.history import who
 from gitkv.cli.output import put_json_lines, put_lines, subject
+from gitkv.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,19 +15,37 @@ if TYPE_CHECKING:
     from gitkv.cli.context import Context
     from gitkv.client.store import Logged
 
-USAGE = "log [-n N]"
+USAGE = "log [KEY | --prefix P] [--author TEXT] [--signer WHO] [-n N]"
 NOTES = "One line a transaction: sequence number, commit, time, keys set and deleted, who, message."
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declares the limit."""
+    """Declares which transactions, and how many."""
+    parser.add_argument("key", nargs="?", metavar="KEY", help="only those that changed KEY")
+    parser.add_argument(
+        "--prefix", metavar="P", help="only those that changed a key that begins with P"
+    )
+    parser.add_argument(
+        "--author", default="", metavar="TEXT", help="only of authors whose name or email has TEXT"
+    )
+    parser.add_argument(
+        "--signer",
+        default="",
+        metavar="WHO",
+        help="only those signed by a principal, or by a key whose fingerprint begins so",
+    )
     parser.add_argument("-n", "--limit", type=count, metavar="N", help="at most N transactions")
 
 
 def run(args: Namespace, context: Context) -> int:
     """Prints transactions, newest first; returns the exit code."""
+    if args.key is not None and args.prefix is not None:
+        raise UsageError("expected KEY or --prefix, got both")
     with context.open_store() as store:
-        entries = store.log(limit=args.limit)
+        from gitkv.reading.answers import Only
+
+        only = Only(args.key or "", args.prefix or "", args.author, args.signer)
+        entries = store.log(limit=args.limit, only=only)
         if context.json:
             put_json_lines(entry._asdict() for entry in entries)
         else:

@@ -15,8 +15,8 @@ from collections.abc import (
 )
 from types import TracebackType
 
+from gitkv.client.browsing import StoreBrowsing
 from gitkv.client.host import Host, warn_in_python
-from gitkv.client.mapping import StoreMapping
 from gitkv.client.refresh import MIRROR, refresh
 from gitkv.client.replica import Replica, open_replica
 from gitkv.client.state import fresh_state
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from gitkv.client.draft import Draft
     from gitkv.client.opening import Opening
     from gitkv.client.transaction import Tx
-    from gitkv.reading.groups import Group
     from gitkv.verifying.history import Verified
 
 __all__ = [
@@ -54,7 +53,7 @@ __all__ = [
 _NOTHING_EXPECTED = Expect()
 
 
-class Store(StoreMapping):
+class Store(StoreBrowsing):
     """Made by `Store.open`; close it, or use it as a context. It is a mutable mapping from keys to
     values, in which an expired key is absent.
 
@@ -137,65 +136,6 @@ class Store(StoreMapping):
         """
         state = fresh_state(self._replica, read_from)
         return list_entries(state, prefix, after=after, limit=limit, at=at)
-
-    def values_of(
-        self,
-        keys: Sequence[str],
-        *,
-        at: str = "",
-        read_from: str = MIRROR,
-        allow_expired: bool = False,
-    ) -> Iterator[Value]:
-        """The values of several keys, all from one state, in the order asked. Raises as `value`,
-        and before the first value when a key is missing.
-        """
-        from gitkv.reading.lookup import read_values
-
-        state = fresh_state(self._replica, read_from)
-        return read_values(state, keys, at, allow_expired=allow_expired)
-
-    def values_under(
-        self, prefix: str, *, at: str = "", read_from: str = MIRROR
-    ) -> Iterator[Value]:
-        """The values of all unexpired keys that start with `prefix`, from one state, in order."""
-        from gitkv.reading.lookup import read_prefix
-
-        return read_prefix(fresh_state(self._replica, read_from), prefix, at)
-
-    def groups(
-        self,
-        prefix: str = "",
-        delimiter: str = ":",
-        *,
-        after: str = "",
-        at: str = "",
-        read_from: str = MIRROR,
-    ) -> Iterator[Entry | Group]:
-        """As `list`, but keys with `delimiter` after the prefix stand together as a Group, which
-        costs one step, however many keys it holds.
-        """
-        from gitkv.reading.groups import list_groups
-
-        state = fresh_state(self._replica, read_from)
-        return list_groups(state, prefix, delimiter, after=after, at=at)
-
-    def history(self, key: str, *, limit: int | None = None) -> Iterator[Revision]:
-        """A key's versions, newest first, deletions included; empty for a key that never was."""
-        from gitkv.reading.history import history_of
-
-        return history_of(fresh_state(self._replica, MIRROR), key, limit)
-
-    def log(self, *, limit: int | None = None) -> Iterator[Logged]:
-        """Transactions, newest first."""
-        from gitkv.reading.history import log_of
-
-        return log_of(fresh_state(self._replica, MIRROR), limit)
-
-    def diff(self, old: str, new: str = "", *, prefix: str = "") -> Iterator[Changed]:
-        """Keys whose value, content type or expiry differ between two revisions, in order."""
-        from gitkv.reading.history import diff_revisions
-
-        return diff_revisions(fresh_state(self._replica, MIRROR), old, new, prefix)
 
     def refresh(self, read_from: str = MIRROR) -> None:
         """Brings the local replica up to date. Raises IntegrityError for a rewound or forked

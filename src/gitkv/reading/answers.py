@@ -77,7 +77,7 @@ class Logged(NamedTuple):
 
 class Changed(NamedTuple):
     """A key that differs between two revisions. `op`: "add", "change" or "delete"; the side that
-    lacks it has etag "" and size 0.
+    lacks it has etag and type "", size and expiry 0.
     """
 
     key: str
@@ -86,3 +86,30 @@ class Changed(NamedTuple):
     new_etag: str
     old_size: int
     new_size: int
+    old_ctype: str
+    new_ctype: str
+    old_expires: int
+    new_expires: int
+
+
+class Differing(NamedTuple):
+    """A key that differs, with its values: None where it is absent, or too large to be shown."""
+
+    change: Changed
+    old: bytes | None
+    new: bytes | None
+
+
+class Only(NamedTuple):
+    """Which transactions a log shows. `key`, `prefix`: those that changed it, or keys under it;
+    `author`: part of the committer's name or address, in any case; `signer`: a principal's name,
+    or the beginning of a key's fingerprint; `since_s`, `until_s`: not made before or after, in
+    seconds since 1970, 0 for any time.
+    """
+
+    key: str = ""
+    prefix: str = ""
+    author: str = ""
+    signer: str = ""
+    since_s: int = 0
+    until_s: int = 0

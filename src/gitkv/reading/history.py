@@ -12,12 +12,15 @@ from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
 from gitkv.ledger.tree_diff import Difference, Span, differences
 from gitkv.ledger.view import Version, prefix_end, versions
 from gitkv.model.key import decode_name, encode_key, encode_prefix
+from gitkv.model.oid import BLOB, Oid
 from gitkv.model.verdict import FormError
-from gitkv.reading.answers import Changed, Logged, Revision
+from gitkv.reading.answers import Changed, Differing, Logged, Only, Revision
 from gitkv.reading.revisions import resolve_revision
 from gitkv.reading.signers import SignerNames
 from gitkv.reading.state import State, malformed
+from gitkv.reading.touching import touching
 
+_GROUP = 64
 _T = TypeVar("_T")
 
 
@@ -47,11 +50,42 @@ def _revision(version: Version, names: SignerNames) -> Revision:
     return Revision(*common, "set", line.oid.hex(), line.size, line.ctype)
 
 
-def log_of(state: State, limit: int | None) -> Iterator[Logged]:
-    """All transactions, newest first. Raises IntegrityError."""
+_ALL = Only()
+
+
+def log_of(state: State, limit: int | None, only: Only = _ALL) -> Iterator[Logged]:
+    """Transactions, newest first. Raises KeyInvalidError, IntegrityError."""
     names = SignerNames(state.policy)
-    commits = islice(_from_tip(state), limit)
-    return _guarded(state.tip, (_logged(commit, names) for commit in commits))
+    if only.key or only.prefix:
+        commits = touching(state.tip, _span(only.key, only.prefix), state.load)
+    else:
+        commits = _from_tip(state)
+    entries = (_logged(commit, names) for commit in commits)
+    chosen = (entry for entry in entries if _is_wanted(entry, only))
+    return _guarded(state.tip, islice(chosen, limit))
+
+
+def _is_wanted(entry: Logged, only: Only) -> bool:
+    fingerprint = only.signer.removeprefix("SHA256:")
+    return (
+        (not only.author or only.author.casefold() in entry.author.casefold())
+        and (
+            not only.signer
+            or entry.principal == only.signer
+            or bool(fingerprint and entry.signer.removeprefix("SHA256:").startswith(fingerprint))
+        )
+        and entry.time >= only.since_s
+        and (not only.until_s or entry.time <= only.until_s)
+    )
+
+
+def _span(key: str, prefix: str) -> Span:
+    """The names of one key, or of those that start with a prefix."""
+    if key:
+        name = encode_key(key)
+        return name, name + b"\0"
+    start = encode_prefix(prefix)
+    return start, prefix_end(start)
 
 
 def _from_tip(state: State) -> Iterator[LedgerCommit]:
@@ -75,24 +109,40 @@ def _logged(commit: LedgerCommit, names: SignerNames) -> Logged:
     )
 
 
-def diff_revisions(state: State, old: str, new: str, prefix: str = "") -> Iterator[Changed]:
+def diff_revisions(
+    state: State, old: str, new: str, prefix: str = "", key: str = ""
+) -> Iterator[Changed]:
     """Keys whose value, content type or expiry differ, in order; cost grows with the difference.
     Read from the index alone. Raises UsageError for an unknown revision, IntegrityError.
     """
-    start = encode_prefix(prefix)
+    span = _span(key, prefix)
     older, newer = (resolve_revision(state, revision) for revision in (old, new))
     before, after = (
         open_index(commit.attestation.index_tree, state.load).live for commit in (older, newer)
     )
-    found = differences(before, after, left_out=_all_but(start))
+    found = differences(before, after, left_out=_all_but(span))
     return _guarded(newer, (changed for one in found if (changed := _changed(one)) is not None))
 
 
-def _all_but(prefix: bytes) -> tuple[Span, ...]:
-    if not prefix:
-        return ()
-    end = prefix_end(prefix)
-    return ((b"", prefix),) if end is None else ((b"", prefix), (end, None))
+def diff_values(state: State, changes: Iterator[Changed], bytes_max: int) -> Iterator[Differing]:
+    """`changes` with their values, those of at most `bytes_max` bytes. Raises IntegrityError."""
+    while group := list(islice(changes, _GROUP)):
+        sides = [
+            (change.old_etag, change.old_size) if old else (change.new_etag, change.new_size)
+            for change in group
+            for old in (True, False)
+        ]
+        wanted = [etag for etag, size in sides if etag and size <= bytes_max]
+        oids = [Oid(bytes.fromhex(etag)) for etag in dict.fromkeys(wanted)]
+        values = dict(zip(dict.fromkeys(wanted), state.objects.read_many(oids, BLOB), strict=True))
+        for change in group:
+            yield Differing(change, values.get(change.old_etag), values.get(change.new_etag))
+
+
+def _all_but(span: Span) -> tuple[Span, ...]:
+    start, end = span
+    below: tuple[Span, ...] = ((b"", start),) if start else ()
+    return below if end is None else (*below, (end, None))
 
 
 def _changed(difference: Difference) -> Changed | None:
@@ -112,6 +162,10 @@ def _changed(difference: Difference) -> Changed | None:
         _etag(new),
         old.size if old else 0,
         new.size if new else 0,
+        old.ctype if old else "",
+        new.ctype if new else "",
+        old.expires if old else 0,
+        new.expires if new else 0,
     )
 
 

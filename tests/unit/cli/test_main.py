@@ -108,6 +108,9 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
         "mset - --file f",
         "del",
         "diff",
+        "diff a b c d",
+        "diff a @1 @2 --prefix p",
+        "log a --prefix b",
         "wait",
         "wait --oid HEAD",
         "remote",
@@ -137,6 +140,30 @@ def test_an_unknown_command_is_answered_with_the_nearest_one(
         capsys.readouterr().err
         == "error: 'lst' is not a git kv command\nhint: did you mean 'git kv list'?\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("put k v", "git kv set"),
+        ("rm k", "git kv del"),
+        ("show k", "git kv get"),
+        ("cat k", "git kv get"),
+        ("ls", "git kv list"),
+        ("delet k", "git kv del"),
+        ("commit", "git kv mset"),
+        ("--josn", "--json"),
+        ("get --prefx k", "--prefix"),
+        ("get k --rev 3", "--at"),
+        ("list --recurse k", "--prefix"),
+        ("list --separator /", "--delimiter"),
+    ],
+)
+def test_a_habit_from_elsewhere_is_answered_with_our_word(
+    words: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 129
+    assert meant in capsys.readouterr().err.split("hint:", 1)[1].split("usage:")[0]
 
 
 def test_errors_in_json_are_one_object_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,6 +143,11 @@ READING = [
     ("history", "e"),
     ("log",),
     ("diff", "@0"),
+    ("diff", "-p", "@0"),
+    ("diff", "a\u202eb", "@0", "@1"),
+    ("blame",),
+    ("log", "--prefix", "a"),
+    ("diff", "-p", "@0", "--json"),
     ("get", "--prefix", "", "--json"),
     ("list", "--json"),
     ("log", "--json"),
@@ -154,7 +159,7 @@ def test_nothing_that_others_wrote_reaches_a_terminal_raw(
     kv: Command, words: tuple[str, ...]
 ) -> None:
     with gitkv.open(kv.folder) as store:
-        values = {key: HOSTILE_VALUES[at % 7] for at, key in enumerate(HOSTILE_KEYS)}
+        values = {key: HOSTILE_VALUES[at % 7] + b"\nx" for at, key in enumerate(HOSTILE_KEYS)}
         changes = {key: gitkv.Put(value, "text/x") for key, value in values.items()}
         store.write(changes, message="say \u202e\n\nmore \u2066")
     answer = kv(*words, terminal=True, code=1 if words[0] == "diff" else 0)
@@ -219,3 +224,95 @@ def test_forty_keys_are_one_answer(kv: Command) -> None:
     _fill(kv, {key: key.encode() for key in keys})
     assert kv("get", *reversed(keys)).text.split("\n")[0] == "k39\tk39"
     assert [json.loads(line)["key"] for line in kv("get", *keys, "--json").out.splitlines()] == keys
+
+
+def test_diff_shows_values_by_their_type(kv: Command) -> None:
+    with gitkv.open(kv.folder) as store:
+        old = {
+            "doc": gitkv.Put(b'{"b":1,"a":[1]}', "application/json"),
+            "text": gitkv.Put(b"one\ntwo\n"),
+            "bin": gitkv.Put(b"\0"),
+            "gone": gitkv.Put(b"x"),
+            "kind": gitkv.Put(b"k"),
+        }
+        store.write(old)
+        new = {
+            "doc": gitkv.Put(b'{"a": [1, 2], "b": 1}', "application/json"),
+            "text": gitkv.Put(b"one\n2\n"),
+            "bin": gitkv.Put(b"\0\1"),
+            "gone": None,
+            "kind": gitkv.Put(b"k", "text/plain", 4_000_000_000),
+            "new": gitkv.Put(b"x\x1b"),
+        }
+        store.write(new)
+    shown = kv("diff", "-p", "@1", "@2", code=1).text
+    assert "diff --git-kv bin\nbinary values differ: 1 -> 2 bytes\n" in shown
+    assert "     1\n-    1\n" not in shown and "+    2\n" in shown and '"b": 1' in shown
+    assert "-two\n+2\n" in shown and " one\n" in shown
+    assert "deleted key\n--- gone (@1)\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n" in shown
+    assert "type none -> text/plain\nexpires never -> 2096-10-02 07:06:40Z\n" in shown
+    assert "new key\n--- /dev/null\n+++ new (@2)\n@@ -0,0 +1 @@\n+x\\x1b\n" in shown
+    alone = kv("diff", "text", "@1", "@2", code=1).text
+    assert alone.startswith("diff --git-kv text\n--- text (@1)\n+++ text (@2)\n")
+    told = kv("diff", "-p", "@1", "--json", code=1).lines()
+    assert {entry["key"]: (entry.get("old_value"), entry.get("new_value")) for entry in told}[
+        "text"
+    ] == ("one\ntwo\n", "one\n2\n")
+    assert kv("diff", "text", "@2", "@2").out == b""
+
+
+def test_json_that_only_stands_otherwise_is_compared_as_text(kv: Command) -> None:
+    for value in (b'{"a":1}', b'{ "a": 1 }', b"[" * 9000):
+        with gitkv.open(kv.folder) as store:
+            store.set("doc", value, ctype="application/x+json")
+    assert '-{"a":1}\n+{ "a": 1 }\n' in kv("diff", "doc", "@1", "@2", code=1).text
+    assert "-{" in kv("diff", "doc", "@2", "@3", code=1).text
+
+
+def test_a_value_that_is_too_long_is_named_with_its_size(kv: Command) -> None:
+    _fill(kv, {"lines": b"a\n" * 2001, "large": b"x" * ((1 << 20) + 1)})
+    shown = kv("diff", "-p", "@0", code=1).text
+    assert "too many lines to compare: 0 -> 4002 bytes" in shown
+    assert "too large to show: 0 -> 1048577 bytes" in shown
+
+
+def test_a_line_end_at_the_end_is_told_where_it_makes_the_difference(kv: Command) -> None:
+    for value in (b"a", b"a\n", b"b"):
+        _fill(kv, {"k": value})
+    assert " a\n-\\ no line end\n" in kv("diff", "k", "@1", "@2", code=1).text
+    assert "line end" not in kv("diff", "k", "@1", "@3", code=1).text
+
+
+def test_one_state_with_a_key_is_told_how_to_ask(kv: Command) -> None:
+    assert "git kv diff KEY REV REV" in kv("diff", "cfg:a", "@0", code=129).err
+
+
+def test_blame_names_the_last_change_of_each_key(kv: Command) -> None:
+    with gitkv.open(kv.folder) as store:
+        store.write(dict.fromkeys(["a", "b:1", "b:2"], gitkv.Put(b"1")), message="begin")
+        store.set("b:2", b"2", message="second\n\nat length")
+        store.delete(["a"])
+    lines = kv("blame").text.splitlines()
+    assert [line.split()[0] for line in lines] == ["@1", "@2"]
+    assert lines[1].endswith("Test Person <test@example.invalid>  b:2  (second)")
+    told = kv("blame", "b:", "--json").lines()
+    assert [(entry["key"], entry["seq"]) for entry in told] == [("b:1", 1), ("b:2", 2)]
+    assert told[0]["text"] == "begin"
+    assert [entry["seq"] for entry in kv("blame", "b:", "--json", "--at", "@1").lines()] == [1, 1]
+
+
+def test_log_shows_what_touched_a_key_or_a_prefix(kv: Command) -> None:
+    with gitkv.open(kv.folder) as store:
+        store.write(dict.fromkeys(["a", "b:1", "b:2"], gitkv.Put(b"1")))
+        store.set("a", b"2")
+        store.delete(["b:1"])
+        store.set("b:1", b"3")
+
+    def seqs(*words: str) -> list[int]:
+        return [entry["seq"] for entry in kv("log", *words, "--json").lines()]
+
+    assert seqs("a") == [2, 1]
+    assert seqs("b:1") == seqs("--prefix", "b:") == [4, 3, 1]
+    assert seqs("--prefix", "b:", "-n", "2") == [4, 3]
+    assert seqs("--author", "test PERSON") == [4, 3, 2, 1, 0]
+    assert seqs("--author", "nobody") == seqs("--signer", "alice") == seqs("b") == []

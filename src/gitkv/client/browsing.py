@@ -1,0 +1,101 @@
+"""Reading more than one key of a store: many values, groups of keys, histories and differences.
+
+Left to others: single keys and writing (`store.py`), the rules of reading (`reading/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gitkv.client.mapping import StoreMapping
+from gitkv.client.refresh import MIRROR
+from gitkv.client.state import fresh_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gitkv.reading.answers import Changed, Differing, Entry, Logged, Only, Revision, Value
+    from gitkv.reading.blame import Blamed
+    from gitkv.reading.groups import Group
+
+
+class StoreBrowsing(StoreMapping):
+    """The part of `Store` that reads many keys, or many states. `at` and `read_from` as there."""
+
+    def values_of(
+        self,
+        keys: Sequence[str],
+        *,
+        at: str = "",
+        read_from: str = MIRROR,
+        allow_expired: bool = False,
+    ) -> Iterator[Value]:
+        """The values of several keys, all from one state, in the order asked. Raises as `value`,
+        and before the first value when a key is missing.
+        """
+        from gitkv.reading.lookup import read_values
+
+        state = fresh_state(self._replica, read_from)
+        return read_values(state, keys, at, allow_expired=allow_expired)
+
+    def values_under(
+        self, prefix: str, *, at: str = "", read_from: str = MIRROR
+    ) -> Iterator[Value]:
+        """The values of all unexpired keys that start with `prefix`, from one state, in order."""
+        from gitkv.reading.lookup import read_prefix
+
+        return read_prefix(fresh_state(self._replica, read_from), prefix, at)
+
+    def groups(
+        self,
+        prefix: str = "",
+        delimiter: str = ":",
+        *,
+        after: str = "",
+        at: str = "",
+        read_from: str = MIRROR,
+    ) -> Iterator[Entry | Group]:
+        """As `list`, but keys with `delimiter` after the prefix stand together as a Group, which
+        costs one step, however many keys it holds.
+        """
+        from gitkv.reading.groups import list_groups
+
+        state = fresh_state(self._replica, read_from)
+        return list_groups(state, prefix, delimiter, after=after, at=at)
+
+    def history(self, key: str, *, limit: int | None = None) -> Iterator[Revision]:
+        """A key's versions, newest first, deletions included; empty for a key that never was."""
+        from gitkv.reading.history import history_of
+
+        return history_of(fresh_state(self._replica, MIRROR), key, limit)
+
+    def log(self, *, limit: int | None = None, only: Only | None = None) -> Iterator[Logged]:
+        """Transactions, newest first; `only`: those that it describes."""
+        from gitkv.reading.answers import Only
+        from gitkv.reading.history import log_of
+
+        return log_of(fresh_state(self._replica, MIRROR), limit, only or Only())
+
+    def blame(self, prefix: str = "", *, at: str = "", read_from: str = MIRROR) -> Iterator[Blamed]:
+        """Unexpired keys that start with `prefix`, each with the transaction that set it last."""
+        from gitkv.reading.blame import blame_prefix
+
+        return blame_prefix(fresh_state(self._replica, read_from), prefix, at)
+
+    def diff(
+        self, old: str, new: str = "", *, prefix: str = "", key: str = ""
+    ) -> Iterator[Changed]:
+        """Keys whose value, content type or expiry differ between two revisions, in order; `key`:
+        this one only.
+        """
+        from gitkv.reading.history import diff_revisions
+
+        return diff_revisions(fresh_state(self._replica, MIRROR), old, new, prefix, key)
+
+    def values_of_diff(
+        self, changes: Iterator[Changed], *, bytes_max: int = 1 << 20
+    ) -> Iterator[Differing]:
+        """What `diff` gave, with the values of at most `bytes_max` bytes."""
+        from gitkv.client.state import trusted_state
+        from gitkv.reading.history import diff_values
+
+        return diff_values(trusted_state(self._replica), changes, bytes_max)
