@@ -58,9 +58,13 @@ class KeyInvalidError(GitKvError, ValueError):
 
 
 class ExpiredError(GitKvError, KeyError):
-    """The key's time to live is over."""
+    """The key's time to live is over since `expires`, in seconds since 1970."""
 
     exit_code = 7
+
+    def __init__(self, message: str, *, expires: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.expires = expires
 
     def __str__(self) -> str:
         return str(self.args[0])

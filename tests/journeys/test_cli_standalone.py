@@ -282,6 +282,21 @@ def test_an_expiring_key_is_listed_with_what_is_left(store: Store) -> None:
     assert store("get", "session", "--json").lines()[0]["expires"] > 1_700_000_000
 
 
+def test_a_moment_of_expiry_is_taken_with_its_zone_and_refused_without(store: Store) -> None:
+    store("set", "k", "x", "--expires", "2127-01-01T02:00:00+02:00")
+    assert store("get", "k", "--json").lines()[0]["expires"] == 4_954_435_200
+    for words, why in (
+        (["--expires", "2127-01-01T02:00:00"], "expected a date such as"),
+        (["--expires", "2020-01-01"], "expected a moment after now"),
+        (["--expires", "2127-01-01", "--ttl", "3d"], "not allowed with"),
+        (["--ttl", "0s"], "expected 1s to 36525d"),
+        (["--ttl", "-3d"], "expected a number and a unit"),
+        (["--ttl", "99999999999d"], "expected a number and a unit"),
+    ):
+        assert why in store("set", "k", "y", *words, code=129).err
+    assert store("get", "k").out == b"x"
+
+
 def test_history_tells_every_version_newest_first(store: Store) -> None:
     store("set", "k", "one", "-m", "begin")
     store("set", "other", "x")

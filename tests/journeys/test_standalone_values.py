@@ -129,6 +129,31 @@ def test_an_expired_key_is_told_apart_from_a_missing_one(store: Store) -> None:
     assert store.set("lease", b"yours", expect=Expect(if_absent=True)).changed
 
 
+def test_a_value_lives_to_the_moment_given_and_not_a_second_longer(store: Store) -> None:
+    now_s = store._replica.host.now_s()
+    store._replica.host = store._replica.host._replace(now_s=lambda: now_s)
+    store.write({"lease": Put(b"mine", expires=store.expiry(expires=now_s + 60))})
+    with store.transaction() as tx:
+        tx.set("other", b"x", expires=now_s + 60)
+    _at(store, 59)
+    assert store["lease"] == b"mine" and store.entry("other").expires == now_s + 60
+    _at(store, 1)
+    assert "lease" not in store and "other" not in store
+    assert [entry.key for entry in store.list(allow_expired=True)] == ["lease", "other"]
+
+
+@pytest.mark.parametrize(
+    ("ttl_s", "expires"),
+    [(-1, 0), (1 << 62, 0), (0, -1), (0, 1), (0, 253402300800), (0, 1 << 70), (60, 1 << 33)],
+)
+def test_an_expiry_that_cannot_be_meant_is_refused(store: Store, ttl_s: int, expires: int) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        store.expiry(ttl_s, expires)
+    with pytest.raises(UsageError, match="expected"), store.transaction() as tx:
+        tx.set("k", b"v", ttl_s=ttl_s, expires=expires)
+    assert "k" not in store
+
+
 def test_listing_pages_through_a_prefix_in_order(store: Store) -> None:
     store.write(
         {f"a{number:03}": Put(b"") for number in range(200)} | {"b": Put(b""), "A": Put(b"")}

@@ -106,6 +106,21 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     )
 
 
+def add_expiry(parser: Parser) -> None:
+    """`--ttl` and `--expires`, of which one may be given."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--ttl", default=0, type=ttl, metavar="TIME", help="time to live: 90s, 45m, 12h, 30d, 2w"
+    )
+    group.add_argument(
+        "--expires",
+        default=0,
+        type=moment,
+        metavar="WHEN",
+        help="when it expires: 2027-01-31 (UTC), 2027-01-31T12:00:00Z, or with an offset, +02:00",
+    )
+
+
 def add_message(parser: Parser) -> None:
     """`-m MSG`, which may be repeated as in git."""
     parser.add_argument(
@@ -139,6 +154,16 @@ def ttl(text: str) -> int:
     seconds = duration(text)
     if not 1 <= seconds <= TTL_S_MAX:
         raise argparse.ArgumentTypeError(f"expected 1s to {TTL_S_MAX // 86400}d, got {text[:60]!r}")
+    return seconds
+
+
+def moment(text: str) -> int:
+    """A moment in seconds since 1970."""
+    from gitkv.model.moment import FORMS, parse_moment
+
+    seconds = parse_moment(text)
+    if seconds is None:
+        raise argparse.ArgumentTypeError(f"expected {FORMS}, got {text[:60]!r}")
     return seconds
 
 

@@ -14,6 +14,7 @@ from gitkv.cli.arguments import CTYPE, TTL_S_MAX, duration
 from gitkv.errors import GitKvError, KeyInvalidError, ToolError, UsageError
 from gitkv.ledger.plan import Put
 from gitkv.model.key import encode_key
+from gitkv.model.moment import FORMS, MOMENT_MAX_S, parse_moment
 from gitkv.model.verdict import BROKEN, KEY, REASONS_MAX, Reason, printable, reason
 
 TYPE_CHECKING = False
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 MALFORMED = 129
-_FIELDS = {"set": {"op", "key", "value", "value_b64", "file", "ctype", "ttl"}, "del": {"op", "key"}}
+_FIELDS = {
+    "set": {"op", "key", "value", "value_b64", "file", "ctype", "ttl", "expires"},
+    "del": {"op", "key"},
+}
 _SOURCES = ("value", "value_b64", "file")
 
 
@@ -162,20 +166,37 @@ class _Reader:
             ) from None
 
     def _expires(self, operation: dict[str, Any]) -> int:
-        if "ttl" not in operation:
-            return 0
-        text = _text(operation, "ttl")
-        try:
-            seconds = duration(text)
-        except Exception as error:
+        if "ttl" in operation and "expires" in operation:
+            raise _Problem(MALFORMED, 'one of "ttl", "expires"', "both")
+        if "expires" in operation:
+            return self._moment(operation["expires"])
+        return self._now_s + _ttl_s(operation) if "ttl" in operation else 0
+
+    def _moment(self, given: object) -> int:
+        """Text as on the command line, or seconds since 1970 as `--json` prints them."""
+        seconds = parse_moment(given) if type(given) is str else given
+        if type(seconds) is not int or not 1 <= seconds <= MOMENT_MAX_S:
             raise _Problem(
-                MALFORMED,
-                '"ttl" to be a number and a unit, like 90s, 45m, 12h, 30d or 2w',
-                repr(text),
-            ) from error
-        if not 1 <= seconds <= TTL_S_MAX:
-            raise _Problem(MALFORMED, f'"ttl" of 1s to {TTL_S_MAX // 86400}d', repr(text))
-        return self._now_s + seconds
+                MALFORMED, f'"expires" to be {FORMS}, or seconds since 1970', repr(given)[:60]
+            )
+        if seconds <= self._now_s:
+            raise _Problem(MALFORMED, f'"expires" after now, {self._now_s}', repr(given))
+        return seconds
+
+
+def _ttl_s(operation: dict[str, Any]) -> int:
+    text = _text(operation, "ttl")
+    try:
+        seconds = duration(text)
+    except Exception as error:
+        raise _Problem(
+            MALFORMED,
+            '"ttl" to be a number and a unit, like 90s, 45m, 12h, 30d or 2w',
+            repr(text),
+        ) from error
+    if not 1 <= seconds <= TTL_S_MAX:
+        raise _Problem(MALFORMED, f'"ttl" of 1s to {TTL_S_MAX // 86400}d', repr(text))
+    return seconds
 
 
 def _text(operation: dict[str, Any], field: str, *, required: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitkv.cli.arguments import add_message, content_type, message_of, oid, ttl
+from gitkv.cli.arguments import add_expiry, add_message, content_type, message_of, oid
 from gitkv.cli.source import read_value
 from gitkv.cli.written import put_written
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
 
-USAGE = "cas set KEY FILE --expect-blob OID [--expect-tree OID] [--ctype TYPE] [--ttl 30d] [-m MSG]"
+USAGE = (
+    "cas set KEY FILE --expect-blob OID [--expect-tree OID] [--ctype TYPE] "
+    "[--ttl 30d | --expires 2027-01-31] [-m MSG]"
+)
 NOTES = """\
 Sets the key to the contents of FILE ('-': standard input) only if its value now is the blob OID,
 the etag that 'get --json' shows; 40 zeros stand for a key that does not exist. Exit code 2: it
@@ -39,9 +42,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--ctype", type=content_type, metavar="TYPE", help="content type to keep with the value"
     )
-    parser.add_argument(
-        "--ttl", default=0, type=ttl, metavar="TIME", help="time to live: 90s, 45m, 12h, 30d, 2w"
-    )
+    add_expiry(parser)
     add_message(parser)
 
 
@@ -51,16 +52,11 @@ def run(args: Namespace, context: Context) -> int:
     absent = args.expect_blob == _ABSENT
     with context.open_store(for_writing=True) as store:
         from gitkv.client.values import Expect  # once ssh is on its way
+        from gitkv.ledger.plan import Put
 
         expect = Expect(
             if_absent=absent, if_match=None if absent else args.expect_blob, tree=args.expect_tree
         )
-        written = store.set(
-            args.key,
-            value,
-            ctype=args.ctype or "",
-            ttl_s=args.ttl,
-            expect=expect,
-            message=message_of(args),
-        )
+        put = Put(value, args.ctype or "", store.expiry(args.ttl, args.expires))
+        written = store.write({args.key: put}, expect=expect, message=message_of(args))
     return put_written(written, context)

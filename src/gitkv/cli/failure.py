@@ -107,7 +107,7 @@ def _fields(error: Exception) -> dict[str, object]:
         "hint": _hint(error),
         "reasons": [reason._asdict() for reason in _reasons(error)],
     }
-    for name in ("expected", "actual"):
+    for name in ("expected", "actual", "expires"):
         if hasattr(error, name):
             fields[name] = getattr(error, name)
     return fields

@@ -27,7 +27,12 @@ def run_many(args: Namespace, context: Context) -> int:
     _check_form(args, context)
     with context.open_store() as store:
         if args.prefix is not None:
-            values = store.values_under(args.prefix, at=args.at, read_from=args.read_from)
+            values = store.values_under(
+                args.prefix,
+                at=args.at,
+                read_from=args.read_from,
+                allow_expired=args.allow_expired,
+            )
         else:
             values = store.values_of(
                 args.keys, at=args.at, read_from=args.read_from, allow_expired=args.allow_expired

@@ -90,11 +90,11 @@ _git_kv ()
 	remote,*) __gitcomp "setup repair" ;;
 	stargate,*) __gitcomp "init serve" ;;
 	get,-*) __gitcomp "--prefix --output --null --output-dir --at --read-from= --allow-expired --json" ;;
-	set,-*) __gitcomp "--file --ctype --ttl --if-absent --if-match --expect-tree --message --json" ;;
-	cas,-*) __gitcomp "--expect-blob --expect-tree --ctype --ttl --message --json" ;;
+	set,-*) __gitcomp "--file --ctype --ttl --expires --if-absent --if-match --expect-tree --message --json" ;;
+	cas,-*) __gitcomp "--expect-blob --expect-tree --ctype --ttl --expires --message --json" ;;
 	del,-*) __gitcomp "--missing-ok --message --json" ;;
 	mset,-*) __gitcomp "--file --message --json" ;;
-	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --json" ;;
+	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --allow-expired --json" ;;
 	history,-*) __gitcomp "--limit --json" ;;
 	log,-*) __gitcomp "--prefix --author --signer --limit --json" ;;
 	blame,-*) __gitcomp "--at --read-from= --json" ;;

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 USAGE = (
     "list [PREFIX] [-l | -z | --tree] [--delimiter D] [--limit N] [--after KEY] [--at REV] "
-    "[--read-from mirror|stargate|local]"
+    "[--read-from mirror|stargate|local] [--allow-expired]"
 )
 NOTES = """\
-Keys come in the order of their encoded names; expired ones are left out. To go on where a limited
-list ended, give its last key to --after. With --delimiter, keys that go on after it are shown once,
-as what they have in common; --tree shows them all, as a tree."""
+Keys come in the order of their encoded names; expired ones are left out unless allowed. To go on
+where a limited list ended, give its last key to --after. With --delimiter, keys that go on after it
+are shown once, as what they have in common; --tree shows them all, as a tree."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -57,6 +57,7 @@ def add_arguments(parser: Parser) -> None:
         choices=["mirror", "stargate", "local"],
         help="how fresh (default: mirror)",
     )
+    parser.add_argument("--allow-expired", action="store_true", help="also keys whose time is over")
 
 
 def run(args: Namespace, context: Context) -> int:
@@ -98,14 +99,15 @@ def _check_form(args: Namespace, context: Context) -> None:
 
 
 def _entries(args: Namespace, prefix: str, store: Store) -> Iterator[Entry | Group]:
+    options = {
+        "after": args.after,
+        "at": args.at,
+        "read_from": args.read_from,
+        "allow_expired": args.allow_expired,
+    }
     if args.delimiter is None or args.tree:
-        return store.list(
-            prefix, after=args.after, limit=args.limit, at=args.at, read_from=args.read_from
-        )
-    groups = store.groups(
-        prefix, args.delimiter, after=args.after, at=args.at, read_from=args.read_from
-    )
-    return islice(groups, args.limit)
+        return store.list(prefix, limit=args.limit, **options)
+    return islice(store.groups(prefix, args.delimiter, **options), args.limit)
 
 
 def _label(entry: Entry | Group) -> str:

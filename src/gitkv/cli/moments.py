@@ -13,11 +13,11 @@ def utc(seconds: int) -> str:
 
 
 def remaining(expires: int, now_s: int) -> str:
-    """`29d`, `5h`, `12m`, `3s`: rounded down; `-` for a key that does not expire (`expires` is
-    0).
+    """`29d`, `5h`, `12m`, `3s`: rounded down; `expired`; `-` for a key that does not expire
+    (`expires` is 0).
     """
-    if not expires:
-        return "-"
-    left_s = max(expires - now_s, 0)
+    if expires <= now_s:
+        return "expired" if expires else "-"
+    left_s = expires - now_s
     unit, size_s = next((unit for unit in _UNITS if left_s >= unit[1]), _UNITS[-1])
     return f"{left_s // size_s}{unit}"

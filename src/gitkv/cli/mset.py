@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 USAGE = "mset (--file FILE | -) [-m MSG]"
 NOTES = """\
 The batch is JSON Lines, one operation a line:
-  {"op":"set","key":K, "value":TEXT or "value_b64":BASE64 or "file":NAME, "ctype":TYPE, "ttl":"30d"}
+  {"op":"set","key":K, "value":TEXT or "value_b64":BASE64 or "file":NAME,
+   "ctype":TYPE, "ttl":"30d" or "expires":"2027-01-31"}
   {"op":"del","key":K}
 Either all operations land, or none. Prints the ledger commit. An empty batch is
 success without a commit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitkv.cli.arguments import add_message, content_type, message_of, oid, ttl
+from gitkv.cli.arguments import add_expiry, add_message, content_type, message_of, oid
 from gitkv.cli.source import read_value
 from gitkv.cli.written import put_written
 from gitkv.errors import UsageError
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from gitkv.cli.context import Context
 
 USAGE = (
-    "set KEY (VALUE | - | --file FILE) [--ctype TYPE] [--ttl 30d] [--if-absent | --if-match ETAG] "
-    "[--expect-tree OID] [-m MSG]"
+    "set KEY (VALUE | - | --file FILE) [--ctype TYPE] [--ttl 30d | --expires 2027-01-31] "
+    "[--if-absent | --if-match ETAG] [--expect-tree OID] [-m MSG]"
 )
 NOTES = """\
 Prints the ledger commit. A VALUE that begins with a dash goes after '--'.
@@ -35,9 +35,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--ctype", type=content_type, metavar="TYPE", help="content type to keep with the value"
     )
-    parser.add_argument(
-        "--ttl", default=0, type=ttl, metavar="TIME", help="time to live: 90s, 45m, 12h, 30d, 2w"
-    )
+    add_expiry(parser)
     parser.add_argument("--if-absent", action="store_true", help="only if the key does not exist")
     parser.add_argument(
         "--if-match", type=oid, metavar="ETAG", help="only if the key has this value now"
@@ -55,16 +53,11 @@ def run(args: Namespace, context: Context) -> int:
     value = _value(args, context)
     with context.open_store(for_writing=True) as store:
         from gitkv.client.values import Expect  # once ssh is on its way
+        from gitkv.ledger.plan import Put
 
         expect = Expect(if_absent=args.if_absent, if_match=args.if_match, tree=args.expect_tree)
-        written = store.set(
-            args.key,
-            value,
-            ctype=args.ctype or "",
-            ttl_s=args.ttl,
-            expect=expect,
-            message=message_of(args),
-        )
+        put = Put(value, args.ctype or "", store.expiry(args.ttl, args.expires))
+        written = store.write({args.key: put}, expect=expect, message=message_of(args))
     return put_written(written, context)
 
 

@@ -38,12 +38,15 @@ class StoreBrowsing(StoreMapping):
         return read_values(state, keys, at, allow_expired=allow_expired)
 
     def values_under(
-        self, prefix: str, *, at: str = "", read_from: str = MIRROR
+        self, prefix: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False
     ) -> Iterator[Value]:
-        """The values of all unexpired keys that start with `prefix`, from one state, in order."""
+        """The values of all keys that start with `prefix`, expired ones only if allowed, from one
+        state, in order.
+        """
         from gitkv.reading.lookup import read_prefix
 
-        return read_prefix(fresh_state(self._replica, read_from), prefix, at)
+        state = fresh_state(self._replica, read_from, allow_expired=allow_expired)
+        return read_prefix(state, prefix, at)
 
     def groups(
         self,
@@ -53,13 +56,14 @@ class StoreBrowsing(StoreMapping):
         after: str = "",
         at: str = "",
         read_from: str = MIRROR,
+        allow_expired: bool = False,
     ) -> Iterator[Entry | Group]:
         """As `list`, but keys with `delimiter` after the prefix stand together as a Group, which
         costs one step, however many keys it holds.
         """
         from gitkv.reading.groups import list_groups
 
-        state = fresh_state(self._replica, read_from)
+        state = fresh_state(self._replica, read_from, allow_expired=allow_expired)
         return list_groups(state, prefix, delimiter, after=after, at=at)
 
     def history(self, key: str, *, limit: int | None = None) -> Iterator[Revision]:

@@ -107,13 +107,22 @@ def _check_absent(draft: Draft, tip: Tip, load: Load, now_s: int) -> None:
             raise _conflict(f"key {decode_name(name)} exists", _etag(None), _etag(line.oid))
 
 
-def expiry(ttl_s: int, now_s: int) -> int:
-    """The moment `ttl_s` seconds from now; 0, for never, when it is 0. Raises UsageError."""
+def expiry(ttl_s: int, expires: int, now_s: int) -> int:
+    """When a value expires that is to live `ttl_s` seconds from now, or until `expires`, seconds
+    since 1970; 0, for never, when both are 0. Raises UsageError.
+    """
+    if ttl_s and expires:
+        raise UsageError("a time to live and a moment of expiry were given: expected one of them")
     if ttl_s < 0 or (ttl_s and now_s + ttl_s > EXPIRES_MAX):
         raise UsageError(
             f"time to live: expected 0 (for ever) to {EXPIRES_MAX - now_s} seconds, got {ttl_s}"
         )
-    return now_s + ttl_s if ttl_s else 0
+    if expires and not now_s < expires <= EXPIRES_MAX:
+        raise UsageError(
+            f"expiry: expected a moment after now, {now_s}, and at most {EXPIRES_MAX} "
+            f"seconds since 1970, got {expires}"
+        )
+    return now_s + ttl_s if ttl_s else expires
 
 
 def _checked(key: str, put: Put | None) -> Put | None:

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from gitkv.model.policy import Policy
 
 
-def fresh_state(replica: Replica, read_from: str) -> State:
+def fresh_state(replica: Replica, read_from: str, *, allow_expired: bool = False) -> State:
     """The trusted state after `refresh`. Raises what `refresh` and `Replica.ledger` raise."""
     refresh(replica, read_from)
-    return trusted_state(replica)
+    state = trusted_state(replica)
+    return state.with_expired() if allow_expired else state
 
 
 def trusted_state(replica: Replica) -> State:

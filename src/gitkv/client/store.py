@@ -130,11 +130,12 @@ class Store(StoreBrowsing):
         limit: int | None = None,
         at: str = "",
         read_from: str = MIRROR,
+        allow_expired: bool = False,
     ) -> Iterator[Entry]:
-        """Unexpired keys that start with `prefix` and come after `after`, in order; the cost
-        grows with the answer only.
+        """Keys that start with `prefix` and come after `after`, in order, expired ones only if
+        allowed; the cost grows with the answer only.
         """
-        state = fresh_state(self._replica, read_from)
+        state = fresh_state(self._replica, read_from, allow_expired=allow_expired)
         return list_entries(state, prefix, after=after, limit=limit, at=at)
 
     def refresh(self, read_from: str = MIRROR) -> None:
@@ -178,10 +179,16 @@ class Store(StoreBrowsing):
         """Sets one key, for `ttl_s` seconds, or for ever (0). Raises ConflictError, RejectedError,
         UnavailableError, UsageError.
         """
+        put = Put(value, ctype, self.expiry(ttl_s))
+        return self.write({key: put}, expect=expect, message=message)
+
+    def expiry(self, ttl_s: int = 0, expires: int = 0) -> int:
+        """The `expires` of a Put that is to live `ttl_s` seconds from now, or until `expires`, a
+        moment to come in seconds since 1970; 0, for ever, without both. Raises UsageError.
+        """
         from gitkv.client.draft import expiry
 
-        put = Put(value, ctype, expiry(ttl_s, self._replica.host.now_s()))
-        return self.write({key: put}, expect=expect, message=message)
+        return expiry(ttl_s, expires, self._replica.host.now_s())
 
     def delete(
         self, keys: Sequence[str], *, message: str = "", missing_ok: bool = False

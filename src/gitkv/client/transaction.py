@@ -62,10 +62,15 @@ class Tx:
         except KeyNotFoundError:
             return default
 
-    def set(self, key: str, value: bytes, *, ctype: str = "", ttl_s: int = 0) -> None:
-        """Sets a key at commit. Raises KeyInvalidError, UsageError."""
+    def set(
+        self, key: str, value: bytes, *, ctype: str = "", ttl_s: int = 0, expires: int = 0
+    ) -> None:
+        """Sets a key at commit; `ttl_s` and `expires` as in `Store.set`. Raises KeyInvalidError,
+        UsageError.
+        """
         encode_key(key)
-        self._open()._changes[key] = Put(value, ctype, expiry(ttl_s, self._replica.host.now_s()))
+        until_s = expiry(ttl_s, expires, self._replica.host.now_s())
+        self._open()._changes[key] = Put(value, ctype, until_s)
 
     def delete(self, key: str) -> None:
         """Deletes a key at commit. Raises KeyNotFoundError when this transaction sees no such

@@ -13,6 +13,7 @@ import re
 from gitkv.errors import KeyInvalidError
 from gitkv.model.address import redact
 from gitkv.model.key import encode_prefix
+from gitkv.model.moment import parse_moment
 from gitkv.policy.nodes import Listing, Mapping, Node, Problems, Scalar, quoted, unseen
 
 _NOT_TEXT = re.compile(
@@ -28,7 +29,8 @@ _NOT_TEXT = re.compile(
 _COUNT = re.compile(r"[1-9][0-9]{0,11}")
 _SIZE = re.compile(r"([1-9][0-9]{0,11})(KiB|MiB|GiB)?")
 _UNIT = {None: 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:T([0-9]{2}):([0-9]{2}):([0-9]{2})Z)?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?")
+_DAY_S = 86400
 _EMAIL = re.compile(
     r"[!-;=?A-~]+@[!-;=?A-~]+"
 )  # printable ASCII without space, `<`, `>` and a second `@`
@@ -140,19 +142,8 @@ def read_instant(node: Node, what: str, problems: Problems) -> int | None:
 
 
 def _instant_s(text: str) -> int | None:
-    from datetime import date  # a calendar, not a clock
-
-    match = _DATE.fullmatch(text)
-    if match is None:
-        return None
-    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
-    try:
-        days = date(year, month, day).toordinal() - date(1970, 1, 1).toordinal()
-    except ValueError:
-        return None
-    if hour > 23 or minute > 59 or second > 59 or days < 1:
-        return None
-    return days * 86400 + hour * 3600 + minute * 60 + second
+    seconds = parse_moment(text) if _DATE.fullmatch(text) else None
+    return seconds if seconds is not None and seconds >= _DAY_S else None
 
 
 def read_push_url(node: Node, what: str, problems: Problems) -> str | None:

@@ -40,8 +40,8 @@ class Entry(NamedTuple):
 
 
 class Revision(NamedTuple):
-    """One version of a key. `op`: "set" or "delete"; a deletion has `etag` and `ctype` "" and size
-    0.
+    """One version of a key. `op`: "set" or "delete"; a deletion has `etag` and `ctype` "", size 0
+    and `expires` 0.
 
     `signer`: fingerprint of the key that the commit's signature names, or ""; `principal`: whose
     key that is by the policy, or "".
@@ -58,6 +58,7 @@ class Revision(NamedTuple):
     etag: str
     size: int
     ctype: str
+    expires: int
 
 
 class Logged(NamedTuple):

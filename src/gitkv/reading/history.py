@@ -46,8 +46,8 @@ def _revision(version: Version, names: SignerNames) -> Revision:
         commit.text.decode(),
     )
     if line is None:
-        return Revision(*common, "delete", "", 0, "")
-    return Revision(*common, "set", line.oid.hex(), line.size, line.ctype)
+        return Revision(*common, "delete", "", 0, "", 0)
+    return Revision(*common, "set", line.oid.hex(), line.size, line.ctype, line.expires)
 
 
 _ALL = Only()

@@ -134,6 +134,7 @@ def _require(
     if not allow_expired and line.is_expired(state.now_s):
         raise ExpiredError(
             f"key {key} expired at {_moment(line.expires)}",
+            expires=line.expires,
             hint="read it anyway with --allow-expired",
         )
     return line

@@ -34,6 +34,10 @@ class State(NamedTuple):
         """A Load of the rules."""
         return self.objects.read(oid, kind)
 
+    def with_expired(self) -> State:
+        """The same state for a reader to whom no key has expired."""
+        return self._replace(now_s=0)
+
 
 def malformed(what: str, at: LedgerCommit, error: FormError) -> IntegrityError:
     """The error for data below a ledger commit that is not what the format says."""

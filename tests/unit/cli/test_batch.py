@@ -36,12 +36,16 @@ def test_sets_and_deletions_come_out_by_key(tmp_path: Path) -> None:
         json.dumps({"op": "set", "key": "c", "file": str(source)}).encode(),
         b'{"op":"del","key":"d"}',
         b'{"op":"set","key":"e","value":""}',
+        b'{"op":"set","key":"f","value":"","expires":"2027-01-01T02:00:00+02:00"}',
+        b'{"op":"set","key":"g","value":"","expires":1798761600}',
     ) == {
         "a": Put("é".encode(), "text/plain", NOW_S + 30 * 86400),
         "b": Put(b"\x00\xff"),
         "c": Put(b"\x00from a file"),
         "d": None,
         "e": Put(b""),
+        "f": Put(b"", "", 1_798_761_600),
+        "g": Put(b"", "", 1_798_761_600),
     }
 
 
@@ -82,6 +86,16 @@ def test_a_last_line_without_a_line_feed_counts() -> None:
         (b'{"op":"set","key":"a","value":"1","ttl":30}', '"ttl" to be a string'),
         (b'{"op":"set","key":"a","value":"1","ttl":"30"}', '"ttl"'),
         (b'{"op":"set","key":"a","value":"1","ttl":"0s"}', '"ttl" of 1s'),
+        (b'{"op":"set","key":"a","value":"1","ttl":"9999999999w"}', '"ttl" of 1s'),
+        (b'{"op":"set","key":"a","value":"1","ttl":"-1d"}', '"ttl"'),
+        (b'{"op":"set","key":"a","value":"1","ttl":"1d","expires":"2027-01-01"}', "got both"),
+        (b'{"op":"set","key":"a","value":"1","expires":"soon"}', '"expires" to be a date'),
+        (b'{"op":"set","key":"a","value":"1","expires":"2027-01-01T00:00"}', '"expires"'),
+        (b'{"op":"set","key":"a","value":"1","expires":true}', '"expires"'),
+        (b'{"op":"set","key":"a","value":"1","expires":1.5e9}', '"expires"'),
+        (b'{"op":"set","key":"a","value":"1","expires":253402300800}', '"expires"'),
+        (b'{"op":"set","key":"a","value":"1","expires":1700000000}', "after now"),
+        (b'{"op":"set","key":"a","value":"1","expires":"2023-11-14"}', "after now"),
         (b'{"op":"set","key":"a","value":"1","ctype":""}', '"ctype"'),
         (b'{"op":"set","key":"a","value":"1","ctype":"a\\nb"}', '"ctype"'),
         (b'{"op":"set","key":"a","file":"a\\u0000b"}', "a file's name"),

@@ -101,7 +101,7 @@ def test_a_failed_write_leaves_no_draft_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("left_s", "shown"),
-    [(0, "0s"), (59, "59s"), (60, "1m"), (86399, "23h"), (86400 * 30 - 1, "29d"), (-5, "0s")],
+    [(1, "1s"), (59, "59s"), (60, "1m"), (86399, "23h"), (86400 * 30 - 1, "29d"), (0, "expired")],
 )
 def test_what_is_left_of_a_life_is_rounded_down(left_s: int, shown: str) -> None:
     assert remaining(1_700_000_000 + left_s, 1_700_000_000) == shown

@@ -48,12 +48,16 @@ def test_a_value_comes_with_all_that_the_index_says_of_it(state: State) -> None:
 
 
 def test_an_expired_key_is_absent_until_asked_for(state: State) -> None:
-    with pytest.raises(ExpiredError, match="brief expired at"):
+    with pytest.raises(ExpiredError, match=r"brief expired at 20..-..-.. ..:..:..Z") as caught:
         read_value(state, "brief")
+    assert caught.value.expires == NOW_S
     assert read_value(state, "brief", allow_expired=True).value == b"x"
     assert read_value(state._replace(now_s=NOW_S - 1), "brief").value == b"x"
     assert [entry.key for entry in list_entries(state)] == ["é", "k", "other"]
     assert [entry.key for entry in list_entries(state, after="é", limit=1)] == ["k"]
+    everything = list_entries(state.with_expired())
+    assert [entry.key for entry in everything] == ["é", "brief", "k", "other"]
+    assert [revision.expires for revision in history_of(state, "brief", None)] == [NOW_S]
     assert list(list_entries(state, "none")) == []
     with pytest.raises(UsageError, match="limit"):
         list_entries(state, limit=-1)
