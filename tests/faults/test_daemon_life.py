@@ -125,6 +125,41 @@ def test_a_worker_that_dies_ends_the_daemon_and_frees_the_lock(world: World) -> 
     world.start()
 
 
+def test_removing_the_lock_under_a_daemon_lets_no_second_one_serve(world: World) -> None:
+    world.start()
+    (world.gate / "kv" / "daemon.lock").unlink()
+
+    done = _serve(world.gate)
+
+    assert done.returncode == 5 and "another Stargate serves" in done.stderr
+    with Forge(world, world.person("bob")) as forge:
+        forge.push_good()
+
+
+@pytest.mark.parametrize("folder", [".", "kv"])
+def test_a_daemon_whose_repository_is_replaced_writes_no_more_and_ends(
+    world: World, folder: str
+) -> None:
+    world.start()
+    assert world.daemon is not None
+    served = world.gate / folder
+    moved = world.root / "moved"
+    with Forge(world, world.person("bob")) as forge:
+        forged = forge.transaction()
+    served.rename(moved)
+    shutil.copytree(moved, served)
+    before = (world.gate / "packed-refs").read_bytes()
+    with Forge(world, world.person("bob")) as forge:
+        forge.push(forged)
+
+    assert world.daemon.wait(STOP_S) == 8
+
+    world.daemon = None
+    assert b"was moved or replaced" in world.log.read_bytes()
+    assert (world.gate / "packed-refs").read_bytes() == before
+    world.start()
+
+
 def test_a_port_file_that_cannot_be_written_is_said_before_anybody_is_served(gate: Path) -> None:
     done = _serve(gate, "--port-file", str(gate / "missing" / "port"))
 

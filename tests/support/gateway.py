@@ -95,8 +95,9 @@ class Gateway:
         txn: str = "",
         bend: Callable[[Plan], Plan] = lambda plan: plan,
         ns: Namespace = NS,
+        ahead_s: int = 0,
     ) -> tuple[Transaction, PackWriter]:
-        """Alice's, on the tip; `bend` makes something else of the plan."""
+        """Alice's, on the tip, her clock ahead; `bend` makes something else of the plan."""
         writer, tip = PackWriter(str(self.root)), self.tip(ns)
         made = changes or {b"k:" + os.urandom(6).hex().encode(): Put(os.urandom(4).hex().encode())}
         read, has = self.stargate.objects.read, self.stargate.objects.has
@@ -107,7 +108,7 @@ class Gateway:
             return oid if has(oid) else writer.add(kind, body)
 
         plan = bend(plan_changes(tip.trees, tip.seq + 1, made, read, add))
-        who = Identity("Alice", "alice@example.com", int(time.time()))
+        who = Identity("Alice", "alice@example.com", int(time.time()) + ahead_s)
         stamp = Stamp(who, txn or uuid7(time.time_ns() // 1_000_000, os.urandom(10)), "kv: set")
         return compose(tip, plan, stamp, self.alice.sign, read, writer.add), writer
 

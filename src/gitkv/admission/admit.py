@@ -43,7 +43,8 @@ class Candidate(NamedTuple):
 
 class Situation(NamedTuple):
     """What a candidate is judged by. `txn_known` tells whether a transaction id was accepted
-    before; `now_s`: the judge's clock.
+    before; `now_s`: the judge's clock; `past_s` tells a moment that is over for certain, 0 when
+    none is known.
     """
 
     ns: Namespace
@@ -51,6 +52,7 @@ class Situation(NamedTuple):
     policy: Policy
     now_s: int
     txn_known: Callable[[str], bool]
+    past_s: Callable[[], int] = lambda: 0
 
 
 class Admission(NamedTuple):
@@ -67,7 +69,8 @@ def admit(candidate: Candidate, situation: Situation, load: Load) -> Admission:
     ns, tip, policy = situation.ns, situation.tip, situation.policy
     ledger = candidate.ledger
     principal, reasons = judge_signature(policy, candidate.signature, _where(ns, ledger.oid))
-    reasons += judge_commit(ledger.commit, tip.ledger.commit, situation.now_s)
+    now_s, past_s = situation.now_s, situation.past_s
+    reasons += judge_commit(ledger.commit, tip.ledger.commit, now_s, past_s)
     reasons += judge_identity(policy, principal, ledger.commit.identity().email)
     reasons += _judge_position(ledger, tip, ns)
     if situation.txn_known(ledger.attestation.txn):
@@ -88,7 +91,9 @@ def admit(candidate: Candidate, situation: Situation, load: Load) -> Admission:
     return Admission(reasons, principal)
 
 
-def judge_commit(commit: Commit, parent: Commit, now_s: int) -> list[Reason]:
+def judge_commit(
+    commit: Commit, parent: Commit, now_s: int, past_s: Callable[[], int] = lambda: 0
+) -> list[Reason]:
     """One parent, one identity, a believable time (spec/attestation 1.1 to 1.3)."""
     reasons = []
     if len(commit.parents) != 1:
@@ -109,22 +114,32 @@ def judge_commit(commit: Commit, parent: Commit, now_s: int) -> list[Reason]:
             )
         )
     try:
-        reasons += judge_time(commit.identity().seconds, parent.identity().seconds, now_s)
+        seconds, parent_seconds = commit.identity().seconds, parent.identity().seconds
+        reasons += judge_time(seconds, parent_seconds, now_s, past_s=past_s)
     except FormError as error:
         return [*reasons, error.reason]
     return reasons
 
 
 def judge_time(
-    seconds: int, parent_seconds: int, now_s: int, where: str = "committer"
+    seconds: int,
+    parent_seconds: int,
+    now_s: int,
+    where: str = "committer",
+    past_s: Callable[[], int] = lambda: 0,
 ) -> list[Reason]:
     """Whether a commit's time is near its parent's or after it, and not ahead of the judge's clock
-    (spec/attestation 1.3). All in seconds since 1970.
+    (spec/attestation 1.3). All in seconds since 1970; `past_s` as in Situation.
+
+    A clock that has not reached what is past cannot say that a commit is ahead.
     """
     earliest, latest = parent_seconds - CLOCK_SKEW_MAX_S, now_s + CLOCK_SKEW_MAX_S
-    if earliest > latest:
+    past = earliest - CLOCK_SKEW_MAX_S
+    if seconds > latest:
+        past = max(past, past_s())
+    if now_s < past:
         hint = "the commit is not at fault: set the clock of the machine that judges, Stargate's"
-        expected = f"a clock at {earliest - CLOCK_SKEW_MAX_S} or later (seconds since 1970)"
+        expected = f"a clock at {past} or later (seconds since 1970)"
         return [reason(BROKEN, "clock.behind", "the judge's clock", expected, str(now_s), hint)]
     if not earliest <= seconds <= latest:
         expected = f"between {earliest} and {latest} (seconds since 1970; it is {now_s} here)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
 import os
 from collections.abc import Mapping
@@ -37,7 +36,7 @@ from gitkv.daemon.running import SessionThreads, on_loop_error, run
 from gitkv.daemon.ssh_login import StrangerLog
 from gitkv.daemon.ssh_server import SESSIONS_MAX, SESSIONS_OF_ADMINS, SshServer, load_host_key
 from gitkv.daemon.workers import Workers
-from gitkv.errors import GitKvError, IntegrityError, ToolError, UnavailableError
+from gitkv.errors import GitKvError, IntegrityError, ToolError
 from gitkv.gateway.fitness import MIRROR_SETTING, read_settings
 from gitkv.gateway.followers.audit import Audit
 from gitkv.gateway.followers.follower import Follower
@@ -45,12 +44,14 @@ from gitkv.gateway.followers.maintain import Maintenance
 from gitkv.gateway.followers.mirror import Mirror
 from gitkv.gateway.recover import recover
 from gitkv.gateway.stargate import Adapters, Report, Stargate, Step
-from gitkv.git.journal import FileJournal, SoleLease
+from gitkv.git.journal import FileJournal
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ref_store import PackedRefStore
 from gitkv.git.repository import discover
+from gitkv.git.sole_lease import SoleLease
 from gitkv.git.urls import refuse_secret
+from gitkv.ports import Lease
 from gitkv.sign.gateway_key import Ed25519Signer
 from gitkv.sign.verifier import SignatureVerifier
 from gitkv.telemetry.clock import SystemClock
@@ -76,9 +77,14 @@ class Service(NamedTuple):
     starting_git: int = 0
 
 
-def open_adapters(git_dir: str, env: Mapping[str, str], step: Step = lambda name: None) -> Adapters:
-    """The adapters of a Stargate repository. Raises UsageError when it is none, IntegrityError when
-    something of it is missing or in others' reach.
+def open_adapters(
+    git_dir: str,
+    env: Mapping[str, str],
+    step: Step = lambda name: None,
+    lease: Lease | None = None,
+) -> Adapters:
+    """The adapters of a Stargate repository; `lease` None leads without a lock. Raises UsageError
+    when it is none, IntegrityError when something of it is missing or in others' reach.
     """
     try:
         signer = Ed25519Signer(read_secret(git_dir, "gateway_key"))
@@ -86,26 +92,9 @@ def open_adapters(git_dir: str, env: Mapping[str, str], step: Step = lambda name
         raise IntegrityError(f"{git_dir}/kv/gateway_key: {error}", hint=FROM_BACKUP) from None
     git = Git(git_dir, env=env).sealed()
     verifier = SignatureVerifier(os.path.join(git_dir, "kv", "gnupg"), env)
-    refs, lease = PackedRefStore(git_dir), SoleLease()
+    refs, lease = PackedRefStore(git_dir), lease or SoleLease(git_dir)
     journal = FileJournal(git_dir, refs, lease, step)
     return Adapters(git, GitObjectStore(git), refs, signer, verifier, SystemClock(), lease, journal)
-
-
-def lock_repository(git_dir: str) -> int:
-    """The daemon's own lock, held by an open file until the process ends. Raises UnavailableError
-    when another daemon runs.
-    """
-    fd = os.open(
-        os.path.join(git_dir, "kv", "daemon.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-    )
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise UnavailableError(
-            f"another Stargate serves {git_dir}", hint="stop it first, or connect to it"
-        ) from None
-    return fd
 
 
 def serve(service: Service, report: Report, step: Step = lambda name: None) -> None:
@@ -118,9 +107,10 @@ def serve(service: Service, report: Report, step: Step = lambda name: None) -> N
     if service.port_file:
         check_port_file(service.port_file)
     check_limits(report)
-    adapters = open_adapters(service.git_dir, service.env, step)
+    lease = SoleLease(service.git_dir)
+    adapters = open_adapters(service.git_dir, service.env, step, lease)
     host_key = load_host_key(service.git_dir)
-    lock_repository(service.git_dir)
+    lease.take()
     ending = Ending(report, lambda: _remove(service.port_file))
     try:
         stargate = Stargate(adapters, report, step)

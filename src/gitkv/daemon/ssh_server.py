@@ -154,6 +154,7 @@ class SshServer:
         while True:
             await asyncio.sleep(LOOK_AROUND_S)
             self._lobby.send_idle_away()
+            self._stargate.lease.fence()
             if not all(server.is_serving() for server in self._servers):
                 raise ToolError("a listening socket is closed: nobody could connect any more")
 

@@ -5,20 +5,34 @@ a hand has emptied or cut short is reported, never guessed around.
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gitkv.errors import IntegrityError, ToolError
 from gitkv.git.process import Git
 from gitkv.git.repository import parse_config
-from gitkv.model.refs import Namespace, parse_namespace
+from gitkv.model.refs import AUDITED, Namespace, parse_namespace
+from gitkv.model.verdict import printable
 
 MIRROR_SETTING = "stargate.mirror"
 NAMESPACE_SETTING = "stargate.namespace"
 NO_MIRROR = "none"
 UNFINISHED = "init.unfinished"  # below kv/, while `stargate init` is at work
 
-_HEAD = re.compile(rb"ref: refs/heads/[!-~]+\n|[0-9a-f]{40}\n")
+_HEAD = b"ref: refs/heads/main\n"
+# What `stargate init` writes and serving relies on: what is durable, what a fetch may see, that git
+# neither moves nor removes anything by itself. Names as git lists them.
+REQUIRED_SETTINGS = (
+    ("core.repositoryformatversion", "0"),
+    ("core.bare", "true"),
+    ("core.fsync", "all"),
+    ("core.logallrefupdates", "false"),
+    ("gc.auto", "0"),
+    ("repack.writebitmaps", "false"),
+    ("receive.denynonfastforwards", "true"),
+    ("transfer.hiderefs", AUDITED.decode().rstrip("/")),
+    ("uploadpack.allowfilter", "true"),
+)
 _FOLDERS = ("objects", "objects/pack", "refs", "kv")
 _FROM_BACKUP = "restore it from a backup: docs/operate/backup.md"
 
@@ -45,9 +59,11 @@ def check_files(git_dir: str) -> None:
         if not os.path.isdir(os.path.join(git_dir, folder)):
             raise IntegrityError(f"the folder {folder} is missing", hint=_FROM_BACKUP)
     head = _content(git_dir, "HEAD")
-    if _HEAD.fullmatch(head) is None:
+    if head != _HEAD:
+        what = "stands elsewhere" if head.endswith(b"\n") else "is empty or torn"
+        got = printable(head[:80].decode("utf-8", "backslashreplace").rstrip("\n"))
         raise IntegrityError(
-            f"HEAD is empty or torn: expected 'ref: refs/heads/main', got {head[:80]!r}",
+            f"HEAD {what}: expected 'ref: refs/heads/main', got '{got}'",
             hint="write it again: git symbolic-ref HEAD refs/heads/main, or the line by hand",
         )
     if not _content(git_dir, "config").endswith(b"\n"):
@@ -63,11 +79,11 @@ def read_settings(git: Git) -> Settings:
     except ToolError as error:
         raise IntegrityError(f"config cannot be read: {error}", hint=_FROM_BACKUP) from None
     config = parse_config(listing)
+    _check_form(config)
     mirror = config.get(MIRROR_SETTING, ("",))[-1]
-    if config.get("core.bare", ("",))[-1] != "true" or not mirror:
-        missing = MIRROR_SETTING if not mirror else "core.bare"
+    if not mirror:
         raise IntegrityError(
-            f"config is cut short or was changed: it has no {missing}",
+            f"config is cut short or was changed: it has no {MIRROR_SETTING}",
             hint=f"{_FROM_BACKUP}; without a mirror: git config {MIRROR_SETTING} {NO_MIRROR}",
         )
     try:
@@ -80,6 +96,26 @@ def read_settings(git: Git) -> Settings:
             hint=f"{_FROM_BACKUP}, or name each with: git config --add {NAMESPACE_SETTING} NS",
         )
     return Settings("" if mirror == NO_MIRROR else mirror, names)
+
+
+def _check_form(config: Mapping[str, Sequence[str]]) -> None:
+    """Raises IntegrityError unless this is a repository in the form that init made."""
+    others = sorted(name for name in config if name.startswith(("extensions.", "include")))
+    if others:
+        name = others[0]
+        raise IntegrityError(
+            f"config: expected no {name}, got '{printable(config[name][-1])}': a Stargate keeps "
+            "SHA-1 objects and packed refs, and reads one config",
+            hint=_FROM_BACKUP,
+        )
+    for name, expected in REQUIRED_SETTINGS:
+        found = config.get(name, ())
+        if expected not in found[-1:] and not (name == "transfer.hiderefs" and expected in found):
+            got = f"got '{printable(found[-1])}'" if found else "it is missing"
+            raise IntegrityError(
+                f"config is cut short or was changed: expected {name} = {expected}, {got}",
+                hint=f"{_FROM_BACKUP}; or: git config {name} {expected}",
+            )
 
 
 def _content(git_dir: str, name: str) -> bytes:

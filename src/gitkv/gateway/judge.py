@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from gitkv.admission.admit import Candidate, Situation, admit
@@ -15,6 +16,7 @@ from gitkv.admission.deep_audit import audit_under
 from gitkv.errors import IntegrityError
 from gitkv.gateway.judge_sizes import judge_sizes
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
+from gitkv.gateway.watchlog import newest_receipt_s
 from gitkv.git.audit_loader import AuditLoader
 from gitkv.ledger.compose import Tip, index_facts
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit, seek
@@ -253,6 +255,7 @@ def _judge_chain(
     judged_by, now_s = judges
     steps: list[_Admitted] = []
     in_push: set[str] = set()
+    past_s = partial(newest_receipt_s, stargate.refs, stargate.objects)
     for ledger in chain:
         derived, _ = index_commit(index_facts(ledger, tip.index_oid))
         index_oid = pushed.push.new.index_oid if ledger is chain[-1] else derived
@@ -263,7 +266,7 @@ def _judge_chain(
         def txn_known(txn: str) -> bool:
             return txn in in_push or stargate.knows_transaction(txn)
 
-        situation = Situation(pushed.push.ns, tip, judged_by.policy, now_s, txn_known)
+        situation = Situation(pushed.push.ns, tip, judged_by.policy, now_s, txn_known, past_s)
         admission = admit(Candidate(ledger, index_oid, signature), situation, pushed.objects.read)
         if admission.reasons:
             return refuse(admission.reasons)

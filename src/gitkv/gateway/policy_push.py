@@ -4,10 +4,13 @@ nobody could change (spec/policy 9).
 
 from __future__ import annotations
 
+from functools import partial
+
 from gitkv.admission.admit import judge_time
 from gitkv.errors import IntegrityError
 from gitkv.gateway.own_key import judge_own_key
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
+from gitkv.gateway.watchlog import newest_receipt_s
 from gitkv.model.commit import Commit, parse_commit
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import POLICY_REF, RefUpdate
@@ -85,7 +88,8 @@ def _judge_commit(
         policy._replace(signatures_required=True), signature, where
     )
     reasons += judge_identity(policy, principal, identity.email)
-    reasons += judge_time(identity.seconds, parent.identity().seconds, now_s, where)
+    past_s = partial(newest_receipt_s, stargate.refs, stargate.objects)
+    reasons += judge_time(identity.seconds, parent.identity().seconds, now_s, where, past_s)
     if principal is not None:
         reasons += judge_policy_change(
             policy, policy_text(oid, objects.read), principal.name, max(identity.seconds, now_s)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gitkv.errors import PolicyError
 from gitkv.gateway.author import deliver, deliver_pack, gateway_stamp, spool
-from gitkv.gateway.fitness import MIRROR_SETTING, NAMESPACE_SETTING
+from gitkv.gateway.fitness import MIRROR_SETTING, NAMESPACE_SETTING, REQUIRED_SETTINGS
 from gitkv.gateway.stargate import Adapters, Stargate
 from gitkv.git import transport
 from gitkv.git.process import Git
@@ -88,16 +88,7 @@ def create_repository(request: CreationRequest, keys: Keys, env: Mapping[str, st
         request.git_dir,
     )
     git = Git(request.git_dir, env=env).sealed()
-    for key, value in (
-        ("core.fsync", "all"),
-        ("core.logAllRefUpdates", "false"),
-        ("gc.auto", "0"),
-        ("repack.writeBitmaps", "false"),
-        ("receive.denyNonFastForwards", "true"),
-        ("transfer.hideRefs", "refs/kv-audited"),
-        ("uploadpack.allowFilter", "true"),
-        (MIRROR_SETTING, request.mirror),
-    ):
+    for key, value in (*REQUIRED_SETTINGS, (MIRROR_SETTING, request.mirror)):
         set_config(git, key, value)
     for ns in request.namespaces:
         set_config(git, NAMESPACE_SETTING, ns, add=True)

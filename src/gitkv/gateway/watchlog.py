@@ -16,9 +16,9 @@ from gitkv.ledger.compose import Tip
 from gitkv.model.commit import Identity, commit_payload, parse_commit, sign_payload
 from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid, hash_object, parse_oid
-from gitkv.model.refs import EpochLabel, Namespace, parse_epoch, parse_namespace
+from gitkv.model.refs import WATCHLOG, EpochLabel, Namespace, parse_epoch, parse_namespace
 from gitkv.model.verdict import INTEGRITY, FormError, reason
-from gitkv.ports import ObjectStore, Signer
+from gitkv.ports import ObjectStore, RefStore, Signer
 
 GATEWAY_NAME = "Stargate"
 GATEWAY_EMAIL = "stargate@git-kv.invalid"
@@ -118,3 +118,10 @@ def _gap(newest: Oid, oid: Oid) -> IntegrityError:
         f"the watchlog that ends with {newest.hex()} is not one line of entries down to "
         f"transaction 0: see {oid.hex()}"
     )
+
+
+def newest_receipt_s(refs: RefStore, objects: ObjectStore) -> int:
+    """The newest time in any receipt of ours, which our clock had reached then; 0 without one."""
+    newest = refs.read_all(WATCHLOG).values()
+    times = [parse_commit(objects.read(oid, COMMIT)).identity().seconds for oid in newest]
+    return max(times, default=0)

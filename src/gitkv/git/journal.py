@@ -29,16 +29,6 @@ _PACK_NAME = re.compile(r"pack-[0-9a-f]{40}")
 _PACK_SUFFIXES = (".idx", ".rev", ".pack")
 
 
-class SoleLease:
-    """Lease of a repository with one daemon, which holds its lock (`kv/daemon.lock`): it leads for
-    as long as it runs.
-    """
-
-    def fence(self) -> int:
-        """Always the same: nobody else can lead."""
-        return 1
-
-
 class FileJournal:
     """Journal of the bare repository `git_dir`. `step` hears of each step within `prepare`."""
 

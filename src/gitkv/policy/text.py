@@ -98,7 +98,7 @@ class _Reader:
 
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
-        self._key_lines: dict[str, tuple[str, int]] = {}  # fingerprint -> principal and line
+        self._key_lines: dict[str, tuple[str, int]] = {}  # fingerprint -> owner and line
         self._email_lines: dict[str, tuple[str, int]] = {}
 
     def policy(self, root: Node) -> Policy:
@@ -130,14 +130,13 @@ class _Reader:
             if "push_url" in fields
             else ""
         )
-        lines: dict[str, tuple[str, int]] = {}
-        what = "stargate.gateway_keys"
+        what, owner, lines = "stargate.gateway_keys", "the gateway", self._key_lines
         items = (
             read_items(fields["gateway_keys"], what, self._problems, items_min=0)
             if "gateway_keys" in fields
             else []
         )
-        keys = [self._own(self._ssh_key(item, what), item, "the gateway", lines) for item in items]
+        keys = [self._own(self._ssh_key(item, what), item, owner, lines) for item in items]
         return url or "", tuple(key for key in keys if key is not None)
 
     # Principals: spec/policy 4
@@ -261,7 +260,7 @@ class _Reader:
 
     def _first(self, thing: str, node: Node, owner: str, lines: dict[str, tuple[str, int]]) -> bool:
         """True unless `thing` (a fingerprint, an email) is listed already: it says who someone is,
-        so it belongs to one principal, once.
+        so it belongs to one principal, or to the gateway, once.
         """
         if thing not in lines:
             lines[thing] = (owner, node.line)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from support.gateway import NS, Gateway
 
 from gitkv.errors import IntegrityError
-from gitkv.gateway.fitness import read_settings
+from gitkv.gateway.fitness import REQUIRED_SETTINGS, read_settings
 from gitkv.gateway.watchlog import entries_back
 from gitkv.model.refs import FIRST_EPOCH, watchlog_ref
 
@@ -152,8 +153,58 @@ def test_config_that_is_empty_or_cut_anywhere_is_noticed(gateway: Gateway) -> No
     gateway.restart()
 
 
-@pytest.mark.parametrize("content", [b"", b"ref: ", b"ref: refs/heads/", b"\0" * 21])
-def test_head_that_is_empty_or_torn_is_an_integrity_error(gateway: Gateway, content: bytes) -> None:
+@pytest.mark.parametrize(("name", "expected"), REQUIRED_SETTINGS)
+def test_a_setting_that_is_gone_or_another_is_named_with_the_way_back(
+    gateway: Gateway, name: str, expected: str
+) -> None:
+    def edit(*words: str) -> None:
+        # The file by itself: git would not look at a repository in a form that it does not know.
+        line = ["git", "config", "--file", str(gateway.git_dir / "config"), *words]
+        subprocess.run(line, check=True)
+
+    edit("--unset-all", name)
+    _refuses(gateway, name, expected)
+    edit(name, "1" if expected == "0" else "false" if expected == "true" else "true")
+    _refuses(gateway, name.split(".")[1] if name.startswith("core.repo") else name)
+    edit("--replace-all", name, expected)
+    gateway.restart()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = sha256\n",
+        "[core]\n\trepositoryformatversion = 1\n[extensions]\n\trefStorage = reftable\n",
+        "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tpartialClone = origin\n",
+        "[extensions]\n\tworktreeConfig = true\n",
+        "[include]\n\tpath = /somewhere\n",
+    ],
+)
+def test_a_repository_in_another_form_is_not_served(gateway: Gateway, lines: str) -> None:
+    path, whole = gateway.git_dir / "config", (gateway.git_dir / "config").read_text()
+    path.write_text(whole + lines)
+    _refuses(gateway, "config")
+    path.write_text(whole)
+    gateway.restart()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"ref: ",
+        b"ref: refs/heads/",
+        b"\0" * 21,
+        b"ref: refs/heads/other\n",
+        b"ref: refs/heads/main2\n",
+        b"ref: refs/kv/main\n",
+        b"ref: refs/heads/main\nx\n",
+        b"%b\n" % (b"5" * 40),
+    ],
+)
+def test_head_that_is_torn_or_stands_elsewhere_is_an_integrity_error(
+    gateway: Gateway, content: bytes
+) -> None:
     path = gateway.git_dir / "HEAD"
     whole = path.read_bytes()
     path.write_bytes(content)

@@ -312,6 +312,7 @@ def policies() -> dict[str, Any]:
         "a writer who is no principal": small.replace("ann: {}", "bob: {}"),
         "a namespace that cannot be a ref": small.replace("  main:", "  ma..in:"),
         "a key that is none": small.replace(key, key[:-4]),
+        "a key of the gateway's that a principal has, too": full.replace(key, other),
         "two documents": small + "---\nversion: 1\n",
     }
     return {
