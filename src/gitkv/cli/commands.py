@@ -27,6 +27,10 @@ COMMANDS = {
     "blame": ("gitkv.cli.blame", "show who set each key last, when and why"),
     "verify": ("gitkv.cli.verify", "re-verify the whole ledger, offline"),
     "wait": ("gitkv.cli.wait", "wait until a transaction can be read"),
+    "whoami": ("gitkv.cli.whoami", "say who one writes as, what one may write, and where to"),
+    "status": ("gitkv.cli.status", "say how far this clone is"),
+    "doctor": ("gitkv.cli.doctor", "find what stands in the way, and say what mends it"),
+    "policy": ("gitkv.cli.policy", "show, check or try out a policy: policy show, check, test"),
     "stargate": ("gitkv.cli.stargate", "run the gateway: stargate init, stargate serve"),
 }
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 
 from gitkv.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from gitkv.client.replica import Replica
     from gitkv.client.store import Store
 
 
@@ -43,6 +45,21 @@ class Context:
         from gitkv.client.store import Store
 
         return Store.begun(opening, ns=self.ns, env=self.env, warn=self.warn)
+
+    @contextmanager
+    def open_replica(self) -> Iterator[Replica]:
+        """The clone itself, for commands about it rather than its keys. Raises as
+        `open_replica`.
+        """
+        from gitkv.client.host import Host
+        from gitkv.client.replica import open_replica
+        from gitkv.client.store import namespace_of
+
+        replica = open_replica(self.repository, namespace_of(self.ns), Host(self.env, self.warn))
+        try:
+            yield replica
+        finally:
+            replica.close()
 
     def warn(self, text: str) -> None:
         """The store's way to speak without failing: a line on stderr, or a JSON object there."""

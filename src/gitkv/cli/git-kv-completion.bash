@@ -69,7 +69,7 @@ _git_kv_keys ()
 
 _git_kv ()
 {
-	local commands="init remote get set del mset cas list history diff log blame verify wait stargate help"
+	local commands="init remote get set del mset cas list history diff log blame verify wait whoami status doctor policy stargate help"
 	local word verb="" ns="main" previous="" operands=""
 	local cur words cword
 	_get_comp_words_by_ref -n "=:@" cur words cword
@@ -100,6 +100,10 @@ _git_kv ()
 	blame,-*) __gitcomp "--at --read-from= --json" ;;
 	diff,-*) __gitcomp "--prefix --patch --json" ;;
 	verify,-*) __gitcomp "--from --to --anchor --json" ;;
+	status,-*) __gitcomp "--read-from= --json" ;;
+	doctor,-*) __gitcomp "--offline --json" ;;
+	policy,-*) __gitcomp "--as --file --json" ;;
+	policy,*) __gitcomp "show check test" ;;
 	wait,-*) __gitcomp "--oid --visible-on= --timeout --json" ;;
 	get,*|set,*|del,*|history,*|log,*|blame,*|list,*) _git_kv_keys "$ns" "$operands" ;;
 	cas,*) [ "$previous" = cas ] && __gitcomp "set" || _git_kv_keys "$ns" "$operands" ;;

@@ -26,7 +26,7 @@ class Author:
         sense.
         """
         self._host = replica.host
-        self._name, self._email = _configured_identity(replica)
+        self._name, self._email = configured_identity(replica)
         signer = signer_from_config(
             replica.config,
             replica.host.env,
@@ -62,7 +62,8 @@ def _no_signature(payload: bytes) -> bytes:
     return b""
 
 
-def _configured_identity(replica: Replica) -> tuple[str, str]:
+def configured_identity(replica: Replica) -> tuple[str, str]:
+    """Name and address for commits, as git has them. Raises ToolError when there is none."""
     env, config = replica.host.env, replica.config
     name = (
         env.get("GIT_COMMITTER_NAME") or config.get("committer.name") or config.get("user.name", "")

@@ -18,9 +18,15 @@ from gitkv.policy.text import KEYS_MAX, TOTAL_BYTES_MAX, VALUE_BYTES_MAX, parse_
 
 def read_policy(replica: Replica) -> Policy | None:
     """Raises PolicyTextError when the text is not a valid policy."""
+    text = policy_text(replica)
+    return None if text is None else parse_policy(text)
+
+
+def policy_text(replica: Replica) -> bytes | None:
+    """The policy as it is committed, None when there is none."""
     home = os.fsdecode(POLICY_TRUSTED if replica.remote else POLICY_REF)
     [oid] = replica.objects.resolve([f"{home}:{POLICY_PATH}"])
-    return None if oid is None else parse_policy(replica.objects.read(oid, BLOB))
+    return None if oid is None else replica.objects.read(oid, BLOB)
 
 
 def open_policy(ns: Namespace) -> Policy:

@@ -32,7 +32,7 @@ from gitkv.git.ssh_address import parse_ssh_url
 from gitkv.model.policy import Policy
 from gitkv.model.refs import POLICY_PATH, ledger_ref
 
-_PROBE_TIMEOUT_S = 20.0  # for a host that takes a connection and says nothing
+PROBE_TIMEOUT_S = 20.0  # for a host that takes a connection and says nothing
 _KINDS = ("kv", "kv-index", "kv-mirror", "kv-watchlog")
 
 
@@ -95,7 +95,7 @@ def _refused(replica: Replica, policy: Policy, key: SigningKey) -> list[str]:
     """
     refs = [os.fsdecode(ledger_ref(replica.ns))]
     try:
-        transport.ls_remote(replica.git, policy.push_url, refs, timeout_s=_PROBE_TIMEOUT_S)
+        transport.ls_remote(replica.git, policy.push_url, refs, timeout_s=PROBE_TIMEOUT_S)
     except AccessError as error:
         told = with_reason(replica, error, key.settings.get("user.signingkey", ""))
         return [f"Stargate does not let you in: {told}", told.hint]
@@ -153,12 +153,16 @@ def _configure(replica: Replica, source: Source, wanted: Mapping[str, str]) -> l
     have = replica.config_all.get(f"remote.{remote}.fetch", ())
     # With '+', as for branches: tracking refs show what the remote shows, and block nothing after
     # it was repaired. What is trusted lies elsewhere, and moves forward only.
-    for kind in _KINDS:
-        refspec = f"+refs/{kind}/*:refs/remotes/{remote}/{kind}/*"
+    for refspec in wanted_refspecs(remote):
         if refspec not in have:
             set_config(replica.git, f"remote.{remote}.fetch", refspec, add=True)
             steps.append(f"git config --add remote.{remote}.fetch {refspec}")
     return steps
+
+
+def wanted_refspecs(remote: str) -> list[str]:
+    """What `git fetch` brings of a store, beside branches."""
+    return [f"+refs/{kind}/*:refs/remotes/{remote}/{kind}/*" for kind in _KINDS]
 
 
 def _stored(name: str) -> str:

@@ -57,7 +57,7 @@ def find_signing_key(replica: Replica, policy: Policy) -> SigningKey:
         if principal is not None:
             settings = {"gpg.format": style, "user.signingkey": configured}
             return SigningKey(style, principal, settings)
-        ended = _revoked(policy, _public_half(replica, configured) if style == "ssh" else "")
+        ended = _revoked(policy, public_half(replica, configured) if style == "ssh" else "")
         tried.append(f"user.signingkey {configured[:80]} ({style}{', revoked' if ended else ''})")
     for offer in _offers(replica):
         found = _owner(policy, offer.line)
@@ -96,7 +96,7 @@ def explain_reader(replica: Replica) -> PolicyError:
 def _configured(replica: Replica, policy: Policy, style: str, setting: str) -> str | None:
     """The principal whose key the configuration names."""
     if style == "ssh":
-        line = _public_half(replica, setting)
+        line = public_half(replica, setting)
         principal = _owner(policy, line) if line else None
         return principal.name if principal else None
     if style != "openpgp":
@@ -121,7 +121,7 @@ def _is_openpgp(key: PublicKey, fingerprint: str) -> bool:
     )
 
 
-def _public_half(replica: Replica, setting: str) -> str:
+def public_half(replica: Replica, setting: str) -> str:
     """The public key line that user.signingkey stands for, with git's reading of it: itself, or
     the file's, or that of the .pub beside it.
     """
@@ -152,16 +152,17 @@ def _offers(replica: Replica) -> Iterator[_Offer]:
 
 def _owner(policy: Policy, line: str) -> Principal | None:
     """Whose key the line is; None for a key the policy lacks or has revoked."""
-    found = _listed(policy, line)
+    found = listed(policy, line)
     return found[0] if found is not None and not found[1].revoked else None
 
 
 def _revoked(policy: Policy, line: str) -> bool:
-    found = _listed(policy, line)
+    found = listed(policy, line)
     return found is not None and found[1].revoked
 
 
-def _listed(policy: Policy, line: str) -> tuple[Principal, PublicKey] | None:
+def listed(policy: Policy, line: str) -> tuple[Principal, PublicKey] | None:
+    """Whose key an SSH public key line is, and how the policy lists it; None when it does not."""
     try:
         fingerprint = parse_ssh_key(line.encode("utf-8", "surrogateescape").strip()).fingerprint
     except ValueError:

@@ -20,3 +20,10 @@ def tidy_now_and_then(git: Git, seq: int) -> None:
         child.wait()
     finally:
         end_process(child)
+
+
+def object_counts(git: Git) -> tuple[int, int]:
+    """How many objects lie loose in the repository, and how many packs it has. Raises ToolError."""
+    lines = git.run("count-objects", "-v").stdout.decode().splitlines()
+    found = dict(line.split(": ", 1) for line in lines)
+    return int(found["count"]), int(found["packs"])

@@ -121,6 +121,12 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
         "--ns a..b list",
         "-C /nonexistent list",
         "help bogus",
+        "whoami alice",
+        "policy",
+        "policy show --as alice",
+        "policy check",
+        "policy check a b",
+        "policy test",
     ],
 )
 def test_a_wrong_command_line_is_exit_129_with_nothing_on_stdout(
