@@ -84,12 +84,13 @@ class OutcomeUnknownError(GitKvError):
 class Delivery(NamedTuple):
     """All that is to become the repository's state at once, as plain values: the path of a checked
     pack that nobody can see yet ("" for none), the gateway's own commits (watchlog entries), and
-    the refs that move.
+    the refs that move. `dropped`: earlier such commits that no ref reaches any more afterwards.
     """
 
     pack_path: str
     commits: Sequence[bytes]
     updates: Sequence[RefUpdate]
+    dropped: Sequence[Oid] = ()
 
 
 class Lease(Protocol):
@@ -118,7 +119,9 @@ class Journal(Protocol):
         """
 
     def finish(self) -> None:
-        """Forgets the record of a committed delivery. Raises OSError; a later `recover` does it."""
+        """Removes what a committed delivery dropped, then forgets its record. Raises OSError; a
+        later `recover` does it.
+        """
 
     def abort(self) -> None:
         """Leaves nothing of a prepared delivery whose refs did not move. Raises OSError; a later

@@ -169,3 +169,29 @@ def test_refs_alone_move_without_a_record(place: Place) -> None:
     place.journal.prepare(Delivery("", (), [RefUpdate(REF, ZERO_OID, ENTRY_OID)]), 1)
     place.journal.commit(1)
     assert place.refs.read(REF) == ENTRY_OID
+
+
+def test_what_is_dropped_goes_once_the_refs_have_moved_and_not_before(place: Place) -> None:
+    place.journal.prepare(_delivery(place), 1)
+    place.journal.commit(1)
+    place.journal.finish()
+    leave = [RefUpdate(ref, ENTRY_OID, ZERO_OID) for ref in (REF, OTHER)]
+    place.journal.prepare(Delivery("", (), leave, [ENTRY_OID]), 1)
+    assert place.again().recover(1) == "back"
+    assert _holds(place) == (True, True) and place.refs.read(REF) == ENTRY_OID
+    place.journal.prepare(Delivery("", (), leave, [ENTRY_OID]), 1)
+    place.journal.commit(1)
+    assert _holds(place) == (True, True)
+    place.journal.finish()
+    assert _holds(place) == (True, False) and place.refs.read_all() == {}
+
+
+def test_who_takes_over_drops_what_the_one_before_had_not(place: Place) -> None:
+    place.journal.prepare(_delivery(place), 1)
+    place.journal.commit(1)
+    place.journal.finish()
+    leave = [RefUpdate(ref, ENTRY_OID, ZERO_OID) for ref in (REF, OTHER)]
+    place.journal.prepare(Delivery("", (), leave, [ENTRY_OID]), 1)
+    place.journal.commit(1)
+    assert place.again().recover(2) == "forward"
+    assert _holds(place) == (True, False)

@@ -16,6 +16,7 @@ import subprocess
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -162,7 +163,6 @@ class Forge:
         self.world, self.person, self.ns = world, person, Namespace(ns)
         git = Git(str(world.gate), env=world.base_env())
         self.store = GitObjectStore(git)
-        self.refs = PackedRefStore(str(world.gate))
         self.signer = Ed25519Signer(person.key.read_bytes())
         self.made: Objects = {}
 
@@ -174,7 +174,6 @@ class Forge:
 
     def close(self) -> None:
         self.store.close()
-        self.refs.close()
 
     def load(self, oid: Oid, kind: bytes) -> bytes:
         """An object of Stargate's, or one made here and not pushed."""
@@ -182,13 +181,18 @@ class Forge:
             return self.made[oid][1]
         return self.store.read(oid, kind)
 
+    def _refs(self) -> dict[Ref, Oid]:
+        """As they are now; a store that is kept takes what the daemon deletes for cut off."""
+        with closing(PackedRefStore(str(self.world.gate))) as refs:
+            return refs.read_all()
+
     def tip(self) -> Tip:
         """Where Stargate's ledger stands."""
-        refs = self.refs.read_all()
+        refs = self._refs()
         return read_tip(Heads(refs[ledger_ref(self.ns)], refs[index_ref(self.ns)]), self.load)
 
     def policy_commit(self) -> Oid:
-        found = self.refs.read(POLICY_REF)
+        found = self._refs().get(POLICY_REF)
         assert found is not None
         return found
 

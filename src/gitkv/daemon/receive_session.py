@@ -24,7 +24,7 @@ from gitkv.gateway.receive import Answer, receive
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine import PackRefused, Quarantine, QuarantinedPack
 from gitkv.git.shortage import shortage_of
-from gitkv.model.refs import AUDITED
+from gitkv.model.refs import PRIVATE
 from gitkv.model.verdict import BROKEN, Verdict, printable, reason, refuse
 from gitkv.ports import OutcomeUnknownError
 from gitkv.wire import answer_lines
@@ -70,7 +70,7 @@ async def serve_push(
             {
                 ref: oid
                 for ref, oid in stargate.refs.read_all().items()
-                if not ref.startswith(AUDITED)
+                if not ref.startswith(PRIVATE)
             }
         )
     )

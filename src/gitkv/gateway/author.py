@@ -34,9 +34,10 @@ def deliver(
     log_before: Oid | None,
     *,
     audited: bool = True,
+    also: Sequence[RefUpdate] = (),
 ) -> None:
     """Makes a transaction whose objects are in `writer` durable, with its watchlog entry;
-    `audited`: the mark moves along. To be called with `stargate.moving` held.
+    `audited`: the mark moves along, `also`: so do these. To be called with `stargate.moving` held.
     """
     tip: Tip = transaction.tip
     # A clock that was set back must not make a receipt that contradicts its transaction's time.
@@ -50,6 +51,7 @@ def deliver(
     updates = [
         *transaction.updates,
         *(RefUpdate(ref, stargate.refs.read(ref) or ZERO_OID, oid) for ref, oid in moves),
+        *also,
     ]
     txn = tip.ledger.attestation.txn
     deliver_pack(stargate, writer, [body], updates, [txn])

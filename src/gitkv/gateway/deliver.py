@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from gitkv.errors import GitKvError
 from gitkv.gateway.stargate import Stargate
-from gitkv.model.oid import ZERO_OID
+from gitkv.model.oid import ZERO_OID, Oid
 from gitkv.model.refs import RefUpdate
 from gitkv.ports import Delivery, OutcomeUnknownError
 
@@ -41,11 +41,16 @@ def make_durable(stargate: Stargate, delivery: Delivery, txns: Sequence[str] = (
     _follow_up(stargate)
 
 
-def move_marks(stargate: Stargate, updates: Sequence[RefUpdate]) -> None:
-    """Moves refs that say how far a worker has come; to be called with `stargate.moving` held.
+def move_marks(
+    stargate: Stargate, updates: Sequence[RefUpdate], dropped: Sequence[Oid] = ()
+) -> None:
+    """Moves refs that say how far a worker has come, and what lies between; `dropped`: commits of
+    ours that nothing reaches any more. To be called with `stargate.moving` held.
+
     Raises as `make_durable`, but writes that are held do not stop it.
     """
-    _move(stargate, Delivery("", (), updates))
+    _move(stargate, Delivery("", (), updates, dropped))
+    _tidy(stargate, stargate.journal.finish)
 
 
 def _move(stargate: Stargate, delivery: Delivery) -> None:

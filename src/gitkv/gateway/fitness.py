@@ -11,12 +11,13 @@ from typing import NamedTuple
 from gitkv.errors import IntegrityError, ToolError
 from gitkv.git.process import Git
 from gitkv.git.repository import parse_config
-from gitkv.model.refs import AUDITED, Namespace, parse_namespace
+from gitkv.model.refs import PRIVATE, Namespace, parse_namespace
 from gitkv.model.verdict import printable
 
 MIRROR_SETTING = "stargate.mirror"
 NAMESPACE_SETTING = "stargate.namespace"
 NO_MIRROR = "none"
+HIDDEN = "transfer.hiderefs"  # stands once for each prefix
 UNFINISHED = "init.unfinished"  # below kv/, while `stargate init` is at work
 
 _HEAD = b"ref: refs/heads/main\n"
@@ -30,7 +31,7 @@ REQUIRED_SETTINGS = (
     ("gc.auto", "0"),
     ("repack.writebitmaps", "false"),
     ("receive.denynonfastforwards", "true"),
-    ("transfer.hiderefs", AUDITED.decode().rstrip("/")),
+    *((HIDDEN, prefix.decode().rstrip("/")) for prefix in PRIVATE),
     ("uploadpack.allowfilter", "true"),
 )
 _FOLDERS = ("objects", "objects/pack", "refs", "kv")
@@ -110,11 +111,12 @@ def _check_form(config: Mapping[str, Sequence[str]]) -> None:
         )
     for name, expected in REQUIRED_SETTINGS:
         found = config.get(name, ())
-        if expected not in found[-1:] and not (name == "transfer.hiderefs" and expected in found):
+        if expected not in found[-1:] and not (name == HIDDEN and expected in found):
             got = f"got '{printable(found[-1])}'" if found else "it is missing"
+            add = "--add " if name == HIDDEN else ""
             raise IntegrityError(
                 f"config is cut short or was changed: expected {name} = {expected}, {got}",
-                hint=f"{_FROM_BACKUP}; or: git config {name} {expected}",
+                hint=f"{_FROM_BACKUP}; or: git config {add}{name} {expected}",
             )
 
 

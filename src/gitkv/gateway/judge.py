@@ -15,6 +15,7 @@ from gitkv.admission.admit import Candidate, Situation, admit
 from gitkv.admission.deep_audit import audit_under
 from gitkv.errors import IntegrityError
 from gitkv.gateway.judge_sizes import judge_sizes
+from gitkv.gateway.standing import judge_standing
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.gateway.watchlog import newest_receipt_s
 from gitkv.git.audit_loader import AuditLoader
@@ -271,15 +272,10 @@ def _judge_chain(
         if admission.reasons:
             return refuse(admission.reasons)
         principal = admission.principal
-        if principal is not None and stargate.is_suspended(principal.name, judged_by.commit):
-            hint = (
-                "an admin looks at what happened and commits a policy change; that lifts the "
-                "suspension"
-            )
-            where, expected = ledger_ref(tip.ns), "a writer in good standing"
-            return refuse(
-                [reason(POLICY, "writer.suspended", where, expected, principal.name, hint)]
-            )
+        signers = [principal.name] if principal is not None else []
+        standing = judge_standing(stargate.refs, signers, judged_by.commit, ledger_ref(tip.ns))
+        if standing:
+            return refuse(standing)
         if not pushed.objects.has(derived):
             where, expected = index_ref(tip.ns), f"a pack that holds {derived.hex()}"
             return refuse([reason(BROKEN, "pack.incomplete", where, expected, "one without it")])

@@ -15,7 +15,8 @@ from gitkv.gateway.deadline import JudgedTooLongError, Monotonic, TimedObjects
 from gitkv.gateway.deliver import make_durable, tidy_up
 from gitkv.gateway.judge import JudgedPush, Pushed, judge_transaction
 from gitkv.gateway.policy_push import judge_policy_push
-from gitkv.gateway.sent_objects import drop_sent, keep_sent
+from gitkv.gateway.sent_objects import sent_record
+from gitkv.gateway.standing import judge_standing, lifted
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.gateway.watchlog import entry_of, write_entry
 from gitkv.git.object_store import GitObjectStore, ObjectTooLargeError
@@ -23,9 +24,16 @@ from gitkv.git.quarantine import Quarantine, QuarantinedPack
 from gitkv.ledger.compose import Tip
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object
 from gitkv.model.policy import VERIFY_BEFORE_ACK
-from gitkv.model.refs import POLICY_REF, RefUpdate, audited_ref, ledger_ref, watchlog_ref
+from gitkv.model.refs import (
+    POLICY_REF,
+    RefUpdate,
+    audited_ref,
+    ledger_ref,
+    unaudited_ref,
+    watchlog_ref,
+)
 from gitkv.model.verdict import ACCEPTED, CONFLICT, INTEGRITY, POLICY, Verdict, reason, refuse
-from gitkv.ports import Delivery, ObjectStore, OutcomeUnknownError
+from gitkv.ports import Delivery, ObjectStore
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush
 
 READ_BYTES_MAX = (
@@ -94,7 +102,8 @@ def _receive_policy(
         return Answer(verdict)
     with stargate.moving:
         try:
-            make_durable(stargate, Delivery(pack.pack_path, (), [move]))
+            updates = [move, *lifted(stargate.refs)]
+            make_durable(stargate, Delivery(pack.pack_path, (), updates))
         except ConflictError as error:
             return Answer(_lost_race(POLICY_REF, error))
     return Answer(ACCEPTED)
@@ -108,6 +117,11 @@ def _receive_transaction(stargate: Stargate, pushed: Pushed, pack: QuarantinedPa
     with stargate.moving:
         if stargate.policy().commit != judged_by.commit:
             return Answer(_policy_moved(judged_by, stargate.policy()))
+        standing = judge_standing(
+            stargate.refs, judged.principals, judged_by.commit, ledger_ref(pushed.push.ns)
+        )
+        if standing:
+            return Answer(refuse(standing))
         replayed = [
             tip for tip in judged.tips if stargate.knows_transaction(tip.ledger.attestation.txn)
         ]
@@ -158,18 +172,12 @@ def apply_tips(
         RefUpdate(watchlog_ref(ns, epoch), log_before, hash_object(COMMIT, entries[-1])),
     ]
     moved = _audited_move(stargate, judged_by, last, log)
-    if (
-        not moved
-    ):  # the audit comes after the answer, when the pack may have been rolled up with others
-        keep_sent(stargate, log, pack.oids)
+    if not moved:  # the audit comes after the answer, when the pack may be rolled up with others
+        record = sent_record(ns, log, pack.oids, judged.now_s)
+        entries.append(record)
+        updates.append(RefUpdate(unaudited_ref(ns, log), ZERO_OID, hash_object(COMMIT, record)))
     txns = [tip.ledger.attestation.txn for tip in judged.tips]
-    try:
-        make_durable(stargate, Delivery(pack.pack_path, entries, updates + moved), txns)
-    except OutcomeUnknownError:
-        raise
-    except Exception:  # nothing was changed
-        tidy_up(stargate, lambda: drop_sent(stargate, log))
-        raise
+    make_durable(stargate, Delivery(pack.pack_path, entries, updates + moved), txns)
     return Receipt(last, log)
 
 

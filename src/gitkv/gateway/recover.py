@@ -10,9 +10,7 @@ from contextlib import suppress
 
 from gitkv.errors import IntegrityError
 from gitkv.gateway.fitness import check_files, read_settings
-from gitkv.gateway.followers.audit import pending_entries
 from gitkv.gateway.own_key import check_own_key
-from gitkv.gateway.sent_objects import sweep_sent
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine_folder import sweep
 from gitkv.model.heads import head_refs
@@ -50,14 +48,6 @@ def recover(stargate: Stargate) -> None:
     stargate.refs.check()
     _check_no_other_view(stargate)
     _check_namespaces(stargate, settings.namespaces)
-    sweep_sent(
-        stargate,
-        [
-            entry.entry_oid
-            for ns in stargate.namespaces()
-            for entry in pending_entries(stargate, ns)
-        ],
-    )
     check_own_key(stargate)
     stargate.load_transaction_ids()
     stargate.hold_writes("the mirror has not been looked at yet")

@@ -1,69 +1,70 @@
 """What a push had in its pack, kept until the audit after the answer has seen it: it must hold
 nothing that the transactions do not reach.
 
-One file of raw ids for each accepted push, named by its last watchlog entry; gone as soon as that
-entry is audited.
+One commit of the gateway for each accepted push, whose message lists the ids; its ref names the
+push's last watchlog entry, comes with it, and goes with the move of the mark. A commit and not a
+blob, which a writer could store, too: what is dropped must be nobody else's.
 """
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Collection, Iterable
-from contextlib import suppress
+from typing import NamedTuple
 
+from gitkv.errors import IntegrityError
 from gitkv.gateway.stargate import Stargate
-from gitkv.git.durable import sync
+from gitkv.gateway.watchlog import GATEWAY_EMAIL, GATEWAY_NAME
 from gitkv.ledger.compose import Tip
-from gitkv.model.oid import OID_BYTES, OID_HEX, Oid, parse_oid
+from gitkv.model.commit import Identity, commit_payload
+from gitkv.model.oid import COMMIT, EMPTY_TREE, OID_BYTES, OID_HEX, ZERO_OID, Oid, parse_oid
+from gitkv.model.refs import Namespace, RefUpdate, unaudited_ref
+from gitkv.ports import RefStore
+
+_RECORD = re.compile(
+    rb"tree [0-9a-f]{40}\nauthor [^\n]+\ncommitter [^\n]+\n\n"
+    rb"unaudited [^\n]+\n\nKV-Entry: ([0-9a-f]{40})\n\n((?:[0-9a-f]{40}\n)*)"
+)
 
 
-def keep_sent(stargate: Stargate, entry: Oid, sent: Iterable[Oid]) -> None:
-    """To be called before the entry is committed: a restart between the two leaves a file that
-    `sweep_sent` removes.
-    """
-    folder = _folder(stargate)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    path = os.path.join(folder, entry.hex())
-    try:
-        with open(path, "wb") as file:
-            file.write(b"".join(sent))
-            file.flush()
-            os.fsync(file.fileno())
-        sync(folder)
-    except BaseException:
-        with suppress(OSError):  # the first error is the one to tell
-            os.unlink(path)
-        raise
+def sent_record(ns: Namespace, entry: Oid, sent: Iterable[Oid], now_s: int) -> bytes:
+    """The commit that lists what a push held; `entry`: its last watchlog entry."""
+    head = b"unaudited %b\n\nKV-Entry: %b\n\n" % (ns.encode(), entry.hex().encode())
+    message = head + b"".join([b"%b\n" % oid.hex().encode() for oid in sent])
+    identity = Identity(GATEWAY_NAME, GATEWAY_EMAIL, now_s)
+    return commit_payload(EMPTY_TREE, (), identity.line(), message)
 
 
-def drop_sent(stargate: Stargate, entry: Oid) -> None:
-    """Harmless when there is none."""
-    with suppress(FileNotFoundError):
-        os.unlink(os.path.join(_folder(stargate), entry.hex()))
+class Dropped(NamedTuple):
+    """The end of some records: the moves of their refs, and the commits they leave."""
+
+    updates: list[RefUpdate]
+    commits: list[Oid]
 
 
-def sweep_sent(stargate: Stargate, pending: Collection[Oid]) -> None:
-    """Removes what belongs to no entry that still waits for its audit."""
-    with suppress(FileNotFoundError):
-        for name in os.listdir(_folder(stargate)):
-            if name not in {entry.hex() for entry in pending}:
-                os.unlink(os.path.join(_folder(stargate), name))
+def dropped_records(refs: RefStore, ns: Namespace, entries: Iterable[Oid]) -> Dropped:
+    """What ends the records of these entries, where they have one."""
+    found = Dropped([], [])
+    for ref in [unaudited_ref(ns, entry) for entry in entries]:
+        oid = refs.read(ref)
+        if oid is not None:
+            found.updates.append(RefUpdate(ref, oid, ZERO_OID))
+            found.commits.append(oid)
+    return found
 
 
 def stray_objects(
     stargate: Stargate, entry: Oid, reached: Collection[Oid], before: Tip
 ) -> list[Oid]:
     """The objects of the push that ended with this entry which nothing reaches: neither its
-    transactions nor the state before them.
+    transactions nor the state before them. Raises IntegrityError when its record is damaged.
 
     Stock git may send again what the repository has; only then is the older history walked.
     """
-    try:
-        with open(os.path.join(_folder(stargate), entry.hex()), "rb") as file:
-            ids = file.read()
-    except FileNotFoundError:
+    record = stargate.refs.read(unaudited_ref(before.ns, entry))
+    if record is None:  # not the last of its push, or the gateway's own
         return []
-    sent = [Oid(ids[at : at + OID_BYTES]) for at in range(0, len(ids), OID_BYTES)]
+    sent = _parse_record(stargate.objects.read(record, COMMIT), entry)
     unexpected = [oid for oid in sent if oid not in reached]
     if not unexpected:
         return []
@@ -72,5 +73,9 @@ def stray_objects(
     return [oid for oid in unexpected if oid not in known]
 
 
-def _folder(stargate: Stargate) -> str:
-    return os.path.join(stargate.git_dir, "kv", "unaudited")
+def _parse_record(body: bytes, entry: Oid) -> list[Oid]:
+    found = _RECORD.fullmatch(body)
+    if found is None or parse_oid(found[1]) != entry:
+        raise IntegrityError(f"the record of what came with {entry.hex()} is not one")
+    ids = bytes.fromhex(found[2].decode().replace("\n", ""))
+    return [Oid(ids[at : at + OID_BYTES]) for at in range(0, len(ids), OID_BYTES)]

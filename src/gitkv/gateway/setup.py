@@ -10,7 +10,12 @@ from typing import NamedTuple
 
 from gitkv.errors import PolicyError
 from gitkv.gateway.author import deliver, deliver_pack, gateway_stamp, spool
-from gitkv.gateway.fitness import MIRROR_SETTING, NAMESPACE_SETTING, REQUIRED_SETTINGS
+from gitkv.gateway.fitness import (
+    HIDDEN,
+    MIRROR_SETTING,
+    NAMESPACE_SETTING,
+    REQUIRED_SETTINGS,
+)
 from gitkv.gateway.stargate import Adapters, Stargate
 from gitkv.git import transport
 from gitkv.git.process import Git
@@ -89,11 +94,10 @@ def create_repository(request: CreationRequest, keys: Keys, env: Mapping[str, st
     )
     git = Git(request.git_dir, env=env).sealed()
     for key, value in (*REQUIRED_SETTINGS, (MIRROR_SETTING, request.mirror)):
-        set_config(git, key, value)
+        set_config(git, key, value, add=key == HIDDEN)
     for ns in request.namespaces:
         set_config(git, NAMESPACE_SETTING, ns, add=True)
-    for folder in ("suspended", "unaudited", "quarantine"):
-        os.mkdir(os.path.join(request.git_dir, "kv", folder), 0o700)
+    os.mkdir(os.path.join(request.git_dir, "kv", "quarantine"), 0o700)
     for name, key_bytes in (("gateway_key", keys.gateway), ("host_key", keys.host)):
         _write_secret(os.path.join(request.git_dir, "kv", name), key_bytes)
     return git

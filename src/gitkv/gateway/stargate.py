@@ -7,7 +7,6 @@ reading needs none.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +15,6 @@ from typing import NamedTuple
 from gitkv.errors import IntegrityError, UnavailableError
 from gitkv.gateway.push_room import PushRoom
 from gitkv.gateway.watchlog import Entry, entries_back, parse_entry
-from gitkv.git.durable import sync
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.git.ref_store import PackedRefStore
@@ -184,30 +182,6 @@ class Stargate:
 
     def knows_transaction(self, txn: str) -> bool:
         return bytes.fromhex(txn.replace("-", "")) in self._txns
-
-    def suspend(self, principal: str, policy: Oid) -> None:
-        """Refuses the principal's transactions until an admin moves the policy on from this commit;
-        survives a restart.
-        """
-        folder = os.path.join(self.git_dir, "kv", "suspended")
-        if not os.path.isdir(folder):
-            os.mkdir(folder, 0o700)
-            sync(os.path.dirname(folder))
-        draft = os.path.join(folder, f".{principal}.draft")
-        with open(draft, "wb") as file:
-            file.write(policy.hex().encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(draft, os.path.join(folder, principal))
-        sync(folder)
-
-    def is_suspended(self, principal: str, policy: Oid) -> bool:
-        """Whether the principal was suspended under this very policy commit."""
-        try:
-            with open(os.path.join(self.git_dir, "kv", "suspended", principal), "rb") as file:
-                return file.read() == policy.hex().encode()
-        except FileNotFoundError:
-            return False
 
     def learn_transaction(self, txn: str) -> None:
         self._txns.add(bytes.fromhex(txn.replace("-", "")))

@@ -26,6 +26,7 @@ from gitkv.model.refs import Ref, RefUpdate
 from gitkv.ports import Delivery, Lease, OutcomeUnknownError, RefStore
 
 _PACK_NAME = re.compile(r"pack-[0-9a-f]{40}")
+_OIDS = ("commits", "dropped")
 _PACK_SUFFIXES = (".idx", ".rev", ".pack")
 
 
@@ -46,7 +47,7 @@ class FileJournal:
         self._check_not_older(fence)
         intent = _intent_of(self._git_dir, delivery, fence)
         self._prepared = intent
-        self._is_recorded = bool(delivery.pack_path or delivery.commits)
+        self._is_recorded = bool(delivery.pack_path or delivery.commits or delivery.dropped)
         if not self._is_recorded:
             return
         _write_intent(self._path, intent)
@@ -75,8 +76,9 @@ class FileJournal:
 
     def finish(self) -> None:
         """As in the port: removes the record of intent."""
-        self._prepared = None
-        if self._is_recorded:
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and self._is_recorded:
+            self._drop(prepared)
             self._clear()
 
     def abort(self) -> None:
@@ -105,6 +107,8 @@ class FileJournal:
         )
         if unmoved:
             self._undo(intent)
+        else:
+            self._drop(intent)
         self._clear()
         return "back" if unmoved else "forward"
 
@@ -122,6 +126,15 @@ class FileJournal:
                 with suppress(FileNotFoundError):
                     os.unlink(os.path.join(_pack_dir(self._git_dir), name + suffix))
         for oid in intent.commits:
+            remove_loose(self._git_dir, oid)
+
+    def _drop(self, intent: _Intent) -> None:
+        """Removes what nothing reaches any more, now that the refs have moved; not before the disk
+        has confirmed that, for a power cut would bring back refs to what is gone.
+        """
+        if intent.dropped:
+            sync(self._git_dir)
+        for oid in intent.dropped:
             remove_loose(self._git_dir, oid)
 
     def _clear(self) -> None:
@@ -151,13 +164,15 @@ class _Intent(NamedTuple):
     packs: list[str]
     commits: list[Oid]
     updates: list[RefUpdate]
+    dropped: list[Oid]
 
 
 def _intent_of(git_dir: str, delivery: Delivery, fence: int) -> _Intent:
     name = os.path.basename(delivery.pack_path).removesuffix(".pack")
     is_new = bool(name) and not _is_there(os.path.join(_pack_dir(git_dir), name + ".idx"))
     oids = [hash_object(COMMIT, body) for body in delivery.commits]
-    return _Intent(fence, [name] if is_new else [], oids, list(delivery.updates))
+    packs, dropped = [name] if is_new else [], list(delivery.dropped)
+    return _Intent(fence, packs, oids, list(delivery.updates), dropped)
 
 
 def _is_there(path: str) -> bool:
@@ -181,6 +196,7 @@ def _write_intent(path: str, intent: _Intent) -> None:
             "fence": intent.fence,
             "packs": intent.packs,
             "commits": [oid.hex() for oid in intent.commits],
+            "dropped": [oid.hex() for oid in intent.dropped],
             "updates": [
                 [update.ref.decode(), update.old.hex(), update.new.hex()]
                 for update in intent.updates
@@ -207,8 +223,8 @@ def _read_intent(path: str) -> _Intent | None:
             for ref, old, new in told["updates"]
         ]
         packs = [name for name in told["packs"] if _PACK_NAME.fullmatch(name)]
-        commits = [parse_oid(oid.encode()) for oid in told["commits"]]
-        return _Intent(int(told["fence"]), packs, commits, updates)
+        commits, dropped = ([parse_oid(oid.encode()) for oid in told[name]] for name in _OIDS)
+        return _Intent(int(told["fence"]), packs, commits, updates, dropped)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -6,6 +6,7 @@ import re
 from typing import IO
 
 from gitkv.git.process import Git, end_process, scratch_file
+from gitkv.model.refs import PRIVATE
 
 _PROTOCOL = re.compile(r"version=[12]")
 
@@ -21,7 +22,9 @@ class UploadPack:
         """
         asked = {"GIT_PROTOCOL": protocol} if _PROTOCOL.fullmatch(protocol) else {}
         self._complaints = scratch_file()
+        hidden = [f"transfer.hideRefs={prefix.decode().rstrip('/')}" for prefix in PRIVATE]
         self._child = git.with_extra(asked).popen(
+            *(word for setting in hidden for word in ("-c", setting)),
             "upload-pack",
             "--strict",
             f"--timeout={idle_timeout_s}",

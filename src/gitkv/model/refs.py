@@ -23,7 +23,11 @@ LEDGER = b"refs/kv/"
 INDEX = b"refs/kv-index/"
 WATCHLOG = b"refs/kv-watchlog/"
 WATERMARK = b"refs/kv-mirror/"
-AUDITED = b"refs/kv-audited/"  # Stargate's own: how far the deep audit has come; never advertised
+AUDITED = b"refs/kv-audited/"  # how far the deep audit has come
+SUSPENDED = b"refs/kv-suspended/"  # who may write nothing, and under which policy commit
+UNAUDITED = b"refs/kv-unaudited/"  # what the pack of a push held that is not audited yet
+# Stargate's own: never shown to clients, taken from them, or brought to the mirror
+PRIVATE = (AUDITED, SUSPENDED, UNAUDITED)
 
 
 def parse_namespace(text: bytes) -> Namespace:
@@ -74,6 +78,18 @@ def watermark_ref(ns: Namespace) -> Ref:
 def audited_ref(ns: Namespace) -> Ref:
     """The ref that tells how far a namespace has been audited."""
     return Ref(AUDITED + ns.encode())
+
+
+def suspended_ref(principal: str) -> Ref:
+    """The ref that names the policy commit under which a principal was suspended; the name is in
+    hex, for git keeps not every name.
+    """
+    return Ref(SUSPENDED + principal.encode().hex().encode())
+
+
+def unaudited_ref(ns: Namespace, entry: Oid) -> Ref:
+    """The ref of the record of what a push held; `entry`: its last watchlog entry."""
+    return Ref(b"%b%b/%b" % (UNAUDITED, ns.encode(), entry.hex().encode()))
 
 
 def tracking_ref(remote: str, ref: Ref) -> Ref:

@@ -156,7 +156,7 @@ class MemoryJournal:
         self._objects, self._refs, self._lease = objects, refs, lease
         self.packs: dict[str, Sequence[tuple[bytes, bytes]]] = {}
         self._fence_seen = 0
-        self._begun: tuple[int, list[Oid], Sequence[RefUpdate]] | None = None
+        self._begun: tuple[int, list[Oid], Delivery] | None = None
 
     def prepare(self, delivery: Delivery, fence: int) -> None:
         """As in the port: adds the objects of the pack and the commits."""
@@ -164,7 +164,7 @@ class MemoryJournal:
         brought = list(self.packs.get(delivery.pack_path, ()))
         brought += [(COMMIT, body) for body in delivery.commits]
         new = [one for one in brought if not self._objects.has(hash_object(*one))]
-        self._begun = fence, [self._objects.add(*one) for one in new], delivery.updates
+        self._begun = fence, [self._objects.add(*one) for one in new], delivery
 
     def commit(self, fence: int) -> None:
         """As in the port; raises ValueError when nothing is prepared."""
@@ -172,11 +172,13 @@ class MemoryJournal:
             raise ValueError("nothing is prepared")
         if not fence == self._begun[0] == self._lease.fence():
             raise NotLeaderError("the leadership has changed")
-        self._refs.move(self._begun[2])
+        self._refs.move(self._begun[2].updates)
 
     def finish(self) -> None:
         """As in the port."""
-        self._begun = None
+        begun, self._begun = self._begun, None
+        for oid in begun[2].dropped if begun is not None else ():
+            self._objects.drop(oid)
 
     def abort(self) -> None:
         """As in the port: drops the objects that were new."""
@@ -191,7 +193,7 @@ class MemoryJournal:
             return ""
         if self._begun[0] > fence:
             raise NotLeaderError("a later leader is at work")
-        updates = self._begun[2]
+        updates = self._begun[2].updates
         if all((self._refs.read(ref) or ZERO_OID) == old for ref, old, _ in updates):
             self.abort()
             return "back"

@@ -14,10 +14,10 @@ from typing import NamedTuple
 from gitkv.model.heads import Heads, head_refs
 from gitkv.model.oid import ZERO_OID
 from gitkv.model.refs import (
-    AUDITED,
     INDEX,
     LEDGER,
     POLICY_REF,
+    PRIVATE,
     WATCHLOG,
     WATERMARK,
     Namespace,
@@ -31,7 +31,7 @@ from gitkv.wire.receive_pack import ATOMIC, COMMANDS_MAX, Command, ProposedComma
 _GATEWAY_ONLY = (
     WATCHLOG,
     WATERMARK,
-    AUDITED,
+    *PRIVATE,
     b"refs/kv-archive/",
     b"refs/kv-epoch/",
     b"refs/kv-epochs/",

@@ -71,6 +71,8 @@ OUTSIDE = {
     "the watchlog": b"refs/kv-watchlog/main@e1",
     "the watermark": b"refs/kv-mirror/main",
     "the audit's mark": b"refs/kv-audited/main",
+    "a suspension": b"refs/kv-suspended/626f62",
+    "the record of a push": b"refs/kv-unaudited/main/%b" % (b"0" * 40),
     "the archive": b"refs/kv-archive/main@e0",
     "an epoch": b"refs/kv-epoch/main@e2",
 }

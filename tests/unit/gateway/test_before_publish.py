@@ -10,6 +10,7 @@ import pytest
 from support.gateway import NS, Gateway
 
 from gitkv.gateway.followers.audit import audit_pending
+from gitkv.gateway.standing import is_suspended
 from gitkv.ledger.plan import Put
 from gitkv.model.refs import watermark_ref
 
@@ -43,7 +44,7 @@ def _rules(gateway: Gateway, changes: dict[bytes, Put | None]) -> set[str]:
 
 
 def _is_suspended(gateway: Gateway) -> bool:
-    return gateway.stargate.is_suspended("alice", gateway.stargate.policy().commit)
+    return is_suspended(gateway.stargate.refs, "alice", gateway.stargate.policy().commit)
 
 
 def test_a_value_over_the_limit_is_refused_before_it_is_accepted(eager: Gateway) -> None:

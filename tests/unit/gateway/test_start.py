@@ -162,11 +162,12 @@ def test_a_setting_that_is_gone_or_another_is_named_with_the_way_back(
         line = ["git", "config", "--file", str(gateway.git_dir / "config"), *words]
         subprocess.run(line, check=True)
 
-    edit("--unset-all", name)
+    whole = (gateway.git_dir / "config").read_bytes()
+    edit("--unset-all", name, f"^{expected}$")
     _refuses(gateway, name, expected)
-    edit(name, "1" if expected == "0" else "false" if expected == "true" else "true")
+    edit("--add", name, "1" if expected == "0" else "false" if expected == "true" else "true")
     _refuses(gateway, name.split(".")[1] if name.startswith("core.repo") else name)
-    edit("--replace-all", name, expected)
+    (gateway.git_dir / "config").write_bytes(whole)
     gateway.restart()
 
 

@@ -4,13 +4,14 @@ Level-triggered: what is to audit is what lies between the mark `refs/kv-audited
 newest watchlog entry, so a restart loses nothing. The mirror publishes up to the mark only. A
 violation is answered by a transaction of the gateway that restores the last good state; later
 transactions that are sound by themselves are applied again. Who forged something is suspended until
-an admin moves the policy on, which admins can do who are suspended themselves.
+an admin moves the policy on, which admins can do who are suspended themselves; the suspension moves
+with the refs of the restoration.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gitkv.admission.deep_audit import audit_under
@@ -21,7 +22,8 @@ from gitkv.gateway.backoff import Backoffs
 from gitkv.gateway.deliver import move_marks
 from gitkv.gateway.followers.follower import POLL_S, cause_of
 from gitkv.gateway.judge import stray_reason
-from gitkv.gateway.sent_objects import drop_sent, stray_objects
+from gitkv.gateway.sent_objects import dropped_records, stray_objects
+from gitkv.gateway.standing import suspension
 from gitkv.gateway.stargate import JudgedPolicy, Stargate
 from gitkv.gateway.watchlog import Entry
 from gitkv.git.audit_loader import AuditLoader
@@ -32,6 +34,7 @@ from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.roots import open_ledger
 from gitkv.model.commit import parse_commit
 from gitkv.model.gateway_act import APPLY_AGAIN, RESTORE, GatewayAct
+from gitkv.model.identity import PublicKey, Signature
 from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, ZERO_OID, Oid
 from gitkv.model.policy import Principal
 from gitkv.model.refs import Namespace, RefUpdate, audited_ref, ledger_ref
@@ -102,8 +105,8 @@ def audit_pending(stargate: Stargate, ns: Namespace) -> int:
         if reasons:
             _answer_violation(stargate, ns, pending, signer, reasons)
             return audited + audit_pending(stargate, ns)
-        _mark(stargate, ns, pending.entry_oid)
-        drop_sent(stargate, pending.entry_oid)
+        with stargate.moving:
+            _mark(stargate, ns, pending.entry_oid, [pending])
         stargate.report(
             "audit.passed",
             {"ns": ns, "seq": pending.entry.seq, "ledger": pending.entry.heads.ledger.hex()},
@@ -148,19 +151,27 @@ def _audit(stargate: Stargate, pending: Pending, before: Tip) -> tuple[StepAudit
 
 
 def _signer(stargate: Stargate, tip: Tip, judged_by: JudgedPolicy) -> Principal | None:
-    commit_ = tip.ledger.commit
-    signature = stargate.verifier.verify(
-        commit_.payload, commit_.armour, judged_by.keys, commit_.identity().seconds
-    )
+    signature = _signature(stargate, tip, judged_by.keys)
     return (
         judged_by.policy.principal_of_key(signature.fingerprint) if signature.fingerprint else None
     )
 
 
-def _mark(stargate: Stargate, ns: Namespace, entry: Oid) -> None:
-    with stargate.moving:
-        before = stargate.refs.read(audited_ref(ns))
-        move_marks(stargate, [RefUpdate(audited_ref(ns), before or ZERO_OID, entry)])
+def _signature(stargate: Stargate, tip: Tip, keys: Sequence[PublicKey]) -> Signature:
+    commit = tip.ledger.commit
+    seconds = commit.identity().seconds
+    return stargate.verifier.verify(commit.payload, commit.armour, keys, seconds)
+
+
+def _mark(stargate: Stargate, ns: Namespace, entry: Oid, done: Iterable[Pending]) -> None:
+    """Moves the mark, and with it goes what was kept for the audit of those that are `done`; to be
+    called with `stargate.moving` held.
+    """
+    refs = stargate.refs
+    before = refs.read(audited_ref(ns)) or ZERO_OID
+    dropped = dropped_records(refs, ns, [pending.entry_oid for pending in done])
+    updates = [RefUpdate(audited_ref(ns), before, entry), *dropped.updates]
+    move_marks(stargate, updates, dropped.commits)
     stargate.announce_move()
 
 
@@ -171,8 +182,6 @@ def _answer_violation(
     in the history for everyone to see.
     """
     forger = signer if any(entry.rule not in HONEST_RULES for entry in reasons) else None
-    if forger is not None:
-        stargate.suspend(forger.name, stargate.policy().commit)
     said = [entry.text() for entry in reasons]
     fields = {"ns": ns, "seq": bad.entry.seq, "signer": signer.name if signer else ""}
     suspended = forger.name if forger else ""
@@ -186,24 +195,44 @@ def _answer_violation(
         good = _audited_tip(stargate, ns)
         current = stargate.tip(ns)
         assert current is not None
-        text = _restoration_text(GatewayAct(RESTORE, ns, good.seq), bad.entry, said, later)
-        restored = _author(stargate, current, Plan(*good.trees, 0, 0), spool(stargate), text)
+        act = GatewayAct(RESTORE, ns, good.seq)
+        text = _restoration_text(act, bad.entry, said, later)
+        suspends: list[RefUpdate] = []
+        if forger is not None and not _was_restored(stargate, act, bad, later):
+            suspends = suspension(stargate.refs, forger.name, stargate.policy().commit)
+        plan = Plan(*good.trees, 0, 0)
+        restored = _author(stargate, current, (plan, spool(stargate)), text, suspends)
         stargate.report("audit.restored", {"ns": ns, "seq": restored.seq, "state_of": good.seq})
         for base, pending in zip([bad, *later], later, strict=False):
             _apply_again(stargate, base, pending, forger)
         # The mark moves last: a gateway killed before it finds the violation again and does all of
-        # this once more, which loses nothing.
+        # this once more but suspend, which loses nothing.
         end = stargate.tip(ns)
         assert end is not None
-        _mark(stargate, ns, stargate.watchlog_tip(end))
-        for pending in (bad, *later):
-            drop_sent(stargate, pending.entry_oid)
+        _mark(stargate, ns, stargate.watchlog_tip(end), [bad, *later])
+
+
+def _was_restored(stargate: Stargate, act: GatewayAct, bad: Pending, later: list[Pending]) -> bool:
+    """Whether a restoration of ours answers this violation already: a gateway that was killed
+    before it moved the mark suspends nobody once more, for an admin may have lifted it meanwhile.
+    """
+    begins = _restoration_head(act, bad.entry).encode()
+    for pending in later:
+        tip = _tip_of(stargate, pending.entry)
+        if tip.ledger.commit.message.startswith(begins):
+            judged_by = stargate.policy_at(pending.entry.policy)
+            if _signature(stargate, tip, judged_by.policy.gateway_keys).status == "good":
+                return True
+    return False
+
+
+def _restoration_head(act: GatewayAct, bad: Entry) -> str:
+    return f"{act.subject()}\n\nTransaction {bad.txn} ({bad.ns}@{bad.seq}) failed the audit:\n"
 
 
 def _restoration_text(act: GatewayAct, bad: Entry, said: list[str], later: list[Pending]) -> str:
     """Names every transaction that is undone, so that whoever waits for one of them can be told."""
-    lines = [act.subject(), "", f"Transaction {bad.txn} ({bad.ns}@{bad.seq}) failed the audit:"]
-    lines += said
+    lines = [_restoration_head(act, bad).rstrip("\n"), *said]
     if later:
         lines += ["", "Undone with it:"]
         lines += [f"Transaction {entry.txn} ({entry.ns}@{entry.seq})" for _, entry in later]
@@ -252,7 +281,7 @@ def _apply_again(
             f"{act.subject()}\n\nTransaction {pending.entry.txn} was undone together with a "
             "violation before it."
         )
-        _author(stargate, current, plan, writer, text)
+        _author(stargate, current, (plan, writer), text)
         stargate.report("audit.reapplied", fields)
     except (FormError, GitKvError) as error:
         stargate.report("audit.not-reapplied", {**fields, "why": str(error)})
@@ -279,10 +308,19 @@ def _changes(
     return changes
 
 
-def _author(stargate: Stargate, base: Tip, plan: Plan, writer: PackWriter, text: str) -> Tip:
+def _author(
+    stargate: Stargate,
+    base: Tip,
+    planned: tuple[Plan, PackWriter],
+    text: str,
+    updates: Sequence[RefUpdate] = (),
+) -> Tip:
+    """Makes the planned transaction durable, with its receipt; `updates` move along."""
+    plan, writer = planned
     stamp = gateway_stamp(stargate, text)
     transaction = compose(
         base, plan, stamp, stargate.signer.sign, stargate.objects.read, writer.add
     )
-    deliver(stargate, transaction, writer, stargate.watchlog_tip(base), audited=False)
+    log_before = stargate.watchlog_tip(base)
+    deliver(stargate, transaction, writer, log_before, audited=False, also=updates)
     return transaction.tip
