@@ -24,6 +24,11 @@ class ObjectStore(Protocol):
     def read_many(self, oids: Iterable[Oid], kind: bytes) -> Iterator[bytes]:
         """The bodies, in the order asked; much faster than one by one."""
 
+    def read_pieces(self, oid: Oid, kind: bytes) -> Iterator[bytes]:
+        """The body in pieces, none of which is large; for a body that may be. The errors come
+        before the first piece, but for a body that is damaged further on.
+        """
+
     def sizes(self, oids: Iterable[Oid]) -> Iterator[int]:
         """Body sizes in bytes, in the order asked, without reading the bodies."""
 

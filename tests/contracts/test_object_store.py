@@ -68,6 +68,30 @@ def test_a_tree_is_read_as_a_tree_again_and_again(filled: Filled) -> None:
         filled.store.read(tree, COMMIT)
 
 
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 1, 5_000_000])
+def test_a_body_comes_in_pieces_that_are_never_large(filled: Filled, size: int) -> None:
+    body = os.urandom(size)
+    pieces = list(filled.store.read_pieces(filled.add(BLOB, body), BLOB))
+    assert b"".join(pieces) == body
+    assert all(len(piece) <= 1 << 20 for piece in pieces)
+
+
+def test_pieces_of_what_is_missing_or_of_another_kind_are_refused_at_once(filled: Filled) -> None:
+    tree = filled.add(TREE, b"")
+    for oid, told in ((ABSENT, ABSENT.hex()), (tree, "expected a blob, got a tree")):
+        with pytest.raises(IntegrityError, match=told):
+            next(filled.store.read_pieces(oid, BLOB))
+
+
+def test_the_store_answers_while_pieces_are_read_and_after_they_were_left(filled: Filled) -> None:
+    large, small = filled.add(BLOB, os.urandom(3_000_000)), filled.add(BLOB, b"small")
+    pieces = filled.store.read_pieces(large, BLOB)
+    assert len(next(pieces)) == 1 << 20
+    assert filled.store.read(small, BLOB) == b"small"
+    pieces.close()
+    assert filled.store.read(small, BLOB) == b"small"
+
+
 def test_a_missing_object_is_an_integrity_error_and_the_store_still_works(filled: Filled) -> None:
     here = filled.add(BLOB, b"here")
     with pytest.raises(IntegrityError, match=ABSENT.hex()):

@@ -26,7 +26,6 @@ from gitkv.audit import commit as audit_commit
 from gitkv.audit import lines as audit_lines
 from gitkv.audit import node as audit_node
 from gitkv.audit.lfs import is_lfs_pointer
-from gitkv.cli.batch import read_batch
 from gitkv.errors import GitKvError
 from gitkv.gateway.watchlog import parse_entry
 from gitkv.git.packed_refs import parse_packed_refs
@@ -44,6 +43,7 @@ from gitkv.policy.text import parse_policy
 from gitkv.policy.tree import policy_text
 from gitkv.sign import openpgp, sshsig
 from gitkv.wire import answer_lines
+from gitkv.wire.batch import read_batch
 from gitkv.wire.pkt_line import FLUSH_PKT, pkt
 from gitkv.wire.push_grammar import classify
 from gitkv.wire.receive_pack import CommandReader, ProposedCommands
@@ -91,7 +91,7 @@ def _in_crumbs(feed: Callable[[bytes], object], data: bytes) -> None:
 
 
 def _batch(data: bytes) -> None:
-    read_batch([line + b"\n" for line in data.split(b"\n")], "batch", 0, lambda name: name)
+    read_batch([line + b"\n" for line in data.split(b"\n")], "batch", 0, str.encode)
 
 
 def _text(function: Callable[[str], object]) -> Callable[[bytes], object]:

@@ -12,21 +12,17 @@ import re
 import sys
 
 from gitkv.errors import UsageError
+from gitkv.model.content import CTYPE
+from gitkv.model.duration import TTL_S_MAX, parse_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
 
-TTL_S_MAX = (
-    36525 * 86400
-)  # a hundred years: every sum with the present stays within spec/format 4.3
-_DURATION = re.compile(r"([0-9]{1,10})(s|m|h|d|w)")
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _UNKNOWN = "unrecognized arguments: "
 _OID = re.compile(r"[0-9a-f]{40}")
 _COUNT = re.compile(r"[0-9]{1,9}")
-CTYPE = re.compile(r"[ -~]{1,127}")
 
 
 class Parser(argparse.ArgumentParser):
@@ -140,13 +136,11 @@ def message_of(args: argparse.Namespace) -> str:
 
 
 def duration(text: str) -> int:
-    """Seconds of `90s`, `45m`, `12h`, `30d` or `2w`."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(
-            f"expected a number and a unit, like 90s, 45m, 12h, 30d or 2w, got {text[:60]!r}"
-        )
-    return int(match[1]) * _UNITS_S[match[2]]
+    """Seconds of `90s`, `45m`, `12h`, `30d` or `2w`. Raises ArgumentTypeError."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def ttl(text: str) -> int:

@@ -50,13 +50,15 @@ def run(args: Namespace, context: Context) -> int:
     """Writes one key if its expectation holds; returns the exit code."""
     value = read_value(args.file, context)
     absent = args.expect_blob == _ABSENT
-    with context.open_store(for_writing=True) as store:
+    with context.open_store(for_writing=isinstance(value, bytes)) as store:
         from gitkv.client.values import Expect  # once ssh is on its way
-        from gitkv.ledger.plan import Put
+        from gitkv.model.content import Put
 
         expect = Expect(
             if_absent=absent, if_match=None if absent else args.expect_blob, tree=args.expect_tree
         )
-        put = Put(value, args.ctype or "", store.expiry(args.ttl, args.expires))
+        put = Put(
+            store.content(args.key, value), args.ctype or "", store.expiry(args.ttl, args.expires)
+        )
         written = store.write({args.key: put}, expect=expect, message=message_of(args))
     return put_written(written, context)

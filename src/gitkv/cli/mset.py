@@ -5,7 +5,7 @@ matter.
 from __future__ import annotations
 
 from gitkv.cli.arguments import add_message, message_of
-from gitkv.cli.source import stdin
+from gitkv.cli.source import held_or_content, stdin
 from gitkv.cli.written import put_written
 from gitkv.errors import UsageError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
-    from gitkv.ledger.plan import Put
+    from gitkv.model.content import Content, Put
 
 USAGE = "mset (--file FILE | -) [-m MSG]"
 NOTES = """\
@@ -47,13 +47,17 @@ def run(args: Namespace, context: Context) -> int:
 def _changes(args: Namespace, context: Context) -> dict[str, Put | None]:
     from time import time
 
-    from gitkv.cli.batch import read_batch
+    from gitkv.wire.batch import read_batch
 
     sources = [name for name in (args.file, args.stdin) if name is not None]
     if len(sources) != 1 or args.stdin not in (None, "-"):
         raise UsageError("expected one batch", hint="give --file FILE, or - for standard input")
     now_s = int(time())
+
+    def find(name: str) -> bytes | Content:
+        return held_or_content(context.path(name))
+
     if sources[0] == "-":
-        return read_batch(stdin(), "standard input", now_s, context.path)
+        return read_batch(stdin(), "standard input", now_s, find)
     with open(context.path(sources[0]), "rb") as stream:
-        return read_batch(stream, sources[0], now_s, context.path)
+        return read_batch(stream, sources[0], now_s, find)

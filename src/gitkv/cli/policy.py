@@ -62,12 +62,12 @@ def _show(words: list[str], context: Context) -> int:
 
 
 def _check(args: Namespace, context: Context) -> int:
-    from gitkv.cli.source import read_value
+    from gitkv.cli.source import read_whole
     from gitkv.client.policy_questions import checked_policy
 
     if len(args.words) != 1:
         raise UsageError(f"policy check: expected one FILE, got {len(args.words)}")
-    text = read_value(args.words[0], context)
+    text = read_whole(args.words[0], context)
     with context.open_replica() as replica:
         from gitkv.client.policy import read_policy
 
@@ -84,13 +84,13 @@ def _check(args: Namespace, context: Context) -> int:
 
 
 def _test(args: Namespace, context: Context) -> int:
-    from gitkv.cli.source import read_value
+    from gitkv.cli.source import read_whole
     from gitkv.client.policy_questions import checked_policy, may_write
     from gitkv.client.whoami import whoami
 
     if not args.words:
         raise UsageError("policy test: no KEY")
-    text = None if args.file is None else read_value(args.file, context)
+    text = None if args.file is None else read_whole(args.file, context)
     with context.open_replica() as replica:
         if text is None:
             policy = _present(replica)

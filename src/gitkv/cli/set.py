@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
+    from gitkv.client.content import Readable
+    from gitkv.model.content import Content
 
 USAGE = (
     "set KEY (VALUE | - | --file FILE) [--ctype TYPE] [--ttl 30d | --expires 2027-01-31] "
@@ -51,17 +53,19 @@ def run(args: Namespace, context: Context) -> int:
     if args.if_absent and args.if_match is not None:
         raise UsageError("--if-absent and --if-match contradict each other")
     value = _value(args, context)
-    with context.open_store(for_writing=True) as store:
+    with context.open_store(for_writing=isinstance(value, bytes)) as store:
         from gitkv.client.values import Expect  # once ssh is on its way
-        from gitkv.ledger.plan import Put
+        from gitkv.model.content import Put
 
         expect = Expect(if_absent=args.if_absent, if_match=args.if_match, tree=args.expect_tree)
-        put = Put(value, args.ctype or "", store.expiry(args.ttl, args.expires))
+        put = Put(
+            store.content(args.key, value), args.ctype or "", store.expiry(args.ttl, args.expires)
+        )
         written = store.write({args.key: put}, expect=expect, message=message_of(args))
     return put_written(written, context)
 
 
-def _value(args: Namespace, context: Context) -> bytes:
+def _value(args: Namespace, context: Context) -> bytes | Content | Readable:
     from os import fsencode
 
     if args.value is not None and args.file is not None:

@@ -14,6 +14,8 @@ from gitkv.errors import IntegrityError
 from gitkv.git.pack import Pack, PackWriter
 from gitkv.ledger.compose import Tip, Transaction, compose
 from gitkv.ledger.plan import Plan, plan_changes
+from gitkv.ledger.plan import Put as PlannedPut
+from gitkv.model.content import Content
 from gitkv.model.oid import Oid
 from gitkv.model.verdict import FormError
 
@@ -69,7 +71,7 @@ def build(
 
     try:
         check_expectations(draft, base, replica.load, replica.host.now_s())
-        plan = plan_changes(base.trees, base.seq + 1, draft.changes, replica.load, emit)
+        plan = plan_changes(base.trees, base.seq + 1, _planned(draft), replica.load, emit)
         if plan.keys_set + plan.keys_del == 0:
             writer.close()
             return None
@@ -83,6 +85,17 @@ def build(
     except BaseException:
         writer.close()
         raise
+
+
+def _planned(draft: Draft) -> dict[bytes, PlannedPut | None]:
+    return {
+        name: None if put is None else PlannedPut(_whole(put.value), put.ctype, put.expires)
+        for name, put in draft.changes.items()
+    }
+
+
+def _whole(value: bytes | Content) -> bytes:
+    return value if isinstance(value, bytes) else b"".join(value.pieces())
 
 
 def unchanged(tip: Tip) -> Written:

@@ -11,11 +11,11 @@ from gitkv.client.values import Expect
 from gitkv.errors import ConflictError, KeyNotFoundError, UsageError
 from gitkv.ledger.compose import Tip
 from gitkv.ledger.index_line import EXPIRES_MAX, is_ctype
-from gitkv.ledger.plan import Put
 from gitkv.ledger.seek import Load
 from gitkv.ledger.view import find_line
 from gitkv.model.attestation import Attestation, format_message
 from gitkv.model.commit import COMMIT_BYTES_MAX
+from gitkv.model.content import Content, Put
 from gitkv.model.key import decode_name, encode_key
 from gitkv.model.oid import EMPTY_TREE, Oid, parse_oid
 from gitkv.model.refs import EpochLabel, Namespace
@@ -128,8 +128,10 @@ def expiry(ttl_s: int, expires: int, now_s: int) -> int:
 def _checked(key: str, put: Put | None) -> Put | None:
     if put is None:
         return None
-    if not isinstance(put.value, bytes):
-        raise UsageError(f"value of {key}: expected bytes, got {type(put.value).__name__}")
+    if not isinstance(put.value, (bytes, Content)):
+        raise UsageError(
+            f"value of {key}: expected bytes or a content, got {type(put.value).__name__}"
+        )
     if not is_ctype(put.ctype):
         raise UsageError(
             f"content type of {key}: expected 1 to 127 printable ASCII characters, got "

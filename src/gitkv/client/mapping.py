@@ -10,7 +10,7 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMappi
 from gitkv.client.refresh import MIRROR
 from gitkv.client.values import Expect
 from gitkv.errors import ConflictError, ExpiredError, KeyNotFoundError
-from gitkv.ledger.plan import Put
+from gitkv.model.content import Put
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,9 +18,15 @@ from gitkv.git.ssh_pipe import SshPipe
 from gitkv.ledger.compose import Tip, read_tip
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
 from gitkv.model.heads import Heads, MissingHeadError, head_refs, heads_among
+from gitkv.model.key import encode_key
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import Namespace, Ref, RefUpdate, ledger_ref
 from gitkv.model.verdict import FormError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gitkv.client.content import Given
+    from gitkv.model.content import Content
 
 _TORN_READS_MAX = 100
 _TORN_PAUSE_S = 0.005
@@ -74,6 +80,15 @@ class Replica:
     def directory(self) -> str:
         """Where files of ours live beside git's."""
         return os.path.join(self.repository.common_dir, "kv")
+
+    def content_of(self, key: str, value: Given) -> bytes | Content:
+        """A value as a caller gave it, so that it can be read again. Raises UsageError, OSError."""
+        if isinstance(value, bytes):
+            return value
+        from gitkv.client.content import content_of  # most values are bytes
+
+        encode_key(key)  # nobody waits for a pipe in vain
+        return content_of(value, self.repository.common_dir, f"value of {key}")
 
     def load(self, oid: Oid, kind: bytes) -> bytes:
         """A Load of the rules."""

@@ -23,7 +23,7 @@ from gitkv.client.state import fresh_state
 from gitkv.client.values import Expect, Written
 from gitkv.errors import UsageError
 from gitkv.git.forks import ForkLock
-from gitkv.ledger.plan import Put
+from gitkv.model.content import Put
 from gitkv.model.environment import without_location
 from gitkv.model.refs import Namespace, parse_namespace
 from gitkv.reading.answers import Changed, Entry, Logged, Revision, Value
@@ -31,9 +31,11 @@ from gitkv.reading.lookup import list_entries, read_entry, read_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gitkv.client.content import Given
     from gitkv.client.draft import Draft
     from gitkv.client.opening import Opening
     from gitkv.client.transaction import Tx
+    from gitkv.model.content import Content
     from gitkv.verifying.history import Verified
 
 __all__ = [
@@ -169,18 +171,25 @@ class Store(StoreBrowsing):
     def set(
         self,
         key: str,
-        value: bytes,
+        value: Given,
         *,
         ctype: str = "",
         ttl_s: int = 0,
         expect: Expect = _NOTHING_EXPECTED,
         message: str = "",
     ) -> Written:
-        """Sets one key, for `ttl_s` seconds, or for ever (0). Raises ConflictError, RejectedError,
-        UnavailableError, UsageError.
+        """Sets one key, for `ttl_s` seconds, or for ever (0), to bytes, or to what is read of a
+        path or a binary file from where it stands. Raises ConflictError, RejectedError,
+        UnavailableError, UsageError, OSError.
         """
-        put = Put(value, ctype, self.expiry(ttl_s))
+        put = Put(self.content(key, value), ctype, self.expiry(ttl_s))
         return self.write({key: put}, expect=expect, message=message)
+
+    def content(self, key: str, value: Given) -> bytes | Content:
+        """The `value` of a Put for this key, from a path or a binary file. Raises KeyInvalidError,
+        UsageError, OSError.
+        """
+        return self._replica.content_of(key, value)
 
     def expiry(self, ttl_s: int = 0, expires: int = 0) -> int:
         """The `expires` of a Put that is to live `ttl_s` seconds from now, or until `expires`, a

@@ -15,15 +15,17 @@ from gitkv.client.refresh import MIRROR, refresh
 from gitkv.client.replica import Replica
 from gitkv.client.values import Expect, Written
 from gitkv.errors import KeyNotFoundError, UsageError
-from gitkv.ledger.plan import Put
 from gitkv.ledger.seek import LedgerCommit
 from gitkv.ledger.view import find_line
+from gitkv.model.content import Put
 from gitkv.model.key import Name, encode_key
 from gitkv.model.oid import BLOB, Oid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypeVar
+
+    from gitkv.client.content import Given
 
     T = TypeVar("T")
 
@@ -49,7 +51,7 @@ class Tx:
             put = self._changes[key]
             if put is None:
                 raise KeyNotFoundError(f"key {key} is deleted by this transaction")
-            return put.value
+            return put.value if isinstance(put.value, bytes) else b"".join(put.value.pieces())
         oid = self._stored(encode_key(key))
         if oid is None:
             raise KeyNotFoundError(f"key {key} does not exist")
@@ -63,14 +65,14 @@ class Tx:
             return default
 
     def set(
-        self, key: str, value: bytes, *, ctype: str = "", ttl_s: int = 0, expires: int = 0
+        self, key: str, value: Given, *, ctype: str = "", ttl_s: int = 0, expires: int = 0
     ) -> None:
-        """Sets a key at commit; `ttl_s` and `expires` as in `Store.set`. Raises KeyInvalidError,
-        UsageError.
+        """Sets a key at commit; `ttl_s` and `expires` as in `Store.set`. A stream is read at once,
+        a file when the commit is made. Raises KeyInvalidError, UsageError.
         """
         encode_key(key)
         until_s = expiry(ttl_s, expires, self._replica.host.now_s())
-        self._open()._changes[key] = Put(value, ctype, until_s)
+        self._open()._changes[key] = Put(self._replica.content_of(key, value), ctype, until_s)
 
     def delete(self, key: str) -> None:
         """Deletes a key at commit. Raises KeyNotFoundError when this transaction sees no such

@@ -48,6 +48,11 @@ class TimedObjects:
             self._check()
             yield body
 
+    def read_pieces(self, oid: Oid, kind: bytes) -> Iterator[bytes]:
+        for piece in self._objects.read_pieces(oid, kind):
+            self._check()
+            yield piece
+
     def sizes(self, oids: Iterable[Oid]) -> Iterator[int]:
         for size in self._objects.sizes(oids):
             self._check()

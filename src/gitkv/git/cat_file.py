@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from io import BufferedReader
 from typing import IO, NamedTuple
 
@@ -25,6 +26,7 @@ from gitkv.git.process import (
     scratch_file,
     scratch_text,
 )
+from gitkv.model.content import PIECE_BYTES
 from gitkv.model.oid import Oid, parse_oid
 
 # git maps each pack that it has looked into and never lets go of one, a removed one neither: 2 maps
@@ -100,6 +102,31 @@ class CatFile:
         """
         stdout = self._ask(b"contents", oids)
         return [self._body(stdout, oid, bytes_max) for oid in oids]
+
+    def begin_body(self, oid: Oid) -> tuple[bytes, int]:
+        """Kind and size of an object whose body `pieces` gives next; the kind is empty for a
+        missing one.
+        """
+        stdout = self._ask(b"contents", [oid])
+        fields = stdout.readline().split()
+        if len(fields) == 2 and fields[1] == b"missing":
+            return b"", 0
+        if len(fields) != 3:
+            raise self._died(oid)
+        return fields[1], int(fields[2])
+
+    def pieces(self, oid: Oid, size: int) -> Iterator[bytes]:
+        """The body that `begin_body` has told the size of."""
+        stdout = self._child.stdout
+        assert stdout is not None
+        while size:
+            piece = stdout.read(min(size, PIECE_BYTES))
+            if not piece:
+                raise self._died(oid)
+            size -= len(piece)
+            yield piece
+        if stdout.read(1) != b"\n":
+            raise self._died(oid)
 
     def infos(self, oids: list[Oid]) -> list[tuple[bytes, bytes]]:
         """(kind, size) of each, both empty for a missing one. One pass of a pattern over all

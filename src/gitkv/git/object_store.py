@@ -84,6 +84,19 @@ class GitObjectStore:
                 for oid, found in zip(group, self._ask(group), strict=True):
                     yield _proved(found, oid, kind)
 
+    def read_pieces(self, oid: Oid, kind: bytes) -> Iterator[bytes]:
+        """The body in pieces of at most a mebibyte, through a child of its own that ends with the
+        last one, or when the caller stops. Of any size. Raises IntegrityError before the first
+        piece when it is missing or of another kind.
+        """
+        child = CatFile(self._git)
+        try:
+            found, size = child.begin_body(oid)
+            _proved(Body(found, b""), oid, kind)
+            yield from child.pieces(oid, size)
+        finally:
+            child.end()
+
     def sizes(self, oids: Iterable[Oid]) -> Iterator[int]:
         """Body sizes in bytes in the order asked. Raises IntegrityError when an object is
         missing.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from struct import unpack_from
 from typing import NamedTuple, cast
 
@@ -88,6 +88,34 @@ class PackWriter:
                 self._spill()
         return oid
 
+    def add_pieces(self, kind: bytes, size: int, pieces: Iterable[bytes]) -> Oid:
+        """As `add`, for a body of `size` bytes that comes in pieces; only one is held. Raises
+        ValueError when they make another size; the writer is then as it was before, as it is when
+        a piece cannot be had.
+        """
+        digest = _sha1(b"%b %d\x00" % (kind, size), usedforsecurity=False)
+        start, found, deflate = self._file_bytes + len(self._spool), 0, None
+        self._spool += _entry_header(_KINDS[kind], size)
+        try:
+            for piece in pieces:
+                deflate = deflate or zlib.compressobj(0 if _is_dense(piece) else 1)
+                digest.update(piece)
+                found += len(piece)
+                self._spool += deflate.compress(piece)
+                if len(self._spool) > self._spool_bytes_max:
+                    self._spill()
+            if found != size:
+                raise ValueError(f"expected {size} bytes, got {found}")
+        except BaseException:
+            self._cut_back(start)
+            raise
+        self._spool += (deflate or zlib.compressobj(0)).flush()
+        oid = Oid(digest.digest())
+        if oid in self._oids:
+            self._cut_back(start)
+        self._oids[oid] = None
+        return oid
+
     def finish(self) -> Pack:
         """The finished pack; the writer is empty afterwards."""
         header = pack_header(len(self._oids))
@@ -117,9 +145,19 @@ class PackWriter:
                 self._spill()
         return oid
 
+    def _cut_back(self, end: int) -> None:
+        """Forgets what was written of the body of the pack after `end`."""
+        if end >= self._file_bytes:
+            del self._spool[end - self._file_bytes :]
+            return
+        self._spool.clear()
+        os.ftruncate(self._file, end)
+        os.lseek(self._file, end, os.SEEK_SET)
+        self._file_bytes = end
+
     def _spill(self) -> None:
         if self._file < 0:
-            self._file = _unlinked_file(self._spool_dir)
+            self._file = unlinked_file(self._spool_dir)
         view = memoryview(self._spool)
         while view:
             view = view[os.write(self._file, view) :]
@@ -195,13 +233,19 @@ def _deflated(body: bytes) -> bytes:
     """A zlib stream of `body`: deflated where that helps, stored where a sample says that it will
     not.
     """
-    if len(body) >= _SAMPLE_FROM:
-        middle = (len(body) - _SAMPLE_BYTES) // 2
-        sample = body[middle : middle + _SAMPLE_BYTES]
-        if len(zlib.compress(sample, 1)) > _SAMPLE_BYTES * 15 // 16:
-            return _stored(body)
+    if _is_dense(body):
+        return _stored(body)
     packed = zlib.compress(body, 1)
     return packed if len(packed) < len(body) else _stored(body)
+
+
+def _is_dense(body: bytes) -> bool:
+    """Whether a sample from the middle says that deflate would not help."""
+    if len(body) < _SAMPLE_FROM:
+        return False
+    middle = (len(body) - _SAMPLE_BYTES) // 2
+    sample = body[middle : middle + _SAMPLE_BYTES]
+    return len(zlib.compress(sample, 1)) > _SAMPLE_BYTES * 15 // 16
 
 
 def _stored(body: bytes) -> bytes:
@@ -213,7 +257,8 @@ def _stored(body: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _unlinked_file(directory: str) -> int:
+def unlinked_file(directory: str) -> int:
+    """A new file that has no name any more, open for reading and writing. Raises OSError."""
     path = os.path.join(directory, f".git-kv-spool-{os.urandom(8).hex()}")
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     os.unlink(path)

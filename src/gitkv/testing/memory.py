@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gitkv.errors import ConflictError, IntegrityError, NotLeaderError
+from gitkv.model.content import BytesContent
 from gitkv.model.oid import COMMIT, OID_BYTES, ZERO_OID, Oid, hash_object
 from gitkv.model.refs import Ref, RefUpdate
 from gitkv.ports import Delivery, Lease, RefStore
@@ -50,6 +51,10 @@ class MemoryObjectStore:
     def read_many(self, oids: Iterable[Oid], kind: bytes) -> Iterator[bytes]:
         """The bodies of these objects, in the order asked."""
         return (self.read(oid, kind) for oid in oids)
+
+    def read_pieces(self, oid: Oid, kind: bytes) -> Iterator[bytes]:
+        """The body in pieces of at most a mebibyte. Raises as `read`."""
+        return BytesContent(self.read(oid, kind)).pieces()
 
     def sizes(self, oids: Iterable[Oid]) -> Iterator[int]:
         """Bytes of each object, in the order asked. Raises IntegrityError for a missing one."""

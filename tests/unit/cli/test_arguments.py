@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitkv.cli.arguments import TTL_S_MAX, Parser, content_type, count, duration, oid, ttl
+from gitkv.cli.arguments import Parser, content_type, count, duration, oid, ttl
 from gitkv.errors import UsageError
+from gitkv.model.duration import TTL_S_MAX
 
 
 def _parser() -> Parser:

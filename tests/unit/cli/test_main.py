@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from gitkv import errors
 from gitkv.cli.arguments import message_of
-from gitkv.cli.batch import BatchError
 from gitkv.cli.commands import COMMANDS, load_parser
 from gitkv.cli.failure import report
 from gitkv.cli.main import main, split_globals
@@ -26,6 +25,7 @@ from gitkv.client.push_line import LostAnswerError
 from gitkv.errors import ConflictError, RejectedError, ToolError
 from gitkv.git.object_store import ObjectTooLargeError
 from gitkv.model.verdict import INTEGRITY, POLICY, reason, refuse
+from gitkv.wire.batch import BatchError
 
 
 def test_global_options_are_found_before_and_behind_the_command() -> None:

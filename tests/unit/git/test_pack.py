@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,49 @@ def test_any_mixture_reads_back_with_or_without_a_spool_file(
     assert len(writer) == len(set(bodies))
     assert _unpacked(directory, writer) == {hash_object(BLOB, body) for body in bodies}
     assert not list(directory.glob(".git-kv-spool-*"))
+
+
+@pytest.mark.parametrize("spool", [0, 100_000, 1 << 25])
+@pytest.mark.parametrize("kind_of_bytes", [b"", None], ids=["dense", "even"])
+def test_a_body_in_pieces_is_the_object_that_it_is_as_a_whole(
+    bare_repo: Path, spool: int, kind_of_bytes: bytes | None
+) -> None:
+    for size in (0, 1, 127, 128, 70_000, 3_000_000):
+        body = os.urandom(size) if kind_of_bytes is not None else b"even " * (size // 5)
+        pieces = [body[at : at + 65_537] for at in range(0, len(body), 65_537)]
+        writer = PackWriter(str(bare_repo), spool_bytes_max=spool)
+        writer.add(BLOB, b"before")
+        assert writer.add_pieces(BLOB, len(body), pieces) == hash_object(BLOB, body)
+        writer.add(BLOB, b"after")
+        assert len(_unpacked(bare_repo, writer)) == 3
+
+
+@pytest.mark.parametrize("spool", [0, 1 << 25])
+def test_pieces_that_are_there_already_or_do_not_add_up_leave_nothing(
+    bare_repo: Path, spool: int
+) -> None:
+    body = os.urandom(200_000)
+    pieces = [body[:150_000], body[150_000:]]
+    writer = PackWriter(str(bare_repo), spool_bytes_max=spool)
+    first = writer.add(BLOB, b"before")
+    large = writer.add_pieces(BLOB, len(body), pieces)
+    assert writer.add_pieces(BLOB, len(body), pieces) == large
+    for size in (len(body) - 1, len(body) + 1):
+        with pytest.raises(ValueError, match=f"expected {size} bytes, got 200000"):
+            writer.add_pieces(BLOB, size, pieces)
+    last = writer.add(BLOB, b"after")
+    assert _unpacked(bare_repo, writer) == {first, large, last}
+
+
+def test_a_body_in_pieces_is_never_held_as_a_whole(tmp_path: Path) -> None:
+    piece, writer = os.urandom(1 << 20), PackWriter(str(tmp_path), spool_bytes_max=1 << 20)
+    tracemalloc.start()
+    try:
+        writer.add_pieces(BLOB, 64 << 20, (piece for _ in range(64)))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+        writer.close()
 
 
 def test_a_pack_can_be_sent_twice(tmp_path: Path) -> None:

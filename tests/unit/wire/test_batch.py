@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.work import work_of
 
-from gitkv.cli.batch import BatchError, read_batch
-from gitkv.ledger.plan import Put
+from gitkv.model.content import BytesContent, Content, Put
+from gitkv.wire.batch import BatchError, read_batch
 
 NOW_S = 1_700_000_000
+LARGE = BytesContent(b"\x00 large")
+
+
+def _find(name: str) -> bytes | Content:
+    if name == "value":
+        return b"\x00from a file"
+    if name == "large":
+        return LARGE
+    if "\0" in name:
+        raise ValueError("embedded null byte")
+    raise FileNotFoundError(2, "No such file or directory", name)
 
 
 def _read(*lines: bytes) -> dict[str, Put | None]:
-    return read_batch([line + b"\n" for line in lines], "b.jsonl", NOW_S, str)
+    return read_batch([line + b"\n" for line in lines], "b.jsonl", NOW_S, _find)
 
 
 def _problems(*lines: bytes) -> list[str]:
@@ -27,17 +37,16 @@ def _problems(*lines: bytes) -> list[str]:
     return [reason.text() for reason in caught.value.reasons]
 
 
-def test_sets_and_deletions_come_out_by_key(tmp_path: Path) -> None:
-    source = tmp_path / "value"
-    source.write_bytes(b"\x00from a file")
+def test_sets_and_deletions_come_out_by_key() -> None:
     assert _read(
         b'{"op":"set","key":"a","value":"\\u00e9","ctype":"text/plain","ttl":"30d"}',
         b'{"op":"set","key":"b","value_b64":"AP8="}',
-        json.dumps({"op": "set", "key": "c", "file": str(source)}).encode(),
+        b'{"op":"set","key":"c","file":"value"}',
         b'{"op":"del","key":"d"}',
         b'{"op":"set","key":"e","value":""}',
         b'{"op":"set","key":"f","value":"","expires":"2027-01-01T02:00:00+02:00"}',
         b'{"op":"set","key":"g","value":"","expires":1798761600}',
+        b'{"op":"set","key":"h","file":"large","ctype":"a/b"}',
     ) == {
         "a": Put("é".encode(), "text/plain", NOW_S + 30 * 86400),
         "b": Put(b"\x00\xff"),
@@ -46,16 +55,17 @@ def test_sets_and_deletions_come_out_by_key(tmp_path: Path) -> None:
         "e": Put(b""),
         "f": Put(b"", "", 1_798_761_600),
         "g": Put(b"", "", 1_798_761_600),
+        "h": Put(LARGE, "a/b"),
     }
 
 
 def test_blank_lines_and_carriage_returns_do_no_harm_and_an_empty_batch_is_a_batch() -> None:
     assert _read(b"", b" \t\r", b'{"op":"del","key":"k"}\r') == {"k": None}
-    assert read_batch([], "b", NOW_S, str) == {}
+    assert read_batch([], "b", NOW_S, _find) == {}
 
 
 def test_a_last_line_without_a_line_feed_counts() -> None:
-    assert read_batch([b'{"op":"del","key":"k"}'], "b", NOW_S, str) == {"k": None}
+    assert read_batch([b'{"op":"del","key":"k"}'], "b", NOW_S, _find) == {"k": None}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +158,7 @@ def test_hostile_text_in_a_line_cannot_steer_the_terminal_it_is_reported_on() ->
 @given(st.lists(st.binary(max_size=60).map(lambda line: line.replace(b"\n", b"")), max_size=5))
 def test_no_bytes_make_the_reader_fail_in_another_way(lines: list[bytes]) -> None:
     try:
-        read_batch(lines, "b", NOW_S, lambda name: "/nonexistent/" + name)
+        read_batch(lines, "b", NOW_S, _find)
     except BatchError as error:
         assert 1 <= len(error.reasons) <= 20
 
@@ -172,7 +182,7 @@ def test_what_is_written_as_json_is_read_back(batch: dict[str, bytes | str | Non
         expected[key] = (
             None if value is None else Put(value.encode() if isinstance(value, str) else value)
         )
-    assert read_batch(lines, "b", NOW_S, str) == expected
+    assert read_batch(lines, "b", NOW_S, _find) == expected
 
 
 def test_an_object_of_many_fields_costs_what_it_is_long() -> None:

@@ -2,7 +2,7 @@
 
 All problems are found before anything is written, and the first 20 are told at once. A lenient
 reader would be a trap here: of two equal names in an object, or two lines for one key, somebody
-meant the one that was dropped.
+meant the one that was dropped. Opening the files that a batch names is left to its caller.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from binascii import a2b_base64
 from json import JSONDecoder
 
-from gitkv.cli.arguments import CTYPE, TTL_S_MAX, duration
 from gitkv.errors import GitKvError, KeyInvalidError, ToolError, UsageError
-from gitkv.ledger.plan import Put
+from gitkv.model.content import CTYPE, Put
+from gitkv.model.duration import DURATION_FORM, TTL_S_MAX, parse_duration
 from gitkv.model.key import encode_key
 from gitkv.model.moment import FORMS, MOMENT_MAX_S, parse_moment
 from gitkv.model.verdict import BROKEN, KEY, REASONS_MAX, Reason, printable, reason
@@ -21,6 +21,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, NoReturn
+
+    from gitkv.model.content import Content
+
+    Find = Callable[[str], bytes | Content]
 
 MALFORMED = 129
 _FIELDS = {
@@ -58,15 +62,13 @@ class _Problem(Exception):
     """What is wrong with one line: the arguments of a Reason, but for where."""
 
 
-def read_batch(
-    lines: Iterable[bytes], name: str, now_s: int, locate: Callable[[str], str]
-) -> dict[str, Put | None]:
-    """The changes of a batch by key; None deletes. `lines` end in LF, `locate` finds files, `now_s`
-    starts the times to live.
+def read_batch(lines: Iterable[bytes], name: str, now_s: int, find: Find) -> dict[str, Put | None]:
+    """The changes of a batch by key; None deletes. `lines` end in LF; `find` gives the content
+    of a file by its name, and may raise OSError or ValueError; `now_s` starts the times to live.
 
     Raises BatchError with up to REASONS_MAX problems.
     """
-    reader = _Reader(now_s, locate)
+    reader = _Reader(now_s, find)
     problems: list[Reason] = []
     for number, line in enumerate(lines, 1):
         try:
@@ -85,10 +87,10 @@ _RULES = {MALFORMED: "batch.form", KEY: "batch.key", BROKEN: "batch.file"}
 
 
 class _Reader:
-    def __init__(self, now_s: int, locate: Callable[[str], str]) -> None:
+    def __init__(self, now_s: int, find: Find) -> None:
         self.changes: dict[str, Put | None] = {}
         self._first_lines: dict[str, int] = {}
-        self._now_s, self._locate = now_s, locate
+        self._now_s, self._find = now_s, find
         self._decode = JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
 
     def add(self, number: int, line: bytes) -> None:
@@ -144,14 +146,13 @@ class _Reader:
             raise _Problem(MALFORMED, '"ctype" of 1 to 127 printable ASCII characters', repr(ctype))
         return Put(self._value(given[0], text), ctype, self._expires(operation))
 
-    def _value(self, source: str, text: str) -> bytes:
+    def _value(self, source: str, text: str) -> bytes | Content:
         try:
             if source == "value":
                 return text.encode()
             if source == "value_b64":
                 return a2b_base64(text, strict_mode=True)
-            with open(self._locate(text), "rb") as stream:
-                return stream.read()
+            return self._find(text)
         except OSError as error:
             raise _Problem(BROKEN, f"to read file {text!r}", error.strerror or str(error)) from None
         except UnicodeEncodeError:
@@ -187,13 +188,9 @@ class _Reader:
 def _ttl_s(operation: dict[str, Any]) -> int:
     text = _text(operation, "ttl")
     try:
-        seconds = duration(text)
-    except Exception as error:
-        raise _Problem(
-            MALFORMED,
-            '"ttl" to be a number and a unit, like 90s, 45m, 12h, 30d or 2w',
-            repr(text),
-        ) from error
+        seconds = parse_duration(text)
+    except ValueError:
+        raise _Problem(MALFORMED, f'"ttl" to be {DURATION_FORM}', repr(text)) from None
     if not 1 <= seconds <= TTL_S_MAX:
         raise _Problem(MALFORMED, f'"ttl" of 1s to {TTL_S_MAX // 86400}d', repr(text))
     return seconds
