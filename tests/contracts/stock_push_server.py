@@ -54,7 +54,7 @@ def answer(repo: Path, proposed: server.ProposedCommands) -> None:
             side_band.progress(
                 accepted(
                     Namespace("main"),
-                    Receipt(12, proposed.commands[0].new, Oid(bytes(20))),
+                    Receipt(12, proposed.commands[0].new, Oid(bytes(20)), b"entry"),
                     machine,
                 )
             )

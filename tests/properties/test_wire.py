@@ -112,11 +112,10 @@ def test_a_reason_survives_its_line(entry: Reason) -> None:
     assert line.decode().isprintable()
 
 
-@given(st.integers(0, 10**18 - 1), oids, oids)
-def test_a_receipt_survives_its_line(seq: int, ledger: Oid, watchlog: Oid) -> None:
-    assert parse_line(receipt_line(Receipt(seq, ledger, watchlog))) == Receipt(
-        seq, ledger, watchlog
-    )
+@given(st.integers(0, 10**18 - 1), oids, oids, st.binary(min_size=1, max_size=300))
+def test_a_receipt_survives_its_line(seq: int, ledger: Oid, watchlog: Oid, entry: bytes) -> None:
+    receipt = Receipt(seq, ledger, watchlog, entry)
+    assert parse_line(receipt_line(receipt)) == receipt
 
 
 @given(

@@ -101,7 +101,7 @@ class SmallGateway:
     def change_policy(self, text: bytes, signer: Signer | None) -> str:
         """A policy commit on top of the one there is."""
         objects: Objects = {}
-        oid = policy_commit(text, signer, emitter(objects), [self._oid("refs/heads/main")])
+        oid = policy_commit(text, signer, emitter(objects), [self.oid("refs/heads/main")])
         self.add(objects)
         self._git("update-ref", "refs/heads/main", oid.hex())
         return oid.hex()
@@ -115,21 +115,23 @@ class SmallGateway:
             self._git("update-ref", LOG, log[-1].hex())
 
     def sign_receipt(self, ledger: Oid, index: Oid, previous: Oid) -> Oid:
-        said = read_ledger_commit(ledger, self._load).attestation
-        policy = self._oid("refs/heads/main")
+        said = read_ledger_commit(ledger, self.load).attestation
+        policy = self.oid("refs/heads/main")
         entry = Entry(said.ns, said.epoch, said.seq, said.txn, Heads(ledger, index), policy)
         oid, body = write_entry(entry, previous, int(time.time()), self.signer)
         self._git("hash-object", "-w", "-t", "commit", "--stdin", stdin=body)
         return oid
 
-    def _load(self, oid: Oid, kind: bytes) -> bytes:
+    def load(self, oid: Oid, kind: bytes) -> bytes:
+        """A Load of the rules."""
         return self._git("cat-file", kind.decode(), oid.hex())
 
     def _line(self, ref: str) -> list[Oid]:
         listed = self._git("rev-list", "--reverse", ref).split()
         return [Oid(bytes.fromhex(line.decode())) for line in listed]
 
-    def _oid(self, name: str) -> Oid:
+    def oid(self, name: str) -> Oid:
+        """What a ref names."""
         return Oid(bytes.fromhex(self._git("rev-parse", name).decode().strip()))
 
     def _git(self, *words: str, stdin: bytes = b"", cwd: Path | None = None) -> bytes:

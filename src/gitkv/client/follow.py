@@ -102,7 +102,7 @@ def adopt(replica: Replica, shown: Shown, source: Source) -> Tip:
 
 def advance(replica: Replica, before: Heads, ours: Heads, source: Source) -> None:
     """Moves the trusted heads from `before` to a transaction of ours that an authority has accepted
-    just now, unless they have passed it. The next refresh brings its receipt, and proves it.
+    just now, unless they have passed it. Its receipt is verified; the next refresh brings it.
 
     Raises IntegrityError when they are elsewhere, UnavailableError when they stay locked.
     """

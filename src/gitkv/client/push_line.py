@@ -91,6 +91,11 @@ class PushLine:
             )
         return said.refs
 
+    @property
+    def promises_receipts(self) -> bool:
+        """Whether an acceptance must come with a receipt."""
+        return {KV_REPORT, SIDE_BAND_64K} <= self._capabilities
+
     def leave(self) -> None:
         """Says that nothing will be pushed."""
         try:

@@ -104,7 +104,7 @@ class Replica:
         except MissingHeadError as error:
             ledger = refs.get(ledger_ref(self.ns))
             if ledger is None or not self._complete_move(ledger, None):
-                raise self.trouble() or IntegrityError(str(error)) from None
+                raise self.trouble() or IntegrityError(str(error), hint=DAMAGED) from None
         return heads_among(self.read_refs(head_refs(self.ns)), self.ns)
 
     def read_refs(self, names: Sequence[Ref]) -> dict[Ref, Oid]:

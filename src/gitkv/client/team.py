@@ -21,12 +21,20 @@ from gitkv.client.judge import objections
 from gitkv.client.opening import call
 from gitkv.client.push_line import LostAnswerError, Outcome, PushLine
 from gitkv.client.replica import Replica
-from gitkv.client.trust.shown import GoneBackError, Shown, Source, stargate_of, watchlog_name
+from gitkv.client.trust.shown import (
+    GoneBackError,
+    NotVouchedError,
+    Shown,
+    Source,
+    stargate_of,
+    watchlog_name,
+)
 from gitkv.client.values import Written
 from gitkv.errors import (
     AccessError,
     ConflictError,
     GitKvError,
+    IntegrityError,
     KeyNotFoundError,
     NotLeaderError,
     RejectedError,
@@ -40,8 +48,9 @@ from gitkv.git.ssh_pipe import SshPipe
 from gitkv.ledger.compose import Tip
 from gitkv.model.heads import Heads, heads_among
 from gitkv.model.oid import Oid
-from gitkv.model.refs import POLICY_REF, Ref, ledger_ref
+from gitkv.model.refs import POLICY_REF, Ref, ledger_ref, watchlog_ref
 from gitkv.model.verdict import CONFLICT, NOT_LEADER, Verdict, refuse
+from gitkv.wire.answer_lines import Receipt
 
 _ATTEMPTS = 10
 _PAUSE_FIRST_S, _PAUSE_LONGEST_S = 0.05, 2.0
@@ -116,6 +125,7 @@ class _TeamWrite:
             None
         )
         self._lost = _Lost()
+        self._entry: Oid | None = None  # the newest one that Stargate showed with our base
         self._replica = replica
         self._draft = draft
         self._author = Author(replica, draft.text)
@@ -137,6 +147,8 @@ class _TeamWrite:
         require_signer(self._replica, self._author)
         guess = self._replica.tip() if self._replica.heads() is not None else None
         made = self._make(guess) if guess is not None else _Made(None, None)  # while ssh connects
+        from gitkv.client.trust import answered as _answered  # noqa: F401  (slow to load, too)
+
         base = self._true_base(line, guess)
         landed = self._landed(base)
         if landed is None and base is not guess:
@@ -197,7 +209,9 @@ class _TeamWrite:
         """
         refs = line.heads()
         shown = self._shown(refs)
+        self._entry = None
         if guess is not None and shown == guess.heads:
+            self._entry = refs.get(watchlog_ref(guess.ns, guess.ledger.attestation.epoch))
             return guess
         if self._replica.has_commit(shown.ledger):
             receipts = refs.get(watchlog_name(self._replica, shown.ledger))
@@ -238,7 +252,9 @@ class _TeamWrite:
                     self._check_refusal(outcome.verdict)
                     self._lost = _lost_race(outcome.verdict, built)
                     return None
-                self._take_over(built, storing)
+                if outcome.receipt is None and line.promises_receipts:
+                    raise self._unproved(built, "Stargate's answer has no receipt")
+                self._take_over(built, storing, outcome.receipt)
         finally:
             built.pack.close()
         tidy_now_and_then(self._replica.git, built.tip.seq)
@@ -265,11 +281,13 @@ class _TeamWrite:
         if CONFLICT not in codes and not replayed:
             raise RejectedError(verdict)
 
-    def _take_over(self, built: Built, storing: PackStoring) -> None:
+    def _take_over(self, built: Built, storing: PackStoring, receipt: Receipt | None) -> None:
         """What Stargate accepted, here too. It stands whether or not this clone has room for it, or
-        a lock in the way: then we warn.
+        a lock in the way: then we warn. Raises IntegrityError for a receipt that does not verify.
         """
         try:
+            if receipt is not None:
+                self._require_receipt(receipt, built)
             storing.finish()
             self._advance(built)
         except (ToolError, UnavailableError) as error:
@@ -277,6 +295,28 @@ class _TeamWrite:
             self._replica.host.warn(
                 f"the transaction was accepted, but this clone does not have it yet: {error}"
             )
+
+    def _require_receipt(self, receipt: Receipt, built: Built) -> None:
+        from gitkv.client.trust.answered import require_receipt
+
+        replica, tip = self._replica, built.tip
+        try:
+            try:
+                require_receipt(replica, self.source, receipt, tip, self._entry)
+            except NotVouchedError:  # signed under a policy that is newer than ours
+                follow(replica, self.source)
+                require_receipt(replica, self.source, receipt, tip, self._entry)
+        except IntegrityError as error:
+            why = f"Stargate's receipt {receipt.watchlog.hex()} does not verify: {error}"
+            raise self._unproved(built, why) from None
+
+    def _unproved(self, built: Built, why: str) -> IntegrityError:
+        trusted = self._replica.tip()
+        return IntegrityError(
+            f"that {built.tip.ledger.oid.hex()} was accepted is not proved: {why}",
+            hint=f"this clone trusts {trusted.ns}@{trusted.seq} {trusted.ledger.oid.hex()}, as "
+            "before; tell the operator",
+        )
 
     def _advance(self, built: Built) -> None:
         """Our transaction is the trusted tip now, unless another process of this clone has seen a

@@ -227,8 +227,9 @@ def _say(
     if sideband and not verdict.accepted:
         process.stdout.write(progress(answer_lines.refused(verdict, machine)))
     if sideband and receipt is not None:
-        shown = answer_lines.Receipt(receipt.tip.seq, receipt.tip.ledger.oid, receipt.watchlog)
-        process.stdout.write(progress(answer_lines.accepted(receipt.tip.ns, shown, machine)))
+        tip = receipt.tip
+        shown = answer_lines.Receipt(tip.seq, tip.ledger.oid, receipt.watchlog, receipt.entry)
+        process.stdout.write(progress(answer_lines.accepted(tip.ns, shown, machine)))
     why = verdict.reasons[0].text().encode() if verdict.reasons else None
     broken = why if verdict.exit_code == BROKEN else None
     process.stdout.write(

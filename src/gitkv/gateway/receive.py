@@ -42,10 +42,11 @@ READ_BYTES_MAX = (
 
 
 class Receipt(NamedTuple):
-    """Where a transaction was accepted, and the watchlog entry that says so."""
+    """Where a transaction was accepted, the watchlog entry that says so, and its bytes."""
 
     tip: Tip
     watchlog: Oid
+    entry: bytes
 
 
 class Answer(NamedTuple):
@@ -171,6 +172,7 @@ def apply_tips(
         *last.heads.move_from(base, ns),
         RefUpdate(watchlog_ref(ns, epoch), log_before, hash_object(COMMIT, entries[-1])),
     ]
+    newest = entries[-1]
     moved = _audited_move(stargate, judged_by, last, log)
     if not moved:  # the audit comes after the answer, when the pack may be rolled up with others
         record = sent_record(ns, log, pack.oids, judged.now_s)
@@ -178,7 +180,7 @@ def apply_tips(
         updates.append(RefUpdate(unaudited_ref(ns, log), ZERO_OID, hash_object(COMMIT, record)))
     txns = [tip.ledger.attestation.txn for tip in judged.tips]
     make_durable(stargate, Delivery(pack.pack_path, entries, updates + moved), txns)
-    return Receipt(last, log)
+    return Receipt(last, log, newest)
 
 
 def _audited_move(

@@ -13,6 +13,16 @@ from gitkv.sign.gnupg import GnupgVerifier
 _OPENPGP_BEGIN = b"-----BEGIN PGP "
 
 
+def preload() -> None:
+    """Loads what verifying an Ed25519 signature takes, which is slow to load, while there is
+    time.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    del InvalidSignature, Ed25519PublicKey
+
+
 class SignatureVerifier:
     """The port `Verifier`. SSH is checked in process; gpg is started only for an OpenPGP signature
     by a key the policy knows.

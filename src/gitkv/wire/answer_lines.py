@@ -2,12 +2,14 @@
 them back as values.
 
 A machine line is `kv-reason <code> <rule> <where> <expected> <got> <hint>` or `kv-receipt <seq>
-<ledger> <watchlog>`. Its fields are printable ASCII with space and `%` as `%XX`; an empty field is
-`-`, and a lone `-` is `%2D`. One value has one spelling.
+<ledger> <watchlog> <entry>`. The entry is base64 (RFC 4648, section 4). Other fields are printable
+ASCII with space and `%` as `%XX`; an empty field is `-`, and a lone `-` is `%2D`. One value has one
+spelling.
 """
 
 from __future__ import annotations
 
+import binascii
 import re
 from typing import NamedTuple
 
@@ -19,21 +21,26 @@ from gitkv.wire.pkt_line import WireError
 _REASON = re.compile(
     rb"kv-reason ([1-9][0-9]{0,2}) ([A-Za-z0-9._-]{1,80}) ([!-~]+) ([!-~]+) ([!-~]+) ([!-~]+)"
 )
-_RECEIPT = re.compile(rb"kv-receipt (0|[1-9][0-9]{0,17}) ([0-9a-f]{40}) ([0-9a-f]{40})")
+_RECEIPT = re.compile(
+    rb"kv-receipt (0|[1-9][0-9]{0,17}) ([0-9a-f]{40}) ([0-9a-f]{40}) ([A-Za-z0-9+/=]{4,32768})"
+)
 _RULE = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _ESCAPED = re.compile(rb"%(20|25|2D)")
 _EXIT_CODE_MAX = 255
 _SEQ_MAX = 10**18 - 1
+_ENTRY_BYTES_MAX = 24576  # in base64 a line still fits into one packet of the side-band
 
 
 class Receipt(NamedTuple):
     """The place a transaction was accepted at: `seq` and `ledger` commit, and the `watchlog` entry
-    that says so (spec/attestation 6.2).
+    that says so (spec/attestation 6.2); `entry`: that commit's bytes, with which the client checks
+    it before it believes anything.
     """
 
     seq: int
     ledger: Oid
     watchlog: Oid
+    entry: bytes
 
 
 def reason_line(entry: Reason) -> bytes:
@@ -50,14 +57,17 @@ def reason_line(entry: Reason) -> bytes:
 
 def receipt_line(receipt: Receipt) -> bytes:
     """The machine line, without LF. Raises ValueError when a part is none."""
-    if not 0 <= receipt.seq <= _SEQ_MAX or {len(receipt.ledger), len(receipt.watchlog)} != {
-        OID_BYTES
-    }:
+    if (
+        not 0 <= receipt.seq <= _SEQ_MAX
+        or {len(receipt.ledger), len(receipt.watchlog)} != {OID_BYTES}
+        or not 0 < len(receipt.entry) <= _ENTRY_BYTES_MAX
+    ):
         raise ValueError(f"not a receipt: {receipt!r}")
-    return b"kv-receipt %d %b %b" % (
+    return b"kv-receipt %d %b %b %b" % (
         receipt.seq,
         receipt.ledger.hex().encode(),
         receipt.watchlog.hex().encode(),
+        binascii.b2a_base64(receipt.entry, newline=False),
     )
 
 
@@ -68,7 +78,7 @@ def parse_line(line: bytes) -> Reason | Receipt | None:
     if not line.startswith((b"kv-reason ", b"kv-receipt ")):
         return None
     if (match := _RECEIPT.fullmatch(line)) is not None:
-        return Receipt(int(match[1]), parse_oid(match[2]), parse_oid(match[3]))
+        return _parse_receipt(line, match)
     if (match := _REASON.fullmatch(line)) is not None and int(match[1]) <= _EXIT_CODE_MAX:
         entry = reason(
             int(match[1]), match[2].decode(), *[_decode(field) for field in match.groups()[2:]]
@@ -76,6 +86,18 @@ def parse_line(line: bytes) -> Reason | Receipt | None:
         if reason_line(entry) == line:
             return entry
     raise WireError(f"answer line is malformed: {line[:80]!r}")
+
+
+def _parse_receipt(line: bytes, match: re.Match[bytes]) -> Receipt:
+    try:
+        entry = binascii.a2b_base64(match[4], strict_mode=True)
+        receipt = Receipt(int(match[1]), parse_oid(match[2]), parse_oid(match[3]), entry)
+        is_usual = receipt_line(receipt) == line
+    except ValueError:
+        is_usual = False
+    if not is_usual:
+        raise WireError(f"answer line is malformed: {line[:80]!r}")
+    return receipt
 
 
 def refused(verdict: Verdict, machine: bool) -> bytes:

@@ -16,7 +16,7 @@ from gitkv.wire.answer_lines import (
 from gitkv.wire.pkt_line import WireError
 
 LEDGER, WATCHLOG = Oid(b"\xaa" * 20), Oid(b"\x01\x23\x45\x67\x89\xab" + bytes(14))
-RECEIPT = Receipt(12, LEDGER, WATCHLOG)
+RECEIPT = Receipt(12, LEDGER, WATCHLOG, b"entry")
 STALE = reason(CONFLICT, "ledger.tip", "refs/kv/main", "tip 1234", "50% of it", "-")
 
 
@@ -32,7 +32,7 @@ def test_an_empty_field_is_a_dash() -> None:
 
 
 def test_a_receipt_has_one_spelling() -> None:
-    line = b"kv-receipt 12 " + b"aa" * 20 + b" 0123456789ab" + b"00" * 14
+    line = b"kv-receipt 12 " + b"aa" * 20 + b" 0123456789ab" + b"00" * 14 + b" ZW50cnk="
     assert (receipt_line(RECEIPT), parse_line(line)) == (line, RECEIPT)
 
 
@@ -69,12 +69,16 @@ MALFORMED = {
     "raw control": GOOD.replace(b"got", b"\x1b[2J"),
     "raw UTF-8": GOOD.replace(b"got", "é".encode()),
     "over-long field": GOOD.replace(b"got", b"x" * 201),
-    "receipt without an entry": b"kv-receipt 1 " + HEX,
-    "receipt with a sign": b"kv-receipt +1 " + HEX + b" " + HEX,
-    "receipt with a zero before": b"kv-receipt 01 " + HEX + b" " + HEX,
-    "receipt without end": b"kv-receipt " + b"9" * 19 + b" " + HEX + b" " + HEX,
-    "receipt in upper case": b"kv-receipt 1 " + HEX.upper() + b" " + HEX,
-    "receipt with a short id": b"kv-receipt 1 " + HEX[1:] + b" " + HEX,
+    "receipt without an entry": b"kv-receipt 1 " + HEX + b" eA==",
+    "receipt with a sign": b"kv-receipt +1 " + HEX + b" " + HEX + b" eA==",
+    "receipt with a zero before": b"kv-receipt 01 " + HEX + b" " + HEX + b" eA==",
+    "receipt without end": b"kv-receipt " + b"9" * 19 + b" " + HEX + b" " + HEX + b" eA==",
+    "receipt in upper case": b"kv-receipt 1 " + HEX.upper() + b" " + HEX + b" eA==",
+    "receipt with a short id": b"kv-receipt 1 " + HEX[1:] + b" " + HEX + b" eA==",
+    "receipt without bytes": b"kv-receipt 1 " + HEX + b" " + HEX,
+    "receipt with bits left over": b"kv-receipt 1 " + HEX + b" " + HEX + b" eB==",
+    "receipt without padding": b"kv-receipt 1 " + HEX + b" " + HEX + b" eHg",
+    "receipt with padding inside": b"kv-receipt 1 " + HEX + b" " + HEX + b" eA==eA==",
 }
 
 
@@ -93,9 +97,11 @@ def test_what_is_no_reason_is_not_worded(code: int, rule: str) -> None:
 @pytest.mark.parametrize(
     "receipt",
     [
-        Receipt(-1, LEDGER, WATCHLOG),
-        Receipt(10**18, LEDGER, WATCHLOG),
-        Receipt(1, Oid(b""), WATCHLOG),
+        Receipt(-1, LEDGER, WATCHLOG, b"x"),
+        Receipt(10**18, LEDGER, WATCHLOG, b"x"),
+        Receipt(1, Oid(b""), WATCHLOG, b"x"),
+        Receipt(1, LEDGER, WATCHLOG, b""),
+        Receipt(1, LEDGER, WATCHLOG, b"x" * 24577),
     ],
 )
 def test_what_is_no_receipt_is_not_worded(receipt: Receipt) -> None:

@@ -54,7 +54,7 @@ def prove(ns: Namespace, shown: Shown, memory: Memory, look: Look, verifier: Ver
     newest = _read(shown.watchlog, ns, look)
     signer = ""
     if not _is_known(shown.watchlog, memory, look):
-        signer = _judge_newest(newest, memory, policy, look, verifier)
+        signer = judge_newest(newest, memory, policy, look, verifier)
     covering, gap = _covering(newest, shown, ns, look)
     if memory.shown not in (None, covering.oid):
         _require_no_rewind(memory.shown, covering, shown, look)
@@ -124,10 +124,12 @@ def _is_known(watchlog: Oid, memory: Memory, look: Look) -> bool:
     )
 
 
-def _judge_newest(
+def judge_newest(
     newest: Receipt, memory: Memory, policy: PolicyProof, look: Look, verifier: Verifier
 ) -> str:
-    """Raises IntegrityError unless a gateway key of a proved policy signed the entry; the key."""
+    """Raises IntegrityError unless a gateway key of a proved policy signed the entry,
+    NotVouchedError for a policy that is not proved; the key's fingerprint.
+    """
     version = _policy_of(newest, policy, look)
     if memory.receipt is not None:
         before = parse_receipt(memory.receipt, look.load(memory.receipt, COMMIT)).policy
