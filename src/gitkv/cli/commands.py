@@ -20,6 +20,7 @@ COMMANDS = {
     "del": ("gitkv.cli.delete", "delete keys, all or none"),
     "mset": ("gitkv.cli.mset", "set and delete many keys in one transaction"),
     "cas": ("gitkv.cli.cas", "set a key only if it is as you saw it: cas set"),
+    "expire": ("gitkv.cli.expire", "delete the keys whose time is over"),
     "list": ("gitkv.cli.list", "list keys in order"),
     "history": ("gitkv.cli.history", "show the versions of a key, newest first"),
     "diff": ("gitkv.cli.diff", "show the keys in which two states differ"),

@@ -69,7 +69,7 @@ _git_kv_keys ()
 
 _git_kv ()
 {
-	local commands="init remote get set del mset cas list history diff log blame verify wait whoami status doctor policy stargate help"
+	local commands="init remote get set del mset cas expire list history diff log blame verify wait whoami status doctor policy stargate help"
 	local word verb="" ns="main" previous="" operands=""
 	local cur words cword
 	_get_comp_words_by_ref -n "=:@" cur words cword
@@ -94,6 +94,7 @@ _git_kv ()
 	cas,-*) __gitcomp "--expect-blob --expect-tree --ctype --ttl --expires --message --json" ;;
 	del,-*) __gitcomp "--missing-ok --message --json" ;;
 	mset,-*) __gitcomp "--file --message --json" ;;
+	expire,-*) __gitcomp "--prefix --dry-run --message --json" ;;
 	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --allow-expired --json" ;;
 	history,-*) __gitcomp "--limit --json" ;;
 	log,-*) __gitcomp "--prefix --author --signer --limit --json" ;;

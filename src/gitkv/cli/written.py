@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from gitkv.client.values import Written
 
 
-def put_written(written: Written, context: Context) -> int:
+_UNCHANGED = "the store already holds this value"
+
+
+def put_written(written: Written, context: Context, unchanged: str = _UNCHANGED) -> int:
     """Prints the commit whose state holds the write; when nothing differed, that is the one that
-    was there.
+    was there, and `unchanged` says why.
     """
     if context.json:
         put_json(written._asdict())
         return 0
     put_line(written.commit)
     if not written.changed:
-        context.note("nothing changed: the store already holds this value; no commit was made")
+        context.note(f"nothing changed: {unchanged}; no commit was made")
     return 0

@@ -66,6 +66,14 @@ class StoreBrowsing(StoreMapping):
         state = fresh_state(self._replica, read_from, allow_expired=allow_expired)
         return list_groups(state, prefix, delimiter, after=after, at=at)
 
+    def expired(self, prefix: str = "", *, read_from: str = MIRROR) -> Iterator[Entry]:
+        """Keys that start with `prefix` and have expired, in order. Reads every page of the
+        index below the prefix, and parses only what has expired.
+        """
+        from gitkv.reading.expired import expired_entries
+
+        return expired_entries(fresh_state(self._replica, read_from), prefix)
+
     def history(self, key: str, *, limit: int | None = None) -> Iterator[Revision]:
         """A key's versions, newest first, deletions included; empty for a key that never was."""
         from gitkv.reading.history import history_of

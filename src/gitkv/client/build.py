@@ -4,10 +4,11 @@ Nothing is stored or moved yet.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from gitkv.client.author import Author
-from gitkv.client.draft import Draft, check_expectations
+from gitkv.client.draft import Draft, changes_at, check_expectations
 from gitkv.client.replica import Replica
 from gitkv.client.values import Written
 from gitkv.errors import IntegrityError
@@ -15,7 +16,7 @@ from gitkv.git.pack import Pack, PackWriter
 from gitkv.ledger.compose import Tip, Transaction, compose
 from gitkv.ledger.plan import Plan, plan_changes
 from gitkv.ledger.plan import Put as PlannedPut
-from gitkv.model.content import Content
+from gitkv.model.content import Content, Put
 from gitkv.model.oid import Oid
 from gitkv.model.verdict import FormError
 
@@ -70,8 +71,10 @@ def build(
         return oid
 
     try:
-        check_expectations(draft, base, replica.load, replica.host.now_s())
-        plan = plan_changes(base.trees, base.seq + 1, _planned(draft), replica.load, emit)
+        now_s = replica.host.now_s()
+        check_expectations(draft, base, replica.load, now_s)
+        changes = _planned(changes_at(draft, base, replica.load, now_s))
+        plan = plan_changes(base.trees, base.seq + 1, changes, replica.load, emit)
         if plan.keys_set + plan.keys_del == 0:
             writer.close()
             return None
@@ -87,10 +90,10 @@ def build(
         raise
 
 
-def _planned(draft: Draft) -> dict[bytes, PlannedPut | None]:
+def _planned(changes: Mapping[bytes, Put | None]) -> dict[bytes, PlannedPut | None]:
     return {
         name: None if put is None else PlannedPut(_whole(put.value), put.ctype, put.expires)
-        for name, put in draft.changes.items()
+        for name, put in changes.items()
     }
 
 

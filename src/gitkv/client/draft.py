@@ -10,7 +10,8 @@ from typing import NamedTuple
 from gitkv.client.values import Expect
 from gitkv.errors import ConflictError, KeyNotFoundError, UsageError
 from gitkv.ledger.compose import Tip
-from gitkv.ledger.index_line import EXPIRES_MAX, is_ctype
+from gitkv.ledger.index_line import EXPIRES_MAX, is_ctype, parse_live
+from gitkv.ledger.roots import open_index
 from gitkv.ledger.seek import Load
 from gitkv.ledger.view import find_line
 from gitkv.model.attestation import Attestation, format_message
@@ -43,7 +44,7 @@ class Draft(NamedTuple):
     `absent`: no key to be set exists;
 
     `must_exist`: every key to be deleted exists; `tree`: the root tree that must still be the
-    tip's.
+    tip's; `only_expired`: a key that has not expired at that tip, any more, is left alone.
     """
 
     changes: dict[bytes, Put | None]
@@ -52,6 +53,7 @@ class Draft(NamedTuple):
     must_exist: bool
     tree: Oid | None
     text: str
+    only_expired: bool = False
 
 
 def make_draft(
@@ -98,6 +100,16 @@ def check_expectations(draft: Draft, tip: Tip, load: Load, now_s: int) -> None:
         for name in (name for name, put in draft.changes.items() if put is None):
             if find_line(tip, name, load) is None:
                 raise KeyNotFoundError(f"key {decode_name(name)} does not exist")
+
+
+def changes_at(draft: Draft, tip: Tip, load: Load, now_s: int) -> dict[bytes, Put | None]:
+    """The changes that the draft asks for at this tip."""
+    if not draft.only_expired:
+        return draft.changes
+    names = sorted(draft.changes)
+    live = open_index(tip.ledger.attestation.index_tree, load).live
+    lines = zip(names, live.get_many(names), strict=True)
+    return {name: None for name, line in lines if line and parse_live(line).is_expired(now_s)}
 
 
 def _check_absent(draft: Draft, tip: Tip, load: Load, now_s: int) -> None:

@@ -229,6 +229,15 @@ class Store(StoreBrowsing):
 
         return self._write(make_draft(changes, expect, message))
 
+    def expire(self, prefix: str = "", *, message: str = "") -> Iterator[Written]:
+        """Deletes the keys that start with `prefix` and have expired, in as few transactions as the
+        policy lets; gives each when it is made. Raises as `delete`.
+        """
+        from gitkv.client.expire import drafts_to_expire
+
+        state = fresh_state(self._replica, MIRROR)
+        return map(self._write, drafts_to_expire(self._replica, state, prefix, message))
+
     def transaction(self, message: str = "") -> Tx:
         """A context that gathers changes and makes one commit at its end; nothing happens if its
         body raises.

@@ -166,6 +166,25 @@ class OrderedTree:
                 yield from self._scan(Oid(payload), level - 1, start, stop)
                 self._decoded.pop(Oid(payload), None)  # a scan never comes back: keep memory flat
 
+    def leaves_between(self, start: bytes, stop: bytes | None) -> Iterator[Oid]:
+        """The leaves that may hold names with start <= name < stop, in order; none is read. For a
+        tree of pages.
+        """
+        if self.root is not None:
+            yield from self._leaves(self.root, self.height, start, stop)
+
+    def _leaves(self, oid: Oid, level: int, start: bytes, stop: bytes | None) -> Iterator[Oid]:
+        items = self.items(oid, level)
+        low = max(bisect_right(items, start, key=_name) - 1, 0)
+        for name, payload in items[low:]:
+            if stop is not None and name >= stop:
+                return
+            if level == 1:
+                yield Oid(payload)
+            else:
+                yield from self._leaves(Oid(payload), level - 1, start, stop)
+                self._decoded.pop(Oid(payload), None)  # as in a scan
+
     def apply(self, edits: Sequence[Edit], emit: Emit) -> Oid | None:
         """The root after the edits (sorted, each name once); new nodes go to `emit`, each once, and
         nothing that the new tree lacks.

@@ -29,7 +29,11 @@ def _section(verb: str) -> str:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_reference_explains_every_option_of_a_command(verb: str) -> None:
-    common = {"--message"} if verb in ("set", "cas", "del", "mset") else {"--read-from", "--ns"}
+    common = (
+        {"--message"}
+        if verb in ("set", "cas", "del", "mset", "expire")
+        else {"--read-from", "--ns"}
+    )
     assert _long_options(verb) - common <= set(re.findall(r"--[a-z-]+", _section(verb)))
 
 
