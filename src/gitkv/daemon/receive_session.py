@@ -138,7 +138,11 @@ async def _receive(
             refuse([reason(error.exit_code, "pack.refused", "pack", expected, str(error))])
         )
     except UnavailableError as error:
-        answer = _cannot("stargate.unavailable", "an available gateway", str(error), "try again")
+        if shortage_of(error):
+            answer = _failed(stargate, error)
+        else:
+            expected = "an available gateway"
+            answer = _cannot("stargate.unavailable", expected, str(error), "try again")
     except OutcomeUnknownError:
         raise ConnectionAbortedError("no answer is better than a wrong one") from None
     except (GitKvError, OSError, MemoryError, RuntimeError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -16,15 +17,29 @@ from typing import Any, TypeVar
 from gitkv.daemon.ending import Ending, is_fatal
 from gitkv.gateway.stargate import Report
 
+STACK_BYTES = 1 << 20  # of address space, for each thread: there are hundreds
+
 _T = TypeVar("_T")
 
 
 class SessionThreads(ThreadPoolExecutor):
-    """Threads whose fatal errors are told at once, whether anybody waits for the work or not."""
+    """Threads whose fatal errors are told at once, whether anybody waits for the work or not.
+
+    All of them start at once, before anything is served: one that gets no memory while it starts is
+    waited for without end (Thread.start), by the loop.
+    """
 
     def __init__(self, ending: Ending, max_workers: int) -> None:
         super().__init__(max_workers, thread_name_prefix="session")
         self._ending = ending
+        before = threading.stack_size(STACK_BYTES)
+        try:
+            all_here = threading.Barrier(max_workers + 1)
+            for _ in range(max_workers):
+                self.submit(all_here.wait)
+            all_here.wait()
+        finally:
+            threading.stack_size(before)
 
     def submit(self, work: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
         return super().submit(self._watched, work, *args, **kwargs)

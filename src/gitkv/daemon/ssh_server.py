@@ -23,6 +23,7 @@ from gitkv.daemon.ssh_connection import BoundedChannel, BoundedConnection
 from gitkv.daemon.ssh_login import Lobby, Login, admit, principal_of
 from gitkv.errors import GitKvError, IntegrityError, ToolError
 from gitkv.gateway.stargate import Stargate
+from gitkv.git.shortage import shortage_of
 
 LOGIN_TIMEOUT_S = 20
 LOOK_AROUND_S = 5.0
@@ -184,8 +185,12 @@ class SshServer:
             process.channel.abort()
         # A defect of ours ends one session and is logged; asyncssh would end the connection.
         except Exception as error:
-            self._report_failure(login.principal, error)
-            process.channel.abort()
+            short = self._report_failure(login.principal, error)
+            if not short:
+                process.channel.abort()
+                return
+            process.stderr.write(f"Stargate's machine: {short}: try again later\n".encode())
+            process.exit(128)
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:  # nothing that anybody could go on after
@@ -195,15 +200,20 @@ class SshServer:
             del self._sessions[task]
             self._lobby.logged_in.end(login)
 
-    def _report_failure(self, who: str, error: Exception) -> None:
-        known = isinstance(error, GitKvError)
+    def _report_failure(self, who: str, error: Exception) -> str:
+        """What the machine is short of, if that is why."""
+        known, short = isinstance(error, GitKvError), shortage_of(error)
         detail = str(error) if known else f"{type(error).__name__}: {error}"
         hint = (error.hint if isinstance(error, GitKvError) else "") or (
-            "look at the disk and at git fsck"
+            f"the machine is short of something: {short}"
+            if short
+            else "look at the disk and at git fsck"
             if known or isinstance(error, OSError)
             else "a defect of git-kv: report it, with this line"
         )
-        self._stargate.report("session.failed", {"who": who, "error": detail, "hint": hint})
+        fields = {"who": who, "error": detail, "short_of": short, "hint": hint}
+        self._stargate.report("session.failed", fields)
+        return short
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes], who: str) -> int:
         principal = principal_of(self._stargate, process.get_extra_info("key_blob"))

@@ -1,8 +1,10 @@
 """Runs the followers beside the server: background audit, mirror, maintenance.
 
-One thread watches the schedule; a follower has a thread only while it steps, so that a slow one
-stops no other. What raises is told once for each cause and tried ever less often. When a thread
-ends all the same, the daemon ends: nothing would be published any more, and nobody would know.
+One thread watches the schedule; each follower has a thread of its own, so that a slow one stops no
+other. All are started before anything is served: a thread that gets no memory while it starts is
+waited for without end. What raises is told once for each cause and tried ever less often. When a
+thread ends all the same, the daemon ends: nothing would be published any more, and nobody would
+know.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from gitkv.gateway.followers.follower import Follower, cause_of
 from gitkv.gateway.stargate import Stargate
 
 Fail = Callable[[BaseException], None]
+Work = Callable[[str], None]  # on the follower of this name
 
 
 class Schedule:
@@ -86,15 +89,21 @@ class Workers:
         self._backoffs = Backoffs(now_s)
         self._schedule = Schedule({entry.name: entry.is_woken for entry in followers})
         self._changed = threading.Condition()  # guards the schedule and what follows
+        self._orders: dict[str, Work] = {}  # what a follower's thread is to do next
         self._running = 0
         self._dead: set[str] = set()
         self._is_stopping = False
         # No thread is waited for at exit: `ending` has bounded them.
         self._watch = threading.Thread(target=self._watch_schedule, name="followers", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._follow_orders, args=(name,), name=name, daemon=True)
+            for name in self._followers
+        ]
         stargate.on_move(self._on_move)
 
     def start(self) -> None:
-        self._watch.start()
+        for thread in (*self._threads, self._watch):
+            thread.start()
 
     def stop(self, timeout_s: float) -> None:
         """Lets every follower end its step and do its last. Harmless when they were not started."""
@@ -132,25 +141,27 @@ class Workers:
         except BaseException as error:
             self._died("schedule", error)
 
-    def _hand_out(self, name: str, work: Callable[[str], None]) -> None:
-        """To a thread of its own; to be called with `_changed` held."""
-        thread = threading.Thread(target=self._run, args=(name, work), name=name, daemon=True)
-        try:
-            thread.start()
-            self._running += 1
-        except RuntimeError as error:  # the machine is short of threads
-            self._tell(name, error)
-            self._schedule.done(name, self._now_s(), self._backoffs.left_s(name), failed=True)
+    def _hand_out(self, name: str, work: Work) -> None:
+        """To the follower's thread; to be called with `_changed` held."""
+        self._orders[name] = work
+        self._running += 1
+        self._changed.notify_all()
 
-    def _run(self, name: str, work: Callable[[str], None]) -> None:
-        try:
-            work(name)
-        except BaseException as error:  # nothing that a worker can go on after
-            self._died(name, error)
-        finally:
+    def _follow_orders(self, name: str) -> None:
+        work: Work | None = None
+        while work != self._finish:
             with self._changed:
-                self._running -= 1
-                self._changed.notify_all()
+                self._changed.wait_for(lambda: name in self._orders)
+                work = self._orders.pop(name)
+            try:
+                work(name)
+            except BaseException as error:  # nothing that a worker can go on after
+                self._died(name, error)
+                return
+            finally:
+                with self._changed:
+                    self._running -= 1
+                    self._changed.notify_all()
 
     def _died(self, name: str, error: BaseException) -> None:
         self._dead.add(name)

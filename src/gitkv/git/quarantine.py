@@ -27,7 +27,15 @@ from gitkv.git.object_store import quarantine_environment
 from gitkv.git.pack import PACK_HEADER_BYTES, parse_pack_header, read_index
 from gitkv.git.pack_limits import MEMORY_BYTES, Grant, Limits, grant_for
 from gitkv.git.pack_scan import PackScan, PackTooMuchError
-from gitkv.git.process import Git, complaint, end_process, scratch_file, scratch_text
+from gitkv.git.process import (
+    Completed,
+    Git,
+    complaint,
+    end_process,
+    machine_problem,
+    scratch_file,
+    scratch_text,
+)
 from gitkv.git.quarantine_folder import drop_folder, make_folder, quarantine_root
 from gitkv.git.shortage import shortage_in
 from gitkv.model.oid import Oid
@@ -331,8 +339,8 @@ class Quarantine:
                 f"pack: expected it to end after {pack_bytes} bytes, got {self._fed_bytes} bytes"
             )
 
-    def _refused(self) -> PackRefused | UnavailableError:
-        """Why git stopped: the pack's fault, or a machine that is short of something. Called once
+    def _refused(self) -> GitKvError:
+        """Why git stopped: the pack's fault, or that of this machine or its disk. Called once
         the pipe is broken or the child has ended.
         """
         assert self._child is not None and self._stderr is not None
@@ -346,6 +354,8 @@ class Quarantine:
         short = shortage_in(said) or ("" if -code not in _FROM_OUTSIDE else "git was ended")
         if short:
             return UnavailableError(f"the pack could not be unpacked: {short}")
+        if problem := machine_problem("index-pack", Completed(b"", said.encode(), code)):
+            return problem
         if not said:
             return PackRefused(
                 f"pack: git index-pack was ended by signal {-code}: a limit was reached"

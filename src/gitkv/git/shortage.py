@@ -16,7 +16,9 @@ _NUMBERS = (
     errno.EAGAIN,
 )
 # As git prints them; ENOMEM is left out, for a limit of ours says the same of a bomb
-_WORDS = tuple(os.strerror(number) for number in _NUMBERS if number != errno.ENOMEM)
+_WORDS = {os.strerror(number): number for number in _NUMBERS if number != errno.ENOMEM} | {
+    "Out of diskspace": errno.ENOSPC
+}
 
 
 def shortage_of(error: BaseException) -> str:
@@ -37,4 +39,4 @@ def shortage_of(error: BaseException) -> str:
 
 def shortage_in(words: str) -> str:
     """The same, of what a git said when it ended."""
-    return next((known for known in _WORDS if known in words), "")
+    return next((os.strerror(number) for known, number in _WORDS.items() if known in words), "")

@@ -86,6 +86,8 @@ def test_a_gateway_that_is_broken_says_never(gateway: Gateway) -> None:
 def test_gits_own_words_for_a_full_disk_are_known() -> None:
     assert shortage_in("fatal: write error: No space left on device")
     assert shortage_in("fatal: Unable to create temporary file: Too many open files")
+    said = "fatal: sha1 file '/x/tmp_idx_2OqUMO' write error. Out of diskspace"
+    assert shortage_in(said) == os.strerror(errno.ENOSPC)
     assert not shortage_in("fatal: pack has bad object at offset 12: inflate returned -3")
     assert not shortage_in("fatal: Out of memory, malloc failed"), "a limit of ours says the same"
 
