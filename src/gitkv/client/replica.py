@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from gitkv.client.host import Host
 from gitkv.client.opening import Opening, begin, push_url, stargate_remote
 from gitkv.errors import ConflictError, GitKvError, IntegrityError, ToolError
+from gitkv.git.forks import watch
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import DAMAGED, Git
 from gitkv.git.ssh_pipe import SshPipe
@@ -26,6 +27,7 @@ from gitkv.model.verdict import FormError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gitkv.client.content import Given
+    from gitkv.client.push_line import PushLine
     from gitkv.model.content import Content
 
 _TORN_READS_MAX = 100
@@ -48,6 +50,8 @@ class Replica:
         self.host = host
         self.git = Git(repository.git_dir, env=host.env)
         self.objects = GitObjectStore(self.git)
+        self._line: PushLine | None = None
+        watch(self)
 
     @property
     def config(self) -> dict[str, str]:
@@ -231,12 +235,40 @@ class Replica:
         pipe, self._pipe = self._pipe, None
         return pipe
 
-    def close(self) -> None:
-        """Ends the git process and an unused connection."""
+    def take_line(self) -> PushLine | None:
+        """The line of an earlier write, if Stargate has not hung up meanwhile."""
+        line, self._line = self._line, None
+        if line is not None and line.is_over():
+            line.close()
+            return None
+        return line
+
+    def keep_line(self, line: PushLine) -> None:
+        """Keeps a line for the next write."""
+        line.is_kept = True
+        self._line = line
+
+    def after_fork(self) -> None:
+        """Lets go of the other process's connections."""
+        line, self._line = self._line, None
         pipe = self.take_pipe()
-        if pipe is not None:
-            pipe.close()
+        for other in (line, pipe):
+            if other is not None:
+                other.let_go()
+
+    def close(self) -> None:
+        """Ends the git process and the connections that nobody uses."""
+        line, self._line = self._line, None
+        pipe = self.take_pipe()
+        for unused in (line, pipe):
+            if unused is not None:
+                unused.close()
         self.objects.close()
+
+    def __del__(self) -> None:
+        line = getattr(self, "_line", None)
+        if line is not None:
+            line.close()  # never closed
 
 
 def open_replica(path: str, ns: Namespace, host: Host) -> Replica:

@@ -8,7 +8,8 @@ a later base is made only after the look.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from gitkv.client.author import Author, require_signer
@@ -21,6 +22,7 @@ from gitkv.client.judge import objections
 from gitkv.client.opening import call
 from gitkv.client.push_line import LostAnswerError, Outcome, PushLine
 from gitkv.client.replica import Replica
+from gitkv.client.trust.memory import read_memory
 from gitkv.client.trust.shown import (
     GoneBackError,
     NotVouchedError,
@@ -68,8 +70,10 @@ def write_team(replica: Replica, draft: Draft) -> Written:
     write = _TeamWrite(replica, draft)
     problem: UnavailableError | None = None
     for _ in pauses(replica.host, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
+        is_kept = False
         try:
-            with PushLine(write.connect()) as line:
+            with write.line() as line:
+                is_kept = line.is_kept
                 written = write.attempt(line)
         except GoneBackError:
             if write.knew_it_before():
@@ -81,7 +85,7 @@ def write_team(replica: Replica, draft: Draft) -> Written:
                 raise _explained(replica, error) from None
             raise write.given_up(error) from None
         except UnavailableError as error:
-            if not write.uncertain:
+            if not write.uncertain and not is_kept:
                 raise  # nothing was sent: the caller decides whether to wait
             problem = error
         else:
@@ -130,7 +134,21 @@ class _TeamWrite:
         self._draft = draft
         self._author = Author(replica, draft.text)
 
-    def connect(self) -> SshPipe:
+    @contextmanager
+    def line(self) -> Iterator[PushLine]:
+        """The line of an earlier write, or a new one. It is kept where Stargate takes more on
+        it.
+        """
+        line = self._replica.take_line() or PushLine(self._connect())
+        try:
+            yield line
+        finally:
+            if line.is_ready:
+                self._replica.keep_line(line)
+            else:
+                line.close()
+
+    def _connect(self) -> SshPipe:
         """The connection that began with the command, or a new one."""
         pipe = self._replica.take_pipe()
         if pipe is None:
@@ -146,12 +164,15 @@ class _TeamWrite:
         """One connection's worth; None when another writer was faster."""
         require_signer(self._replica, self._author)
         guess = self._replica.tip() if self._replica.heads() is not None else None
-        made = self._make(guess) if guess is not None else _Made(None, None)  # while ssh connects
-        from gitkv.client.trust import answered as _answered  # noqa: F401  (slow to load, too)
+        made = _Made(None, None)
+        is_early = guess is not None and not line.is_kept and not self._lost.base
+        if guess is not None and is_early:
+            made = self._make(guess)  # while ssh connects
+            from gitkv.client.trust import answered as _answered  # noqa: F401  (slow to load, too)
 
         base = self._true_base(line, guess)
         landed = self._landed(base)
-        if landed is None and base is not guess:
+        if landed is None and not (is_early and base is guess):
             _discard(made)
             made = self._make(base)
         if landed is None and made.problem is not None:
@@ -207,7 +228,9 @@ class _TeamWrite:
 
         Raises IntegrityError when it does not lead on from ours.
         """
-        refs = line.heads()
+        refs: Mapping[Ref, Oid] = {} if line.is_kept else line.heads()
+        if line.is_kept or self._needs_turn(line, refs, guess):
+            refs = self._take_turn(line, guess)
         shown = self._shown(refs)
         self._entry = None
         if guess is not None and shown == guess.heads:
@@ -220,6 +243,27 @@ class _TeamWrite:
             if all(oid is not None and self._replica.has_commit(oid) for oid in needed):
                 return adopt(self._replica, state, self.source)
         return follow(self._replica, self.source)
+
+    def _needs_turn(self, line: PushLine, refs: Mapping[Ref, Oid], guess: Tip | None) -> bool:
+        """Whether others wait, or were faster than this write, or what is new would be fetched
+        anyway: it comes with the turn.
+        """
+        if not line.offers_turns:
+            return False
+        if line.is_busy(self._replica.ns) or self._lost.base:
+            return True
+        return guess is not None and self._shown(refs) != guess.heads
+
+    def _take_turn(self, line: PushLine, guess: Tip | None) -> Mapping[Ref, Oid]:
+        """Waits for our turn, and stores what comes with it; where Stargate stands then."""
+        memory = read_memory(self._replica, self.source.tracking)
+        ours = () if guess is None else (*guess.heads, memory.receipt, memory.policy)
+        refs, pack = line.take_turn(self._replica.ns, [oid for oid in ours if oid is not None])
+        if pack:
+            from gitkv.git.received_pack import store_received  # only when there is something new
+
+            store_received(self._replica.git, pack, self._shown(refs), self.source.name)
+        return refs
 
     def _shown(self, refs: Mapping[Ref, Oid]) -> Heads:
         ns = self._replica.ns

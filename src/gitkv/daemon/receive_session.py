@@ -9,36 +9,44 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from typing import NamedTuple, TypeVar
 
 import asyncssh
 
+from gitkv.daemon.place import Place
 from gitkv.daemon.ssh_connection import flush
+from gitkv.daemon.turn_session import (
+    Resting,
+    Session,
+    arriving,
+    greeting,
+    hand_out_turn,
+    may_stay,
+)
 from gitkv.errors import GitKvError, UnavailableError
 from gitkv.gateway.deliver import tidy_up
 from gitkv.gateway.push_limits import pack_limits
 from gitkv.gateway.push_room import Share
-from gitkv.gateway.receive import Answer, receive
+from gitkv.gateway.receive import Answer, receive, refuse_stale
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine import PackRefused, Quarantine, QuarantinedPack
 from gitkv.git.shortage import shortage_of
-from gitkv.model.refs import PRIVATE
 from gitkv.model.verdict import BROKEN, Verdict, printable, reason, refuse
 from gitkv.ports import OutcomeUnknownError
 from gitkv.wire import answer_lines
-from gitkv.wire.pkt_line import NEED_DATA, WireError
+from gitkv.wire.pkt_line import NEED_DATA, Mark, WireError
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush, classify
 from gitkv.wire.receive_pack import (
     KV_REPORT,
     SIDE_BAND_64K,
     CommandReader,
     ProposedCommands,
-    advertisement,
     report,
 )
 from gitkv.wire.side_band import progress
+from gitkv.wire.turn import AGAIN, TurnRequest
 
 CHUNK_BYTES = 1 << 16
 IDLE_TIMEOUT_S = 60.0
@@ -61,76 +69,100 @@ class Received(NamedTuple):
 
 
 async def serve_push(
-    process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, who: str
+    process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, who: str, resting: Resting
 ) -> int:
-    """Exit code for the client's session."""
-    started = time.monotonic()
-    process.stdout.write(
-        advertisement(
-            {
-                ref: oid
-                for ref, oid in stargate.refs.read_all().items()
-                if not ref.startswith(PRIVATE)
-            }
-        )
-    )
-    try:
-        proposed = await asyncio.wait_for(_read_commands(process), COMMANDS_TIMEOUT_S)
-    except TimeoutError:
-        raise ConnectionAbortedError("the client trickles") from None
-    except WireError as error:
-        stargate.report("push.dropped", {"who": who, "why": str(error)})
-        return 128
-    if proposed is None or not proposed.command_count:
-        return 0  # the client has nothing to push
-    stargate.step("commands-read")
-    push = classify(proposed)
-    if isinstance(push, Verdict):
-        answer, is_whole = Received(Answer(push), is_whole=False)
-    else:
-        with closing(stargate.room.share(who)) as share:
-            answer, is_whole = await _receive(process, stargate, push, proposed.rest, share)
-    stargate.step("judged")
-    _say(process, proposed, answer)
-    _log(stargate, who, push, answer, time.monotonic() - started)
-    await flush(process)
-    if not is_whole:
-        await _drain_refused(process)
+    """Exit code for the client's session: one push, or as many as it asks for."""
+    process.stdout.write(greeting(stargate))
+    with closing(Place(stargate.turns, who)) as place:
+        session = Session(process, stargate, who, place)
+        try:
+            with arriving(stargate.turns):
+                asked = await _request(session)
+            while await _serve_request(session, asked) and not resting.is_over:
+                with nullcontext() if place.is_held else resting.rest():
+                    asked = await _request(session)
+                if not may_stay(session):
+                    process.stderr.write(b"this key is not valid any more\n")
+                    return 128
+        except WireError as error:
+            stargate.report("push.dropped", {"who": who, "why": str(error)})
+            return 128
     return 0
 
 
-async def _read_commands(process: asyncssh.SSHServerProcess[bytes]) -> ProposedCommands | None:
-    """The command list; None when the client left without one. Raises WireError."""
+async def _request(session: Session) -> ProposedCommands | TurnRequest | None:
+    """What the client asks for; None when it leaves. Raises WireError."""
+    try:
+        return await asyncio.wait_for(_read_request(session), COMMANDS_TIMEOUT_S)
+    except TimeoutError:
+        raise ConnectionAbortedError("the client trickles") from None
+
+
+async def _serve_request(session: Session, asked: ProposedCommands | TurnRequest | None) -> bool:
+    """Whether the client may ask for more. Raises WireError."""
+    if isinstance(asked, TurnRequest):
+        return await hand_out_turn(session, asked)
+    if asked is None or not asked.command_count:
+        return False  # the client has nothing to push
+    started = time.monotonic()
+    session.stargate.step("commands-read")
+    push = classify(asked)
+    answer, is_whole = await _judged(session, push, asked)
+    session.place.close()
+    session.stargate.step("judged")
+    _say(session.process, asked, answer)
+    _log(session, push, answer, time.monotonic() - started)
+    await flush(session.process)
+    if not is_whole:
+        await _drain_refused(session.process)
+    return is_whole and AGAIN in asked.capabilities
+
+
+async def _judged(
+    session: Session, push: TransactionPush | PolicyPush | Verdict, asked: ProposedCommands
+) -> Received:
+    if isinstance(push, Verdict):
+        return Received(Answer(push), is_whole=False)
+    # Known before its pack is read. A client that wants to stay needs its pack read to the end.
+    stale = None if AGAIN in asked.capabilities else refuse_stale(session.stargate, push)
+    if stale is not None:
+        return Received(stale, is_whole=False)
+    with closing(session.stargate.room.share(session.who)) as share:
+        return await _receive(session, push, asked.rest, share)
+
+
+async def _read_request(session: Session) -> ProposedCommands | TurnRequest | None:
+    """What the client asks for; None when it leaves. Raises WireError."""
     reader = CommandReader()
     begun = False
+    session.place.limit()
     while True:
-        data = await _read(process)
+        data = await _read(session.process)
         if not data:
             if begun:
                 reader.finish()
             return None
         begun = True
-        proposed = reader.feed(data)
-        if proposed is not NEED_DATA:
-            assert isinstance(proposed, ProposedCommands)
-            return proposed
+        asked = reader.feed(data)
+        if asked is not NEED_DATA:
+            assert not isinstance(asked, Mark)
+            return asked
 
 
 async def _receive(
-    process: asyncssh.SSHServerProcess[bytes],
-    stargate: Stargate,
-    push: TransactionPush | PolicyPush,
-    rest: bytes,
-    share: Share,
+    session: Session, push: TransactionPush | PolicyPush, rest: bytes, share: Share
 ) -> Received:
-    quarantine: Quarantine | None = None
+    stargate, quarantine = session.stargate, None
     is_whole = False
     try:
         limits = pack_limits(stargate, push)
         quarantine = Quarantine(stargate.git, limits, reserve=share.grow_to)
-        pack = await _read_pack(process, quarantine, rest)
+        pack = await _read_pack(session, quarantine, rest)
         is_whole = True
         stargate.step("quarantined")
+        if isinstance(push, TransactionPush):
+            await session.place.take(push.ns)
+            session.place.keep()
         answer = await _in_thread(partial(receive, stargate, push, quarantine, pack))
     except PackRefused as error:
         expected = "a complete and well-formed pack within the limits"
@@ -172,22 +204,23 @@ def _cannot(rule: str, expected: str, got: str, hint: str) -> Answer:
     return Answer(refuse([reason(BROKEN, rule, "stargate", expected, got, hint)]))
 
 
-async def _read_pack(
-    process: asyncssh.SSHServerProcess[bytes], quarantine: Quarantine, rest: bytes
-) -> QuarantinedPack:
+async def _read_pack(session: Session, quarantine: Quarantine, rest: bytes) -> QuarantinedPack:
     """Feeds git until it has the whole pack. It ends by itself: the client keeps its side open for
     our answer.
     """
-    data, ending = rest, None
+    data, ending, size = rest, None, 0
+    session.place.limit()
     deadline = time.monotonic() + UPLOAD_TIMEOUT_S
     while True:
         if time.monotonic() > deadline:
             raise PackRefused(f"pack: it did not arrive within {UPLOAD_TIMEOUT_S:g} s")
         if data:
+            size += len(data)
+            session.place.allow(size)
             await _in_thread(partial(quarantine.feed, data))
         if ending is None and quarantine.is_started:
             ending = asyncio.ensure_future(_in_thread(quarantine.wait_until_ended))
-        reading = asyncio.ensure_future(_read(process))
+        reading = asyncio.ensure_future(_read(session.process))
         done, _ = await asyncio.wait(
             {reading, ending} if ending else {reading}, return_when=asyncio.FIRST_COMPLETED
         )
@@ -241,8 +274,9 @@ def _say(
     )
 
 
-def _log(stargate: Stargate, who: str, push: object, answer: Answer, seconds: float) -> None:
-    fields: dict[str, object] = {"who": who, "seconds": round(seconds, 4)}
+def _log(session: Session, push: object, answer: Answer, seconds: float) -> None:
+    stargate = session.stargate
+    fields: dict[str, object] = {"who": session.who, "seconds": round(seconds, 4)}
     if isinstance(push, TransactionPush):
         fields["ns"] = push.ns
     if answer.receipt is not None:

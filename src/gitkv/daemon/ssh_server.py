@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 
 import asyncssh
 
@@ -21,6 +21,7 @@ from gitkv.daemon.prompt_socket import listen_promptly
 from gitkv.daemon.receive_session import serve_push
 from gitkv.daemon.ssh_connection import BoundedChannel, BoundedConnection
 from gitkv.daemon.ssh_login import Lobby, Login, admit, principal_of
+from gitkv.daemon.turn_session import Resting
 from gitkv.errors import GitKvError, IntegrityError, ToolError
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.shortage import shortage_of
@@ -56,7 +57,6 @@ _CLIENTS_DOING = (
 )
 
 Fail = Callable[[BaseException], None]
-Session = Callable[["asyncssh.SSHServerProcess[bytes]", Stargate, str], Awaitable[int]]
 
 
 class _Door(asyncio.Protocol):
@@ -84,6 +84,7 @@ class SshServer:
         self._host_key = host_key
         self._lobby = Lobby(stargate)
         self._sessions: dict[asyncio.Task[object], str] = {}
+        self._resting = Resting()
         self._servers: list[asyncio.Server] = []
         self._options: asyncssh.SSHServerConnectionOptions | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -165,6 +166,7 @@ class SshServer:
             task.cancel()
         for server in self._servers:
             server.close()
+        self._resting.end()
         if self._sessions:
             await asyncio.wait(self._sessions, timeout=timeout_s)
         for session in self._sessions:
@@ -237,8 +239,9 @@ class SshServer:
             return 128
         assert isinstance(process.channel, BoundedChannel)
         process.channel.open_window()
-        session: Session = serve_push if match[1] == "receive-pack" else serve_fetch
-        return await session(process, self._stargate, who)
+        if match[1] == "receive-pack":
+            return await serve_push(process, self._stargate, who, self._resting)
+        return await serve_fetch(process, self._stargate, who)
 
     def _crowd(self, who: str, *, is_admin: bool) -> int:
         """The limit that this session is beyond, 0 when it is not."""

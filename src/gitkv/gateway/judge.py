@@ -89,7 +89,7 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
                 )
             ]
         )
-    stale = _judge_old_values(push, tip)
+    stale = judge_old_values(push, tip.heads)
     if stale:
         return _refused(stale)
     try:
@@ -131,12 +131,12 @@ class _Admitted(NamedTuple):
         return self.principal.name if self.principal else ""
 
 
-def _judge_old_values(push: TransactionPush, tip: Tip) -> list[Reason]:
+def judge_old_values(push: TransactionPush, heads: Heads) -> list[Reason]:
     """The refs must stand where the client says they do, or it has not seen the newest state."""
     hint = "fetch, rebuild the transaction on the new tip, and push again"
     return [
         reason(CONFLICT, "base.stale", ref, actual.hex(), claimed.hex(), hint)
-        for ref, actual, claimed in zip(head_refs(push.ns), tip.heads, push.old, strict=True)
+        for ref, actual, claimed in zip(head_refs(push.ns), heads, push.old, strict=True)
         if claimed != actual
     ]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gitkv.errors import ConflictError
 from gitkv.gateway.deadline import JudgedTooLongError, Monotonic, TimedObjects
 from gitkv.gateway.deliver import make_durable, tidy_up
-from gitkv.gateway.judge import JudgedPush, Pushed, judge_transaction
+from gitkv.gateway.judge import JudgedPush, Pushed, judge_old_values, judge_transaction
 from gitkv.gateway.policy_push import judge_policy_push
 from gitkv.gateway.sent_objects import sent_record
 from gitkv.gateway.standing import judge_standing, lifted
@@ -89,6 +89,17 @@ def receive(
         return Answer(refuse([reason(POLICY, "object.size", "pack", expected, str(error))]))
     finally:
         tidy_up(stargate, objects.close, quarantine.discard)
+
+
+def refuse_stale(stargate: Stargate, push: TransactionPush | PolicyPush) -> Answer | None:
+    """The refusal of a transaction that another one has overtaken, before its pack is read; None
+    for any other push.
+    """
+    heads = stargate.heads(push.ns) if isinstance(push, TransactionPush) else None
+    if heads is None or not isinstance(push, TransactionPush):
+        return None
+    stale = judge_old_values(push, heads)
+    return Answer(refuse(stale)) if stale else None
 
 
 def _receive_policy(

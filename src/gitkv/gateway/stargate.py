@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from gitkv.errors import IntegrityError, UnavailableError
 from gitkv.gateway.push_room import PushRoom
+from gitkv.gateway.turns import Turns
 from gitkv.gateway.watchlog import Entry, entries_back, parse_entry
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
@@ -74,6 +75,7 @@ class Stargate:
         self.step = step
         self.moving = threading.RLock()
         self.room = PushRoom()
+        self.turns = Turns()  # used by the daemon's loop alone
         self._on_move: list[Callable[[], None]] = []
         self._policy: JudgedPolicy | None = None
         self._txns: set[bytes] = set()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from io import BufferedReader
 from typing import IO, NamedTuple
@@ -23,6 +22,7 @@ from gitkv.git.process import (
     complaint,
     damage,
     end_process,
+    leave_to_parent,
     scratch_file,
     scratch_text,
 )
@@ -38,8 +38,6 @@ GROUPS_MAX = 8192
 _INFO = re.compile(rb"([0-9a-f]{40}) (?:blob|tree|commit|tag) [0-9]+\n")
 _INFOS = re.compile(rb"[0-9a-f]{40} (?:missing|([a-z]+) ([0-9]+))\n")
 _INFO_BYTES = 1 << 16
-
-_left_to_parents: list[subprocess.Popen[bytes]] = []
 
 
 class ObjectTooLargeError(IntegrityError):
@@ -169,16 +167,8 @@ class CatFile:
         self._stderr.close()
 
     def let_go(self) -> None:
-        """To be called in a forked process: the pipes are replaced, so that the child ends with its
-        parent, and kept, since another thread may have been at work on them.
-        """
-        sink = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        for pipe in (self._child.stdin, self._child.stdout):
-            assert pipe is not None
-            os.dup2(sink, pipe.fileno(), inheritable=False)
-        os.close(sink)
-        self._child.returncode = 0  # nobody waits for it here
-        _left_to_parents.append(self._child)
+        """To be called in a forked process: the child goes on for the parent alone."""
+        leave_to_parent(self._child)
 
     def _ask(self, command: bytes, oids: list[Oid]) -> BufferedReader:
         try:

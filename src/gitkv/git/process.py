@@ -45,6 +45,9 @@ TIDY_S = 5.0
 _of_service: set[subprocess.Popen[bytes]] = set()
 
 
+_left_to_parents: list[subprocess.Popen[bytes]] = []
+
+
 class Completed(NamedTuple):
     """A finished process: its whole output, and its exit code (negative: the signal that ended
     it).
@@ -234,6 +237,19 @@ def end_process(process: subprocess.Popen[bytes], *, grace_s: float = 0) -> None
         except OSError:  # unflushed bytes for a reader that is gone
             pass
     process.wait()
+
+
+def leave_to_parent(child: subprocess.Popen[bytes]) -> None:
+    """To be called in a forked process: the pipes are replaced, so that the child ends with its
+    parent, and kept, since another thread may have been at work on them.
+    """
+    sink = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe is not None and not pipe.closed:
+            os.dup2(sink, pipe.fileno(), inheritable=False)
+    os.close(sink)
+    child.returncode = 0  # nobody waits for it here
+    _left_to_parents.append(child)
 
 
 def end_children() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from gitkv.errors import GitKvError, ToolError, UnavailableError
-from gitkv.git.process import end_process, start
+from gitkv.git.process import end_process, leave_to_parent, start
 from gitkv.git.remote_words import remote_error, telling
 from gitkv.git.ssh_address import SshTarget, parse_ssh_url, rewritten
 from gitkv.git.ssh_client import explained, remote_command, ssh_client, ssh_environment
@@ -121,6 +121,22 @@ class SshPipe:
         self.close()
         lines = [line.strip() for line in bytes(self._said).replace(b"\r", b"\n").split(b"\n")]
         return code, "\n".join(printable(line) for line in lines if line)
+
+    def is_over(self) -> bool:
+        """Whether the far side has hung up, as far as it is known here without waiting."""
+        for fd, _ in self._poll.poll(0):
+            if fd == self._stdout and not self._take(fd, self._received):
+                self._stdout = -1
+            elif fd == self._stderr and not self._take(fd, self._said):
+                self._stderr = -1
+        return self._stdout < 0
+
+    def let_go(self) -> None:
+        """To be called in a forked process: the client goes on for the parent alone."""
+        if self._child is not None:
+            leave_to_parent(self._child)
+            self._child = None
+        self._stdin = self._stdout = self._stderr = -1
 
     def close(self) -> None:
         """Ends the client at once; harmless when it is gone."""

@@ -25,6 +25,7 @@ from gitkv.wire.pkt_line import (
     pkt,
 )
 from gitkv.wire.side_band import BAND_DATA, band, one_line
+from gitkv.wire.turn import AGAIN, TURN, TurnRequest, parse_request
 
 KV_REPORT = b"kv-report"  # ours: the client wants `answer_lines` on band 2
 REPORT_STATUS = b"report-status"
@@ -51,19 +52,30 @@ COMMAND_BYTES_MAX = 8192
 _COMMAND = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\0]+)", re.DOTALL)
 _SHALLOW = re.compile(rb"shallow [0-9a-f]{40}")
 _WORDS = frozenset(
-    {REPORT_STATUS, SIDE_BAND_64K, ATOMIC, b"ofs-delta", b"quiet", b"object-format=sha1", KV_REPORT}
+    {
+        REPORT_STATUS,
+        SIDE_BAND_64K,
+        ATOMIC,
+        b"ofs-delta",
+        b"quiet",
+        b"object-format=sha1",
+        KV_REPORT,
+        AGAIN,
+    }
 )
 _FREE_WORD = re.compile(rb"(?:agent|session-id)=[!-~]{0,256}")
 _NOT_LINE = re.compile(rb"[^ -~]")
 _NOT_ECHOED = re.compile(rb"[\x00-\x20\x7f]|\xc2[\x80-\x9f]")  # C0, space, DEL, and C1 as UTF-8
 
-_START, _LISTING, _DONE, _BROKEN = "start", "listing", "done", "broken"
+_START, _LISTING, _TURN, _DONE, _BROKEN = "start", "listing", "turn", "done", "broken"
 _NEXT_STATE = {
     (_START, "shallow"): _START,
     (_START, "command"): _LISTING,
     (_START, "flush"): _DONE,
     (_LISTING, "command"): _LISTING,
     (_LISTING, "flush"): _DONE,
+    (_START, "turn"): _TURN,
+    (_TURN, "flush"): _DONE,
 }
 
 
@@ -107,8 +119,8 @@ def refusal(text: str) -> bytes:
 
 
 class CommandReader:
-    """Reads one command list. After it has handed out its value, what arrives on the connection is
-    the pack.
+    """Reads one command list, or a request for a turn in its place. After it has handed out a
+    list, what arrives on the connection is the pack.
     """
 
     def __init__(self) -> None:
@@ -118,9 +130,12 @@ class CommandReader:
         self._capabilities: frozenset[bytes] = frozenset()
         self._counts = {"command": 0, "shallow": 0}
         self._pack_follows = False
+        self._turn: TurnRequest | None = None
 
-    def feed(self, data: bytes) -> ProposedCommands | NeedData:
-        """The list once its flush arrived. Raises WireError when the client must be dropped."""
+    def feed(self, data: bytes) -> ProposedCommands | TurnRequest | NeedData:
+        """What was asked once its flush arrived. Raises WireError when the client must be
+        dropped.
+        """
         if self._state in (_DONE, _BROKEN):
             raise WireError("bytes were fed to a command list that is over")
         self._lines.feed(data)
@@ -133,7 +148,11 @@ class CommandReader:
         if line is not FLUSH:
             return NEED_DATA
         self._step("flush")
-        return self._result()
+        if self._turn is None:
+            return self._result()
+        if self._lines.take_rest():
+            raise WireError("turn: bytes were sent before it came")
+        return self._turn
 
     def finish(self) -> None:
         """To be called at end of file. Raises WireError unless the list had arrived as a whole."""
@@ -159,6 +178,10 @@ class CommandReader:
     def _take(self, line: bytes) -> None:
         line = line.removesuffix(b"\n")
         first = self._state == _START
+        if line.startswith(TURN + b" ") and not self._counts["shallow"]:
+            self._step("turn")
+            self._turn = parse_request(line)
+            return
         if _SHALLOW.fullmatch(line) is not None:
             self._count("shallow")
             self._step("shallow")

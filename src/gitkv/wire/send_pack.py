@@ -235,6 +235,7 @@ class AnswerReader:
         self._line = bytearray()  # the unfinished last line of band 2
         self._fatal = ""
         self._over = False
+        self.is_over = False  # the last packet has come; the stream may go on with something else
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines of progress (band 2, without their LF or CR, as sent) that became complete.
@@ -251,6 +252,7 @@ class AnswerReader:
         while isinstance(packet := self._packets.next(), bytes):
             lines += self._take(packet)
         if packet is FLUSH:
+            self.is_over = True
             return [*lines, bytes(self._line)] if self._line else lines
         self._over = False
         return lines
