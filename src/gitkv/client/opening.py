@@ -13,14 +13,26 @@ from typing import NamedTuple
 from gitkv.git.repository import Repository, discover
 from gitkv.git.ssh_pipe import SshPipe
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gitkv.sign.unlocked import UnlockedKey
+
 
 class Opening(NamedTuple):
     """The repository, and a connection under way to its Stargate's receiving side for the first
-    write, if there is one.
+    write, if there is one. `key`: a signing key with a passphrase, which was asked for once: ssh
+    is likely to log in with it, too, as often as it connects.
     """
 
     repository: Repository
     pipe: SshPipe | None = None
+    key: UnlockedKey | None = None
+
+    def environment(self, env: Mapping[str, str]) -> Mapping[str, str]:
+        """What children start from: with the agent that holds the unlocked key, if there is
+        one.
+        """
+        return env if self.key is None else {**env, "SSH_AUTH_SOCK": self.key.socket}
 
 
 def begin(path: str, env: Mapping[str, str], *, for_writing: bool = False) -> Opening:
@@ -31,7 +43,12 @@ def begin(path: str, env: Mapping[str, str], *, for_writing: bool = False) -> Op
     url = push_url(repository.config)
     if not for_writing or not url:
         return Opening(repository)
-    return Opening(repository, call(url, env, repository.config_all))
+    from gitkv.sign.signers import unlocked_key  # only where something is written
+
+    home = repository.work_tree or repository.git_dir
+    opening = Opening(repository, key=unlocked_key(repository.config, env, home))
+    pipe = call(url, opening.environment(env), repository.config_all)
+    return opening._replace(pipe=pipe)
 
 
 def call(url: str, env: Mapping[str, str], config_all: Mapping[str, Sequence[str]]) -> SshPipe:

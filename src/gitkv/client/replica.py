@@ -44,11 +44,11 @@ class Replica:
     """One namespace in one repository. Close it: it holds a git process."""
 
     def __init__(self, opening: Opening, ns: Namespace, host: Host) -> None:
-        repository, self._pipe = opening
+        repository, self._pipe, self._key = opening
         self.repository = repository
         self.ns = ns
-        self.host = host
-        self.git = Git(repository.git_dir, env=host.env)
+        self.host = host._replace(env=opening.environment(host.env))
+        self.git = Git(repository.git_dir, env=self.host.env)
         self.objects = GitObjectStore(self.git)
         self._line: PushLine | None = None
         watch(self)
@@ -264,6 +264,7 @@ class Replica:
             if unused is not None:
                 unused.close()
         self.objects.close()
+        self._key = None  # ends its agent
 
     def __del__(self) -> None:
         line = getattr(self, "_line", None)

@@ -69,6 +69,30 @@ def signer_from_config(
     )
 
 
+def unlocked_key(config: Mapping[str, str], env: Mapping[str, str], cwd: str) -> UnlockedKey | None:
+    """The key file that git's configuration signs with, unlocked for this command and for all that
+    it starts; None when it has no passphrase, or the person's agent holds it or others, which ssh
+    may need. Raises ToolError when it stays locked.
+    """
+    key = config.get("user.signingkey", "")
+    program = os.path.basename(config.get("gpg.ssh.program") or "ssh-keygen")
+    if config.get("gpg.format") != "ssh" or program != "ssh-keygen" or not key:
+        return None
+    if literal_key(key) is not None:
+        return None
+    from gitkv.sign.locked import is_locked
+
+    path = os.path.join(cwd, expanded(key, env))
+    if not is_locked(path, env):
+        return None
+    from gitkv.sign.agent import agent_keys
+    from gitkv.sign.unlocked import UnlockedKey
+
+    if agent_keys(env):
+        return None
+    return UnlockedKey(path, Start(child_environment(env), _SSH_HINT, cwd))
+
+
 def gpg_program(config: Mapping[str, str], env: Mapping[str, str]) -> str:
     """The OpenPGP program that git is configured with."""
     program = config.get("gpg.openpgp.program") or config.get("gpg.program") or "gpg"
@@ -113,9 +137,11 @@ class SshSigner:
         """
         path = os.path.join(self._start.cwd or "", self._key_file)
         if self._unlocked is None and os.path.basename(self._program) == "ssh-keygen":
-            from gitkv.sign.unlocked import UnlockedKey, is_locked
+            from gitkv.sign.locked import is_locked
 
             if is_locked(path, self._start.env):
+                from gitkv.sign.unlocked import UnlockedKey
+
                 self._unlocked = UnlockedKey(path, self._start)
         if self._unlocked is None:
             return self._start

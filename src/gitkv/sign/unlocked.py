@@ -7,7 +7,6 @@ and ends by itself when the command is killed; the key has a lifetime besides.
 
 from __future__ import annotations
 
-import base64
 import os
 import shutil
 import subprocess
@@ -17,42 +16,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from gitkv.errors import ToolError
-from gitkv.model.ssh_wire import take_string
 from gitkv.model.verdict import printable
-from gitkv.sign.agent import agent_keys
 from gitkv.sign.process import Start, run
 
 _LIFETIME_S = 600
 _END_TIMEOUT_S = 5.0
-_FILE_BYTES_MAX = 64 * 1024
-_BEGIN, _END = b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----"
-_MAGIC = b"openssh-key-v1\0"
-_OPEN = b"none"  # the cipher of a key without a passphrase
 _REMEDY = "install OpenSSH, for example: apt-get install openssh-client"
 # ssh-add asks again for as long as it gets a wrong answer: a program that answers is asked once
 _ASK_ONCE = '#!/bin/sh\ncase $1 in "Bad passphrase"*) exit 1 ;; esac\nexec "$GITKV_ASKPASS" "$1"\n'
-
-
-def is_locked(key_file: str, env: Mapping[str, str]) -> bool:
-    """Whether signing with this private key file asks for a passphrase: it has one, and the agent
-    of `env` does not hold the key. False for what is no OpenSSH private key.
-    """
-    try:
-        with open(key_file, "rb") as file:
-            head, _, rest = file.read(_FILE_BYTES_MAX).partition(_BEGIN)
-        blob = base64.b64decode(rest.partition(_END)[0])
-        if head.strip() or not blob.startswith(_MAGIC):
-            return False
-        cipher, at = take_string(blob, len(_MAGIC))
-        _, at = take_string(blob, at)
-        _, at = take_string(blob, at)
-        public, _ = take_string(blob, at + 4)  # past the number of keys
-    except (OSError, ValueError):
-        return False
-    if cipher == _OPEN:
-        return False
-    held = base64.b64encode(public).decode("ascii")
-    return not any(held in line.split(" ") for line in agent_keys(env))
 
 
 class UnlockedKey:

@@ -11,8 +11,9 @@ import pytest
 
 from gitkv.errors import ToolError
 from gitkv.model.public_key import parse_ssh_key
+from gitkv.sign.locked import is_locked
 from gitkv.sign.signers import signer_from_config
-from gitkv.sign.unlocked import UnlockedKey, is_locked
+from gitkv.sign.unlocked import UnlockedKey
 
 PAYLOADS = (b"one\n", b"two\n", b"three\n")
 
