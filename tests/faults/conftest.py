@@ -1,5 +1,5 @@
-"""Worlds that can be broken: a created Stargate for each module, started by each test in the way it
-needs.
+"""What can be broken: a fresh gateway in this process, or a Stargate created for each module and
+started by each test in the way it needs.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 from support.forge import Forge
+from support.gateway import gateway
 
 from gitkv.testing.world import World
+
+__all__ = ["gateway"]
 
 KILLABLE = str(Path(__file__).resolve().parents[1] / "support" / "killable_daemon.py")
 

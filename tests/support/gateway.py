@@ -7,8 +7,10 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 from gitkv.daemon.serve import open_adapters
 from gitkv.gateway.followers.mirror import Mirror
@@ -146,3 +148,11 @@ class Gateway:
     def names(self, event: str) -> list[Mapping[str, object]]:
         """The fields of every event of this name."""
         return [fields for name, fields in self.events if name == event]
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    """A fresh gateway for each test."""
+    made = Gateway(tmp_path)
+    yield made
+    made.close()

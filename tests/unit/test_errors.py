@@ -7,7 +7,6 @@ import inspect
 import pickle
 import pkgutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from typing import Any
 
@@ -78,17 +77,6 @@ def test_an_error_survives_pickling_and_copying_with_all_it_says(kind: type[Exce
 def test_the_walk_finds_the_families_and_what_is_derived_from_them_elsewhere() -> None:
     names = {kind.__name__ for kind in ERRORS}
     assert {"ConflictError", "RejectedError", "PolicyTextError", "GoneBackError"} <= names
-
-
-def _refused() -> None:
-    raise errors.RejectedError(refuse([_REASON]))
-
-
-def test_an_error_of_a_worker_process_arrives_at_its_caller() -> None:
-    with ProcessPoolExecutor(1) as pool:
-        caught = pool.submit(_refused).exception(timeout=60)
-    assert isinstance(caught, gitkv.RejectedError)
-    assert caught.verdict.reasons == (_REASON,) and caught.exit_code == POLICY
 
 
 def test_every_documented_error_is_exported() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -250,56 +248,6 @@ def test_a_person_at_the_keyboard_is_told_what_standard_input_is_for(
     assert "terminal" in capsys.readouterr().err
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
-    read_end, write_end = os.pipe()
-    os.close(read_end)
-    done = subprocess.run(
-        [sys.executable, "-m", "gitkv", "help"],
-        stdout=write_end,
-        stderr=subprocess.PIPE,
-        env=_environment(),
-        check=False,
-    )
-    os.close(write_end)
-    assert (done.returncode, done.stderr) == (141, b"")
-
-
-def test_a_full_disk_behind_stdout_is_an_error() -> None:
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "gitkv", "help"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env=_environment(),
-            check=False,
-        )
-    assert done.returncode == 5
-    assert done.stderr.startswith(b"error: No space left on device")
-
-
-def test_printing_the_version_loads_no_module_that_takes_long() -> None:
-    code = """
-import sys
-from gitkv.cli.main import main
-main(["--version"])
-print(*sorted(name for name in sys.modules if name.startswith("gitkv")))
-print(*sys.modules)
-"""
-    out = subprocess.run(
-        [sys.executable, "-S", "-c", code],
-        capture_output=True,
-        env=_environment(),
-        check=True,
-        text=True,
-    ).stdout.splitlines()
-    assert out[1].split() == ["gitkv", "gitkv.cli", "gitkv.cli.main", "gitkv.version"]
-    assert not {"argparse", "re", "json", "typing", "subprocess"}.intersection(out[2].split())
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-
-
 def _documented_kinds() -> set[str]:
     page = (Path(__file__).parents[3] / "docs" / "errors.md").read_text()
     return set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
@@ -342,15 +290,6 @@ def test_a_trace_that_was_asked_for_cannot_steer_the_terminal(
     report(ValueError("\x1b[2J\x9b\u202e"), as_json=False, debug=True)
     err = capsys.readouterr().err
     assert "Error: \\x1b[2J" in err and all(line.isprintable() for line in err.splitlines())
-
-
-@pytest.mark.parametrize("words", [["get", "--json"], ["get"], ["lst"]])
-def test_an_error_that_nobody_can_read_keeps_its_exit_code(words: list[str]) -> None:
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "gitkv", *words], stderr=full, env=_environment(), check=False
-        )
-    assert done.returncode == 129
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,10 @@ another way.
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from gitkv.errors import PolicyError
-from gitkv.git.repository import discover
-from gitkv.git.ssh_address import SshTarget, parse_ssh_url, rewritten
+from gitkv.git.ssh_address import SshTarget, parse_ssh_url
 
 
 @pytest.mark.parametrize(
@@ -67,28 +63,3 @@ def test_the_parts_of_an_address(url: str, target: tuple[str, str, str, str]) ->
 def test_an_address_that_ssh_or_a_shell_could_read_otherwise_is_refused(url: str) -> None:
     with pytest.raises(PolicyError):
         parse_ssh_url(url)
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["gate:a.git", "gate:long/a.git", "ssh://gate/a.git", "git@host:a.git", "gate", "other:a.git"],
-)
-def test_an_address_is_rewritten_as_git_rewrites_a_push_url(repo: Path, url: str) -> None:
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=repo, check=True, capture_output=True, text=True)
-        return done.stdout.rstrip("\n")
-
-    for base, beginning in (
-        ("ssh://git@Host.example:2222/", "gate:"),
-        ("ssh://git@long.example/", "gate:long/"),
-        ("ssh://git@first.example/", "ssh://gate/"),
-        ("ssh://git@second.example/", "ssh://gate/"),
-    ):
-        git("config", "--add", f"url.{base}.insteadOf", beginning)
-    git("config", "url.ssh://never.example/.pushInsteadOf", "gate:")
-    git("config", "remote.origin.url", "/elsewhere")
-    git("config", "remote.origin.pushurl", url)
-    import os
-
-    config_all = discover(str(repo), os.environ).config_all
-    assert rewritten(url, config_all) == git("remote", "get-url", "--push", "origin")

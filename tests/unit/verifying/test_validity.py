@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gitkv.model.public_key import parse_openpgp_key, parse_ssh_key
+from gitkv.model.public_key import parse_ssh_key
 from gitkv.sign.verifier import SignatureVerifier
 from gitkv.verifying.validity import Signed, verify_at
 
@@ -36,15 +36,6 @@ def test_the_later_moment_tells_for_a_key_that_can_only_end(
     keys = [key._replace(not_after_s=MADE_S + 100)]
     verifier = SignatureVerifier("/nowhere", {})
     assert verify_at(verifier, _signed("ssh-ed25519"), keys, moments).status == status
-
-
-def test_an_openpgp_key_has_a_beginning_too(tmp_path: Path) -> None:
-    keys = [parse_openpgp_key((VECTORS / "openpgp-ed25519.asc").read_bytes())]
-    verifier = SignatureVerifier(str(tmp_path / "gnupg"), {"PATH": "/usr/bin:/bin"})
-    signed = _signed("openpgp-ed25519")
-    assert verify_at(verifier, signed, keys, (MADE_S + 5, MADE_S + 600)).status == "good"
-    assert verify_at(verifier, signed, keys, (MADE_S - 86400, MADE_S + 600)).status != "good"
-    assert verify_at(verifier, signed, keys, (MADE_S + 600, MADE_S - 86400)).status != "good"
 
 
 def test_no_signature_is_unsigned_at_any_moment() -> None:

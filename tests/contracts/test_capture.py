@@ -51,7 +51,7 @@ raise OSError("at the end")
 
 
 def test_every_line_is_an_event_and_nothing_is_lost() -> None:
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "src")}
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
     done = subprocess.run(
         [sys.executable, "-W", "always", "-c", PROGRAM],
         env=env,
