@@ -85,8 +85,11 @@ def test_reading_files_pipes_threads_and_an_event_loop_pass() -> None:
     with _GUARD.closed():
         assert Path(__file__).read_bytes()
         assert asyncio.run(one()) == 1
-        for end in os.pipe():
-            os.close(end)
+        read_end, write_end = os.pipe()
+        with open(write_end, "wb") as pipe:
+            pipe.write(b"x")
+        assert os.read(read_end, 2) == b"x"
+        os.close(read_end)
 
 
 _PLANTED = """

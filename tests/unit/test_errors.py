@@ -28,6 +28,7 @@ _ARGUMENTS: dict[str, Any] = {
     "verdict": refuse([_REASON]),
     "reasons": [_REASON._replace(code=KEY)],
     "exit_code": 3,
+    "expires": 1_700_000_000,
     "errors": [PolicyProblem(3, 7, "no such field", "see the page")],
 }
 
