@@ -97,7 +97,8 @@ def _breach(event: str, arguments: tuple[object, ...]) -> str:
         return "" if in_memory else f"opened or used a socket ({event})"
     if event == "open":
         path, _, flags = arguments
-        is_change = isinstance(flags, int) and bool(flags & _WRITING)
+        # Whoever opened a descriptor was seen then, and that of a pipe is no file.
+        is_change = isinstance(flags, int) and flags & _WRITING and not isinstance(path, int)
         return f"opened {path!r} for writing" if is_change and not _is_excused(path) else ""
     if event in _FILES:
         is_change = not any(_is_excused(argument) for argument in arguments)
@@ -106,8 +107,5 @@ def _breach(event: str, arguments: tuple[object, ...]) -> str:
 
 
 def _is_excused(path: object) -> bool:
-    """A descriptor is: whoever opened it was seen then, and a pipe is no file."""
-    if isinstance(path, int):
-        return True
     text = os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else ""
     return any(part in text for part in _NOT_OF_THE_TEST)
