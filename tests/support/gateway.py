@@ -26,6 +26,7 @@ from gitkv.ledger.compose import Stamp, Tip, Transaction, compose
 from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity, commit_payload, sign_payload
+from gitkv.model.configuration import MirrorTiming
 from gitkv.model.heads import NOWHERE
 from gitkv.model.oid import BLOB, COMMIT, TREE, Oid, hash_object
 from gitkv.model.refs import POLICY_REF, Namespace, RefUpdate
@@ -76,9 +77,8 @@ class Gateway:
         self.env |= env or {}
         self.stargate = self._open()
         recover(self.stargate)
-        self.watch = Mirror(
-            self.stargate, Git(str(self.git_dir), env=self.env), str(self.mirror), interval_s=0
-        )
+        git = Git(str(self.git_dir), env=self.env)
+        self.watch = Mirror(self.stargate, git, str(self.mirror), MirrorTiming(interval_s=0))
         self.watch.begin()
         return self.stargate
 

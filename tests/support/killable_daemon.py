@@ -30,6 +30,7 @@ from pathlib import Path
 
 from gitkv.daemon.serve import Service, serve
 from gitkv.errors import GitKvError
+from gitkv.model.configuration import Configuration, MirrorTiming, ShutdownTiming
 from gitkv.telemetry.log import EventLog
 
 Plant = Callable[[int], None]  # gets how often the step has been reached
@@ -156,8 +157,11 @@ def main(arguments: list[str]) -> int:
         host,
         int(port),
         dict(os.environ),
-        args.mirror_interval,
         args.port_file,
+        configuration=Configuration(
+            mirror=MirrorTiming(interval_s=args.mirror_interval),
+            shutdown=ShutdownTiming(fatal_children_s=0.5, fatal_process_s=1.5),
+        ),
     )
     try:
         serve(service, EventLog("json"), Steps(arguments[:at]))

@@ -196,21 +196,23 @@ def _serve(args: Namespace, context: Context) -> int:
 def _run_daemon(args: Namespace, context: Context, log: EventLog) -> None:
     from gitkv.daemon.ending import starting_git
     from gitkv.daemon.serve import Service, serve
+    from gitkv.model.configuration import parse_configuration
     from gitkv.model.environment import server_environment
 
     host, colon, port = args.ssh.rpartition(":")
     if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise UsageError(f"--ssh {args.ssh!r}: expected HOST:PORT, the port from 0 to 65535")
-    if args.mirror_interval is not None and not args.mirror_interval >= 0:
-        raise UsageError("--mirror-interval: expected a number of seconds, 0 or more")
+    interval_s = args.mirror_interval
+    if interval_s is not None and not 0 <= interval_s <= 3600:
+        raise UsageError("--mirror-interval: expected a number of seconds from 0 to 3600")
     service = Service(
         os.path.abspath(context.path(args.directory)),
         host.removeprefix("[").removesuffix("]"),
         int(port),
         server_environment(context.env),
-        args.mirror_interval,
         os.path.abspath(context.path(args.port_file)) if args.port_file else "",
         starting_git(),
+        parse_configuration({} if interval_s is None else {"mirror": {"interval_s": interval_s}}),
     )
     serve(service, log)
 

@@ -93,7 +93,7 @@ def _publish(request: CreationRequest, env: Mapping[str, str], first: Mapping[Re
     adapters = open_adapters(request.git_dir, env)
     git = Git(request.git_dir, env=env)
     try:
-        outcome = Mirror(open_stargate(adapters), git, request.mirror, interval_s=0).push_once()
+        outcome = Mirror(open_stargate(adapters), git, request.mirror).push_once()
     finally:
         adapters.objects.close()
         adapters.refs.close()

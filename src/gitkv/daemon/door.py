@@ -13,16 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
-WAITING_MAX = 128  # connections that have not logged in yet
-WAITING_EARLY = 64  # from here on newcomers of a waiting address are dropped at random, ever more
-WAITING_OF_ONE_MAX = 32  # of one IPv4 address, of one IPv6 network of 64 bits
+from gitkv.model.configuration import DEFAULTS, ConnectionLimits, LoginLimits
+
 EARLY_DROP_FIRST = 0.3  # as sshd's MaxStartups begins
 KNOWN_MAX = 4096  # addresses that somebody logged in from
-
-CONNECTIONS_MAX = 128  # that have logged in
-CONNECTIONS_OF_ADMINS = 8  # of these, kept free for admins
-CONNECTIONS_OF_ONE_MAX = 32  # of one principal
-IDLE_MAX_S = 120.0  # a connection without a command
 IDLE_SETTLED_S = 10.0  # younger idleness is a client about to send its command
 
 SILENT, SPEAKING, ENCRYPTED = 0, 1, 2  # how far a waiting connection has come
@@ -52,21 +46,21 @@ def source_of(address: str) -> str:
     return str(parsed)
 
 
-def early_drop(waiting: int) -> float:
-    """The probability that a newcomer is dropped while so many wait: 0 below WAITING_EARLY, then
+def early_drop(waiting: int, limits: LoginLimits = DEFAULTS.logins) -> float:
+    """The probability that a newcomer is dropped while so many wait: 0 below `waiting_early`, then
     from 0.3 evenly up to 1.
     """
-    if waiting < WAITING_EARLY:
+    if waiting < limits.waiting_early:
         return 0.0
-    share = (waiting - WAITING_EARLY) / (WAITING_MAX - WAITING_EARLY)
+    share = (waiting - limits.waiting_early) / max(1, limits.waiting_max - limits.waiting_early)
     return min(1.0, EARLY_DROP_FIRST + (1.0 - EARLY_DROP_FIRST) * share)
 
 
 class Waiting(Generic[T]):
     """Connections that have not logged in. `chance` gives numbers in [0, 1)."""
 
-    def __init__(self, chance: Callable[[], float]) -> None:
-        self._chance = chance
+    def __init__(self, chance: Callable[[], float], limits: LoginLimits = DEFAULTS.logins) -> None:
+        self._chance, self._limits = chance, limits
         self._waiting: dict[T, str] = {}  # to its source
         self._stages: dict[T, int] = {}
         self._counts: Counter[str] = Counter()
@@ -78,11 +72,11 @@ class Waiting(Generic[T]):
     def arrive(self, one: T, source: str) -> Ruling[T]:
         """A newcomer from `source` (see `source_of`)."""
         leaves: T | None = None
-        if self._counts[source] >= WAITING_OF_ONE_MAX:
+        if self._counts[source] >= self._limits.waiting_of_one_max:
             leaves = self._give_way(
                 [other for other in self._waiting if self._is_of(other, source)]
             )
-        elif len(self._waiting) >= WAITING_MAX:
+        elif len(self._waiting) >= self._limits.waiting_max:
             leaves = self._make_room(source)
         elif self._is_dropped_early(source):
             return Ruling(False)
@@ -131,7 +125,7 @@ class Waiting(Generic[T]):
         return (
             self._counts[source] > 0
             and source not in self._known
-            and self._chance() < early_drop(len(self._waiting))
+            and self._chance() < early_drop(len(self._waiting), self._limits)
         )
 
     def _make_room(self, source: str) -> T | None:
@@ -172,19 +166,22 @@ class _Member:
 class LoggedIn(Generic[T]):
     """Connections that have logged in. `now` is a monotonic clock in seconds."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(
+        self, now: Callable[[], float], limits: ConnectionLimits = DEFAULTS.connections
+    ) -> None:
+        self._now, self._limits = now, limits
         self._members: dict[T, _Member] = {}  # the oldest first
 
     def enter(self, one: T, principal: str, *, is_admin: bool) -> Ruling[T]:
         """Whether there is room for one more of this principal's, perhaps when an idle one goes."""
         newcomer = _Member(principal, is_admin, self._now())
         leaves: T | None = None
-        if self._count(principal) >= CONNECTIONS_OF_ONE_MAX:
+        limits = self._limits
+        if self._count(principal) >= limits.of_one_max:
             leaves = self._longest_idle(self._of(principal), IDLE_SETTLED_S)
             if leaves is None:
                 return Ruling(False)
-        elif len(self._members) >= CONNECTIONS_MAX - (0 if is_admin else CONNECTIONS_OF_ADMINS):
+        elif len(self._members) >= limits.all_max - (0 if is_admin else limits.kept_for_admins):
             leaves = self._make_room(newcomer)
             if leaves is None:
                 return Ruling(False)
@@ -210,7 +207,7 @@ class LoggedIn(Generic[T]):
 
     def overdue(self) -> list[T]:
         """Those that have run no command for too long."""
-        limit = self._now() - IDLE_MAX_S
+        limit = self._now() - self._limits.idle_s
         return [
             one
             for one, member in self._members.items()

@@ -17,13 +17,9 @@ from contextlib import suppress
 from gitkv.errors import GitKvError, ToolError
 from gitkv.gateway.stargate import Report
 from gitkv.git.process import end_children
+from gitkv.model.configuration import DEFAULTS, ShutdownTiming
 
 FAILED = 5  # the exit code of a daemon that failed for a reason of no family
-DRAIN_S = 20.0  # for pushes under way
-CHILDREN_S = 25.0  # then every git is killed, whatever it is at
-PROCESS_S = 29.0  # then this process
-FATAL_CHILDREN_S, FATAL_PROCESS_S = 3.0, 6.0  # after an error
-HURRY_S = 1.0  # after a second signal
 LAST_WORDS_S = 1.0  # whoever reads the log may read no more
 ALARM_S = 2.0  # after the time of the process: nothing of Python's gets to run
 PARENT_CHECK_S = 1.0
@@ -36,8 +32,14 @@ class Ending:
     `error` is what the daemon failed of, None while it has not. `wake` is called when it fails.
     """
 
-    def __init__(self, report: Report, at_exit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        report: Report,
+        at_exit: Callable[[], None],
+        timing: ShutdownTiming = DEFAULTS.shutdown,
+    ) -> None:
         self._report = report
+        self.timing = timing
         self._at_exit = at_exit
         self._failing = threading.Lock()
         self._code = 0
@@ -67,10 +69,14 @@ class Ending:
             if self.error is not None:
                 return
             self.error = as_error(error)
-        code = self.error.exit_code if isinstance(self.error, GitKvError) else FAILED
-        self.begin(code, FATAL_CHILDREN_S, FATAL_PROCESS_S)
+        self.begin_after(self.error)
         self.wake()
         self._report("failed", {"error": f"{type(error).__name__}: {error}"})
+
+    def begin_after(self, error: BaseException) -> None:
+        """From now on the process has the time that is left after an error."""
+        code = error.exit_code if isinstance(error, GitKvError) else FAILED
+        self.begin(code, self.timing.fatal_children_s, self.timing.fatal_process_s)
 
     def finish(self) -> None:
         """The process ends by itself, and is still ended by force when that takes too long."""
@@ -136,7 +142,8 @@ class Stop:
     def _on_signal(self, name: str) -> None:
         if self._wanted.is_set():  # a second one: quicker
             end_children()
-            self._ending.begin(0, HURRY_S, 2 * HURRY_S)
+            hurry_s = self._ending.timing.hurry_s
+            self._ending.begin(0, hurry_s, 2 * hurry_s)
             return
         self._stop(name)
 
@@ -144,7 +151,9 @@ class Stop:
         if not self._wanted.is_set():
             self.why = why
             self._wanted.set()
-            self._ending.begin(0, CHILDREN_S if self.is_serving else HURRY_S, PROCESS_S)
+            timing = self._ending.timing
+            children_s = timing.children_s if self.is_serving else timing.hurry_s
+            self._ending.begin(0, children_s, timing.process_s)
 
     def _wake(self) -> None:
         with suppress(RuntimeError):  # the loop is closed: the process is about to end

@@ -12,20 +12,19 @@ import asyncssh
 from gitkv.daemon.ssh_connection import flush
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.upload_pack import UploadPack
+from gitkv.model.configuration import FetchBounds
 
 CHUNK_BYTES = 1 << 16
-IDLE_TIMEOUT_S = 300
-FETCH_TIMEOUT_S = 3600.0  # for all of it: whoever takes a byte now and then holds a git process
 
 
 async def serve_fetch(
-    process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, who: str
+    process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, bounds: FetchBounds
 ) -> int:
     """Exit code for the client's session."""
-    upload = UploadPack(stargate.git, process.env.get("GIT_PROTOCOL", ""), IDLE_TIMEOUT_S)
+    upload = UploadPack(stargate.git, process.env.get("GIT_PROTOCOL", ""), bounds.idle_s)
     feeding = asyncio.create_task(_feed(process, upload.requests))
     try:
-        async with asyncio.timeout(FETCH_TIMEOUT_S):
+        async with asyncio.timeout(bounds.whole_s):
             await _drain(process, upload.answers)
             return await asyncio.get_running_loop().run_in_executor(None, upload.wait)
     except TimeoutError:

@@ -9,17 +9,17 @@ import asyncio
 from collections.abc import Callable
 
 from gitkv.gateway.turns import Turn, Turns
+from gitkv.model.configuration import DEFAULTS
 from gitkv.model.refs import Namespace
 
-TURN_S = 5.0  # from its turn to the push, and for the pack besides what its bytes take
-TURN_BYTES_PER_S = 1 << 20  # a pack that comes slower than this, and for TURN_S besides, loses it
+TURN_BYTES_PER_S = 1 << 20  # a pack that comes slower than this, and for `turn_s` besides, loses it
 WORD_S = 5.0  # between two words to a client that waits
 
 
 class Place:
     """Close it. A turn that is held ends by itself when its time is over."""
 
-    def __init__(self, turns: Turns, who: str, turn_s: float = TURN_S) -> None:
+    def __init__(self, turns: Turns, who: str, turn_s: float = DEFAULTS.push.turn_s) -> None:
         self._turns = turns
         self._who = who
         self._turn_s = turn_s
@@ -59,7 +59,7 @@ class Place:
         return True
 
     def limit(self) -> None:
-        """The turn lasts TURN_S from now."""
+        """The turn lasts `turn_s` from now."""
         self._began_s = asyncio.get_running_loop().time()
         self.allow(0)
 

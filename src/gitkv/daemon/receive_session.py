@@ -33,6 +33,7 @@ from gitkv.gateway.receive import Answer, receive, refuse_stale
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine import PackRefused, Quarantine, QuarantinedPack
 from gitkv.git.shortage import shortage_of
+from gitkv.model.configuration import PushBounds
 from gitkv.model.verdict import BROKEN, Verdict, printable, reason, refuse
 from gitkv.ports import OutcomeUnknownError
 from gitkv.wire import answer_lines
@@ -49,10 +50,6 @@ from gitkv.wire.side_band import progress
 from gitkv.wire.turn import AGAIN, TurnRequest
 
 CHUNK_BYTES = 1 << 16
-IDLE_TIMEOUT_S = 60.0
-# For the whole list: whoever sends a byte now and then shall not hold a connection for ever
-COMMANDS_TIMEOUT_S = 300.0
-UPLOAD_TIMEOUT_S = 600.0
 REFUSED_DRAIN_BYTES_MAX = 64 << 20  # read past, so that a refused client gets to read its answer
 REFUSED_DRAIN_S = 10.0
 
@@ -69,12 +66,16 @@ class Received(NamedTuple):
 
 
 async def serve_push(
-    process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, who: str, resting: Resting
+    process: asyncssh.SSHServerProcess[bytes],
+    stargate: Stargate,
+    who: str,
+    resting: Resting,
+    bounds: PushBounds,
 ) -> int:
     """Exit code for the client's session: one push, or as many as it asks for."""
     process.stdout.write(greeting(stargate))
-    with closing(Place(stargate.turns, who)) as place:
-        session = Session(process, stargate, who, place)
+    with closing(Place(stargate.turns, who, bounds.turn_s)) as place:
+        session = Session(process, stargate, who, place, bounds)
         try:
             with arriving(stargate.turns):
                 asked = await _request(session)
@@ -93,7 +94,7 @@ async def serve_push(
 async def _request(session: Session) -> ProposedCommands | TurnRequest | None:
     """What the client asks for; None when it leaves. Raises WireError."""
     try:
-        return await asyncio.wait_for(_read_request(session), COMMANDS_TIMEOUT_S)
+        return await asyncio.wait_for(_read_request(session), session.bounds.commands_s)
     except TimeoutError:
         raise ConnectionAbortedError("the client trickles") from None
 
@@ -137,7 +138,7 @@ async def _read_request(session: Session) -> ProposedCommands | TurnRequest | No
     begun = False
     session.place.limit()
     while True:
-        data = await _read(session.process)
+        data = await _read(session.process, session.bounds.idle_s)
         if not data:
             if begun:
                 reader.finish()
@@ -163,7 +164,9 @@ async def _receive(
         if isinstance(push, TransactionPush):
             await session.place.take(push.ns)
             session.place.keep()
-        answer = await _in_thread(partial(receive, stargate, push, quarantine, pack))
+        judging_s = session.bounds.judging_s
+        judging = partial(receive, stargate, push, quarantine, pack, judging_s=judging_s)
+        answer = await _in_thread(judging)
     except PackRefused as error:
         expected = "a complete and well-formed pack within the limits"
         answer = Answer(
@@ -210,17 +213,18 @@ async def _read_pack(session: Session, quarantine: Quarantine, rest: bytes) -> Q
     """
     data, ending, size = rest, None, 0
     session.place.limit()
-    deadline = time.monotonic() + UPLOAD_TIMEOUT_S
+    bounds = session.bounds
+    deadline = time.monotonic() + bounds.upload_s
     while True:
         if time.monotonic() > deadline:
-            raise PackRefused(f"pack: it did not arrive within {UPLOAD_TIMEOUT_S:g} s")
+            raise PackRefused(f"pack: it did not arrive within {bounds.upload_s:g} s")
         if data:
             size += len(data)
             session.place.allow(size)
             await _in_thread(partial(quarantine.feed, data))
         if ending is None and quarantine.is_started:
             ending = asyncio.ensure_future(_in_thread(quarantine.wait_until_ended))
-        reading = asyncio.ensure_future(_read(session.process))
+        reading = asyncio.ensure_future(_read(session.process, bounds.idle_s))
         done, _ = await asyncio.wait(
             {reading, ending} if ending else {reading}, return_when=asyncio.FIRST_COMPLETED
         )
@@ -233,10 +237,10 @@ async def _read_pack(session: Session, quarantine: Quarantine, rest: bytes) -> Q
     return await _in_thread(quarantine.finish)
 
 
-async def _read(process: asyncssh.SSHServerProcess[bytes]) -> bytes:
+async def _read(process: asyncssh.SSHServerProcess[bytes], idle_s: float) -> bytes:
     """The next bytes, empty at the end. A client that stalls is dropped; no lock is held for it."""
     try:
-        return await asyncio.wait_for(process.stdin.read(CHUNK_BYTES), IDLE_TIMEOUT_S)
+        return await asyncio.wait_for(process.stdin.read(CHUNK_BYTES), idle_s)
     except TimeoutError:
         raise ConnectionAbortedError("the client stalled") from None
 

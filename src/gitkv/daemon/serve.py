@@ -14,11 +14,6 @@ from urllib.parse import urlsplit
 import asyncssh
 
 from gitkv.daemon.ending import (
-    DRAIN_S,
-    FAILED,
-    FATAL_CHILDREN_S,
-    FATAL_PROCESS_S,
-    PROCESS_S,
     Ending,
     Stop,
     as_error,
@@ -34,14 +29,15 @@ from gitkv.daemon.preflight import (
 )
 from gitkv.daemon.running import SessionThreads, on_loop_error, run
 from gitkv.daemon.ssh_login import StrangerLog
-from gitkv.daemon.ssh_server import SESSIONS_MAX, SESSIONS_OF_ADMINS, SshServer, load_host_key
+from gitkv.daemon.ssh_server import SshServer, load_host_key
 from gitkv.daemon.workers import Workers
-from gitkv.errors import GitKvError, IntegrityError, ToolError
+from gitkv.errors import IntegrityError, ToolError
 from gitkv.gateway.fitness import MIRROR_SETTING, read_settings
 from gitkv.gateway.followers.audit import Audit
 from gitkv.gateway.followers.follower import Follower
 from gitkv.gateway.followers.maintain import Maintenance
 from gitkv.gateway.followers.mirror import Mirror
+from gitkv.gateway.push_room import PushRoom
 from gitkv.gateway.recover import recover
 from gitkv.gateway.stargate import Adapters, Report, Stargate, Step
 from gitkv.git.journal import FileJournal
@@ -51,6 +47,7 @@ from gitkv.git.ref_store import PackedRefStore
 from gitkv.git.repository import discover
 from gitkv.git.sole_lease import SoleLease
 from gitkv.git.urls import refuse_secret
+from gitkv.model.configuration import DEFAULTS, Configuration
 from gitkv.ports import Lease
 from gitkv.sign.gateway_key import Ed25519Signer
 from gitkv.sign.verifier import SignatureVerifier
@@ -59,22 +56,20 @@ from gitkv.telemetry.clock import SystemClock
 # An audit makes many small values and no circles: the collector's usual eagerness costs it a tenth
 # of its time.
 _COLLECTOR_THRESHOLDS = (50_000, 20, 50)
-LOCAL_MIRROR_INTERVAL_S = 0.05
-REMOTE_MIRROR_INTERVAL_S = 10.0  # GitHub asks for at most six pushes a minute to one repository
 
 
 class Service(NamedTuple):
-    """How to serve. `port` 0 picks a free one; `mirror_interval_s` None suits the kind of mirror;
-    `port_file` "" for none. `starting_git`: see `ending.starting_git`.
+    """How to serve. `port` 0 picks a free one; `port_file` "" for none. `starting_git`: see
+    `ending.starting_git`.
     """
 
     git_dir: str
     host: str
     port: int
     env: Mapping[str, str]
-    mirror_interval_s: float | None = None
     port_file: str = ""
     starting_git: int = 0
+    configuration: Configuration = DEFAULTS
 
 
 def open_adapters(
@@ -111,14 +106,15 @@ def serve(service: Service, report: Report, step: Step = lambda name: None) -> N
     adapters = open_adapters(service.git_dir, service.env, step, lease)
     host_key = load_host_key(service.git_dir)
     lease.take()
-    ending = Ending(report, lambda: _remove(service.port_file))
+    ending = Ending(report, lambda: _remove(service.port_file), service.configuration.shutdown)
     try:
         stargate = Stargate(adapters, report, step)
+        push = service.configuration.push
+        stargate.room = PushRoom(push.room_bytes, push.room_of_one_bytes)
         recover(stargate)
         run(_serve(service, stargate, host_key, ending), ending)
     except BaseException as error:
-        code = error.exit_code if isinstance(error, GitKvError) else FAILED
-        ending.begin(code, FATAL_CHILDREN_S, FATAL_PROCESS_S)
+        ending.begin_after(error)
         if is_fatal(error) and not isinstance(error, KeyboardInterrupt):  # a person's Ctrl-C
             raise as_error(error) from error
         raise
@@ -132,23 +128,24 @@ async def _serve(
     service: Service, stargate: Stargate, host_key: asyncssh.SSHKey, ending: Ending
 ) -> None:
     loop, report = asyncio.get_running_loop(), stargate.report
+    configuration, timing = service.configuration, service.configuration.shutdown
     # A slow client's push holds two threads that only wait: enough for every session, so that none
     # waits for another.
-    loop.set_default_executor(SessionThreads(ending, 2 * (SESSIONS_MAX + SESSIONS_OF_ADMINS)))
+    loop.set_default_executor(SessionThreads(ending, 2 * configuration.sessions.most))
     stop = Stop(ending)
     loop.set_exception_handler(partial(on_loop_error, StrangerLog(report), ending))
-    server = SshServer(stargate, _names(service.git_dir, stargate), host_key, ending.fail)
+    names = _names(service.git_dir, stargate)
+    server = SshServer(stargate, names, host_key, ending.fail, configuration)
     mirror = _mirror(service, stargate)
-    followers: list[Follower] = [Audit(stargate), Maintenance(stargate)]
-    followers += [] if mirror is None else [mirror]
-    workers = Workers(stargate, followers, ending.fail)
+    followers = _followers(configuration, stargate, mirror)
+    workers = Workers(stargate, followers, ending.fail, retry=configuration.retry)
     if mirror is not None:
         await asyncio.to_thread(mirror.begin)
     try:
         port = await server.start(service.host, service.port)
     except (OSError, UnicodeError) as error:
         raise cannot_listen(service.host, service.port, error) from error
-    drain_s = FATAL_CHILDREN_S / 2
+    drain_s = timing.fatal_children_s / 2
     try:
         workers.start()
         if service.starting_git:
@@ -163,15 +160,26 @@ async def _serve(
             write_port_file(service.port_file, port)
         stop.is_serving = True
         await stop.wait()
-        drain_s = DRAIN_S
+        drain_s = timing.drain_s
         report("draining", {"why": stop.why})
     except BaseException as error:
         ending.fail(error)
         raise
     finally:
         await server.drain(drain_s)
-        await asyncio.to_thread(workers.stop, PROCESS_S)
+        await asyncio.to_thread(workers.stop, timing.process_s)
     report("stopped", {})
+
+
+def _followers(
+    configuration: Configuration, stargate: Stargate, mirror: Mirror | None
+) -> list[Follower]:
+    upkeep, retry = configuration.upkeep, configuration.retry
+    own: list[Follower] = [
+        Audit(stargate, retry=retry),
+        Maintenance(stargate, upkeep=upkeep, retry=retry),
+    ]
+    return own if mirror is None else [*own, mirror]
 
 
 def _mirror(service: Service, stargate: Stargate) -> Mirror | None:
@@ -182,12 +190,9 @@ def _mirror(service: Service, stargate: Stargate) -> Mirror | None:
         stargate.release_writes()
         return None
     refuse_secret(url, MIRROR_SETTING)
-    interval = service.mirror_interval_s
-    if interval is None:
-        is_local = url.startswith(("/", "file://"))
-        interval = LOCAL_MIRROR_INTERVAL_S if is_local else REMOTE_MIRROR_INTERVAL_S
     git = Git(service.git_dir, env=service.env).of_service()
-    return Mirror(stargate, git, url, interval)
+    timing, retry = service.configuration.mirror, service.configuration.retry
+    return Mirror(stargate, git, url, timing, retry=retry)
 
 
 def _remove(path: str) -> None:

@@ -17,6 +17,7 @@ from gitkv.daemon.door import LoggedIn, Ruling, Waiting, source_of
 from gitkv.daemon.ssh_connection import LOGIN_FAILURES_MAX, BoundedConnection
 from gitkv.errors import GitKvError
 from gitkv.gateway.stargate import Report, Stargate
+from gitkv.model.configuration import ConnectionLimits, LoginLimits
 from gitkv.model.identity import PublicKey
 from gitkv.model.policy import Principal
 from gitkv.model.public_key import is_sound
@@ -46,11 +47,13 @@ class StrangerLog:
 class Lobby:
     """Who waits and who is in, of one server."""
 
-    def __init__(self, stargate: Stargate) -> None:
+    def __init__(
+        self, stargate: Stargate, logins: LoginLimits, connections: ConnectionLimits
+    ) -> None:
         self.stargate = stargate
         self.strangers = StrangerLog(stargate.report)
-        self.waiting: Waiting[Login] = Waiting(random.random)
-        self.logged_in: LoggedIn[Login] = LoggedIn(time.monotonic)
+        self.waiting: Waiting[Login] = Waiting(random.random, logins)
+        self.logged_in: LoggedIn[Login] = LoggedIn(time.monotonic, connections)
 
     def send_idle_away(self) -> None:
         """To be called now and then."""

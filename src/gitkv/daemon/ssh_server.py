@@ -25,12 +25,9 @@ from gitkv.daemon.turn_session import Resting
 from gitkv.errors import GitKvError, IntegrityError, ToolError
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.shortage import shortage_of
+from gitkv.model.configuration import DEFAULTS, Configuration
 
-LOGIN_TIMEOUT_S = 20
 LOOK_AROUND_S = 5.0
-SESSIONS_OF_ONE_MAX = 16  # at once, of one principal
-SESSIONS_MAX = 96  # of all; an admin gets in above that
-SESSIONS_OF_ADMINS = 16
 
 _COMMAND = re.compile(r"git[ -](receive-pack|upload-pack) '?/?([A-Za-z0-9._/~-]{1,255})'?")
 # Ed25519 and AES-GCM first: on one core the handshake is the larger part of a small push.
@@ -76,13 +73,19 @@ class SshServer:
     """
 
     def __init__(
-        self, stargate: Stargate, names: frozenset[str], host_key: asyncssh.SSHKey, fail: Fail
+        self,
+        stargate: Stargate,
+        names: frozenset[str],
+        host_key: asyncssh.SSHKey,
+        fail: Fail,
+        configuration: Configuration = DEFAULTS,
     ) -> None:
+        self._configuration = configuration
         self._fail = fail
         self._stargate = stargate
         self._names = names
         self._host_key = host_key
-        self._lobby = Lobby(stargate)
+        self._lobby = Lobby(stargate, configuration.logins, configuration.connections)
         self._sessions: dict[asyncio.Task[object], str] = {}
         self._resting = Resting()
         self._servers: list[asyncio.Server] = []
@@ -143,7 +146,7 @@ class SshServer:
             allow_pty=False,
             agent_forwarding=False,
             x11_forwarding=False,
-            login_timeout=LOGIN_TIMEOUT_S,
+            login_timeout=self._configuration.logins.timeout_s,
             keepalive_interval=30,
             encryption_algs=_ENCRYPTION,
             kex_algs=_EXCHANGE,
@@ -240,15 +243,17 @@ class SshServer:
         assert isinstance(process.channel, BoundedChannel)
         process.channel.open_window()
         if match[1] == "receive-pack":
-            return await serve_push(process, self._stargate, who, self._resting)
-        return await serve_fetch(process, self._stargate, who)
+            bounds = self._configuration.push
+            return await serve_push(process, self._stargate, who, self._resting, bounds)
+        return await serve_fetch(process, self._stargate, self._configuration.fetch)
 
     def _crowd(self, who: str, *, is_admin: bool) -> int:
         """The limit that this session is beyond, 0 when it is not."""
         counts = Counter(self._sessions.values())
-        if counts[who] > SESSIONS_OF_ONE_MAX:
-            return SESSIONS_OF_ONE_MAX
-        limit = SESSIONS_MAX + (SESSIONS_OF_ADMINS if is_admin else 0)
+        limits = self._configuration.sessions
+        if counts[who] > limits.of_one_max:
+            return limits.of_one_max
+        limit = limits.most if is_admin else limits.all_max
         return limit if counts.total() > limit else 0
 
 

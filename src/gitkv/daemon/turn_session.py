@@ -22,6 +22,7 @@ from gitkv.gateway.stargate import Stargate
 from gitkv.gateway.turns import Turns
 from gitkv.git.pack_between import pack_between
 from gitkv.ledger.seek import read_ledger_commit
+from gitkv.model.configuration import PushBounds
 from gitkv.model.oid import COMMIT
 from gitkv.model.refs import PRIVATE
 from gitkv.model.verdict import FormError
@@ -33,12 +34,15 @@ TRANSACTIONS_MAX = 1000  # of a clone that lacks more, the fetch is not worth ho
 
 
 class Session(NamedTuple):
-    """One client's conversation about pushes; `who`: the principal it logged in as."""
+    """One client's conversation about pushes; `who`: the principal it logged in as; `bounds`: how
+    long its parts may take.
+    """
 
     process: asyncssh.SSHServerProcess[bytes]
     stargate: Stargate
     who: str
     place: Place
+    bounds: PushBounds
 
 
 def greeting(stargate: Stargate) -> bytes:

@@ -17,6 +17,7 @@ from gitkv.errors import GitKvError, ToolError
 from gitkv.gateway.backoff import Backoffs
 from gitkv.gateway.followers.follower import Follower, cause_of
 from gitkv.gateway.stargate import Stargate
+from gitkv.model.configuration import DEFAULTS, RetryPauses
 
 Fail = Callable[[BaseException], None]
 Work = Callable[[str], None]  # on the follower of this name
@@ -81,12 +82,13 @@ class Workers:
         followers: Sequence[Follower],
         fail: Fail,
         now_s: Callable[[], float] = time.monotonic,
+        retry: RetryPauses = DEFAULTS.retry,
     ) -> None:
         self._report = stargate.report
         self._followers = {follower.name: follower for follower in followers}
         self._fail = fail
         self._now_s = now_s
-        self._backoffs = Backoffs(now_s)
+        self._backoffs = Backoffs(now_s, pauses=retry)
         self._schedule = Schedule({entry.name: entry.is_woken for entry in followers})
         self._changed = threading.Condition()  # guards the schedule and what follows
         self._orders: dict[str, Work] = {}  # what a follower's thread is to do next

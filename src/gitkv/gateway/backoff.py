@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-BACKOFF_FIRST_S = 0.5
-BACKOFF_MAX_S = 60.0
+from gitkv.model.configuration import DEFAULTS, RetryPauses
 
 
-def backoff_s(failures: int, jitter: float) -> float:
+def backoff_s(pauses: RetryPauses, failures: int, jitter: float) -> float:
     """Seconds to wait after so many failures in a row; `jitter` in [0, 1) spreads several
     gateways.
     """
-    limit: float = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures - 1, 16))
+    limit: float = min(pauses.longest_s, pauses.first_s * 2.0 ** min(failures - 1, 16))
     return limit * (0.5 + jitter / 2)
 
 
@@ -32,15 +31,16 @@ class Backoffs:
         self,
         now_s: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        pauses: RetryPauses = DEFAULTS.retry,
     ) -> None:
-        self._now_s, self._jitter = now_s, jitter
+        self._now_s, self._jitter, self._pauses = now_s, jitter, pauses
         self._failing: dict[str, _Failing] = {}
 
     def failed(self, name: str, cause: str) -> bool:
         """Begins the next pause; whether this cause is another one than the last time."""
         before = self._failing.get(name, _Failing(0, 0.0, ""))
         failures = before.failures + 1
-        until_s = self._now_s() + backoff_s(failures, self._jitter())
+        until_s = self._now_s() + backoff_s(self._pauses, failures, self._jitter())
         self._failing[name] = _Failing(failures, until_s, cause)
         return failures == 1 or cause != before.cause
 

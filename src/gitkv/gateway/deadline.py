@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from gitkv.errors import GitKvError
+from gitkv.model.configuration import DEFAULTS
 from gitkv.model.oid import Oid
 from gitkv.ports import ObjectStore
-
-JUDGING_S_MAX = 120.0
 
 Monotonic = Callable[[], float]  # seconds since some moment
 
@@ -31,7 +30,7 @@ class TimedObjects:
         self,
         objects: ObjectStore,
         *,
-        seconds: float = JUDGING_S_MAX,
+        seconds: float = DEFAULTS.push.judging_s,
         monotonic: Monotonic = time.monotonic,
     ) -> None:
         self._objects = objects

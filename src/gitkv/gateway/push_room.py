@@ -8,15 +8,17 @@ import threading
 from collections import Counter
 
 from gitkv.errors import UnavailableError
-
-ROOM_BYTES = 8 << 30  # of all; one push of a default policy takes at most about 1.5 GiB
-ROOM_OF_ONE_BYTES = 3 << 30  # of one principal
+from gitkv.model.configuration import DEFAULTS
 
 
 class PushRoom:
     """The room of one process; safe to share between threads."""
 
-    def __init__(self, all_bytes: int = ROOM_BYTES, of_one_bytes: int = ROOM_OF_ONE_BYTES) -> None:
+    def __init__(
+        self,
+        all_bytes: int = DEFAULTS.push.room_bytes,
+        of_one_bytes: int = DEFAULTS.push.room_of_one_bytes,
+    ) -> None:
         self._all_bytes = all_bytes
         self._of_one_bytes = of_one_bytes
         self._taken: Counter[str] = Counter()

@@ -22,6 +22,7 @@ from gitkv.gateway.watchlog import entry_of, write_entry
 from gitkv.git.object_store import GitObjectStore, ObjectTooLargeError
 from gitkv.git.quarantine import Quarantine, QuarantinedPack
 from gitkv.ledger.compose import Tip
+from gitkv.model.configuration import DEFAULTS
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object
 from gitkv.model.policy import VERIFY_BEFORE_ACK
 from gitkv.model.refs import (
@@ -65,6 +66,7 @@ def receive(
     quarantine: Quarantine,
     pack: QuarantinedPack,
     *,
+    judging_s: float = DEFAULTS.push.judging_s,
     monotonic: Monotonic = time.monotonic,
 ) -> Answer:
     """Judges the push and, when it is accepted, makes it durable. The quarantine is empty
@@ -73,7 +75,7 @@ def receive(
     objects = GitObjectStore(
         stargate.git, quarantine_dir=quarantine.objects_dir, object_bytes_max=READ_BYTES_MAX
     )
-    timed = TimedObjects(objects, monotonic=monotonic)
+    timed = TimedObjects(objects, seconds=judging_s, monotonic=monotonic)
     try:
         stargate.check_writable()
         if isinstance(push, PolicyPush):

@@ -11,7 +11,7 @@ import asyncssh
 import pytest
 from support.forge import FLUSH, Forge, talk
 
-from gitkv.daemon.door import CONNECTIONS_MAX, CONNECTIONS_OF_ONE_MAX, WAITING_MAX
+from gitkv.model.configuration import DEFAULTS
 from gitkv.testing.world import Person, World
 
 ONE_WAY_S = 0.075  # of a client at the other end of an ocean
@@ -35,7 +35,7 @@ async def _log_in(port: int, person: Person) -> asyncssh.SSHClientConnection:
 
 def test_strangers_who_only_stand_at_the_door_keep_nobody_out(world: World, forge: Forge) -> None:
     with ExitStack() as held:
-        for _ in range(WAITING_MAX + 20):
+        for _ in range(DEFAULTS.logins.waiting_max + 20):
             held.enter_context(socket.create_connection(("127.0.0.1", world.port), timeout=10))
         assert b"refs/kv/main" in _greeting(world, forge.person)
     forge.push_good()
@@ -91,7 +91,7 @@ async def _log_in_from_afar(world: World, person: Person, attackers: list[str]) 
     relay = await asyncio.start_server(ocean.accept, "127.0.0.1", 0)
     crowd = [asyncio.create_task(_knock(world, address, held)) for address in attackers]
     try:
-        while len(held) < WAITING_MAX:
+        while len(held) < DEFAULTS.logins.waiting_max:
             await asyncio.sleep(0)
         connection = await _log_in(relay.sockets[0].getsockname()[1], person)
         done = await connection.run("git-receive-pack '/gate.git'", input=FLUSH, encoding=None)
@@ -127,7 +127,7 @@ async def _log_in_until_refused(world: World, person: Person, others: Person) ->
     """
     held: list[asyncssh.SSHClientConnection] = []
     try:
-        while len(held) < CONNECTIONS_MAX and not any(one.is_closed() for one in held):
+        while len(held) < DEFAULTS.connections.all_max and not any(one.is_closed() for one in held):
             held.append(await _log_in(world.port, person))
             await held[-1].run("id")  # refused as a command, by a connection that stands
     except (asyncssh.Error, OSError):
@@ -143,7 +143,7 @@ async def _log_in_until_refused(world: World, person: Person, others: Person) ->
 def test_one_principal_does_not_take_every_place(world: World, forge: Forge) -> None:
     count, greeting = asyncio.run(_log_in_until_refused(world, forge.person, world.person("alice")))
 
-    assert CONNECTIONS_OF_ONE_MAX - 1 <= count <= CONNECTIONS_OF_ONE_MAX
+    assert DEFAULTS.connections.of_one_max - 1 <= count <= DEFAULTS.connections.of_one_max
     assert b"refs/kv/main" in greeting
 
 
@@ -151,7 +151,7 @@ async def _fill(world: World, people: list[Person], then: list[Person]) -> list[
     held: list[asyncssh.SSHClientConnection] = []
     try:
         for person in people:
-            for _ in range(CONNECTIONS_OF_ONE_MAX):
+            for _ in range(DEFAULTS.connections.of_one_max):
                 with suppress(asyncssh.Error, OSError):
                     held.append(await _log_in(world.port, person))
         return [await asyncio.to_thread(_greeting, world, person) for person in then]

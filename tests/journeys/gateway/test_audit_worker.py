@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from support.gateway import Gateway
 
-from gitkv.gateway.backoff import BACKOFF_MAX_S
 from gitkv.gateway.followers.audit import Audit
+from gitkv.model.configuration import DEFAULTS
 from gitkv.model.oid import Oid
 from gitkv.model.refs import Namespace, RefUpdate, audited_ref
 
@@ -55,7 +55,7 @@ def test_a_broken_namespace_holds_up_no_other(gateway: Gateway) -> None:
         _push(gateway, B)
         audit.step()
         assert _passed(gateway, B) == pushes, "it waited for the broken one"
-        now[0] += BACKOFF_MAX_S
+        now[0] += DEFAULTS.retry.longest_s
     assert _passed(gateway, A) == 0
     [told] = gateway.names("audit.failed")
     assert told["ns"] == A

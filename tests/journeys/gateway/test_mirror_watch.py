@@ -7,8 +7,9 @@ from __future__ import annotations
 import pytest
 from support.gateway import Gateway
 
-from gitkv.gateway.followers.mirror import LOOK_EVERY_S, Mirror
+from gitkv.gateway.followers.mirror import Mirror
 from gitkv.git.process import Git
+from gitkv.model.configuration import DEFAULTS, MirrorTiming
 
 
 @pytest.fixture
@@ -83,13 +84,15 @@ def test_an_alarm_names_the_ref_that_diverged_and_no_other(served: Gateway, ref:
 def test_the_worker_looks_by_itself_every_few_minutes(served: Gateway) -> None:
     now = [0.0]
     git = Git(str(served.git_dir), env=served.env)
-    worker = Mirror(served.stargate, git, str(served.mirror), 0.0, lambda: now[0])
+    worker = Mirror(
+        served.stargate, git, str(served.mirror), MirrorTiming(interval_s=0), lambda: now[0]
+    )
     worker.step()
     whole = served.refs(served.mirror)
     _on_mirror(served, "update-ref", "-d", "refs/kv/main")
     worker.step()
     assert "refs/kv/main" not in served.refs(served.mirror), "nothing has told it yet"
-    now[0] += LOOK_EVERY_S
+    now[0] += DEFAULTS.mirror.look_every_s
     worker.step()
     assert served.refs(served.mirror) == whole
 
@@ -100,7 +103,7 @@ def test_only_the_mirror_sees_the_operators_configuration(gateway: Gateway) -> N
     config.write_text(f'[url "{gateway.root}/"]\n\tinsteadOf = "forge:"\n')
     gateway.restart({"GIT_CONFIG_GLOBAL": str(config)})
     git = Git(str(gateway.git_dir), env=gateway.env)
-    worker = Mirror(gateway.stargate, git, "forge:mirror.git", 0.0)
+    worker = Mirror(gateway.stargate, git, "forge:mirror.git", MirrorTiming(interval_s=0))
     assert worker.look_once().state == "current"
     assert gateway.push().verdict.accepted
     assert worker.push_once().state == "pushed"

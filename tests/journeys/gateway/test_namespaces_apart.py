@@ -11,6 +11,7 @@ from support.gateway import Gateway
 from gitkv.gateway.followers.follower import POLL_S
 from gitkv.gateway.followers.mirror import Mirror
 from gitkv.git.process import Git
+from gitkv.model.configuration import MirrorTiming
 from gitkv.model.refs import Namespace, RefUpdate, audited_ref
 
 A, B = Namespace("a"), Namespace("b")
@@ -72,7 +73,9 @@ def test_the_follower_tells_who_diverged_leaves_it_alone_for_a_while_and_heals_i
 ) -> None:
     now = [0.0]
     git = Git(str(gateway.git_dir), env=gateway.env)
-    mirror = Mirror(gateway.stargate, git, str(gateway.mirror), 0.0, lambda: now[0])
+    mirror = Mirror(
+        gateway.stargate, git, str(gateway.mirror), MirrorTiming(interval_s=0), lambda: now[0]
+    )
     mirror.step()
     whole = gateway.refs(gateway.mirror)["refs/kv/a"]
     _divert(gateway, "refs/kv/a")
@@ -99,7 +102,9 @@ def test_usually_everything_travels_in_one_push(gateway: Gateway) -> None:
     _push(gateway, B)
     now = [0.0]
     git = Git(str(gateway.git_dir), env=gateway.env)
-    mirror = Mirror(gateway.stargate, git, str(gateway.mirror), 10.0, lambda: now[0])
+    mirror = Mirror(
+        gateway.stargate, git, str(gateway.mirror), MirrorTiming(interval_s=10), lambda: now[0]
+    )
     assert mirror.step() == 10.0
     [told] = gateway.names("mirror.pushed")
     assert "ns" not in told and "refs/kv/a" in str(told["detail"]).split()

@@ -8,21 +8,17 @@ from collections import Counter
 import pytest
 
 from gitkv.daemon.door import (
-    CONNECTIONS_MAX,
-    CONNECTIONS_OF_ADMINS,
-    CONNECTIONS_OF_ONE_MAX,
     ENCRYPTED,
-    IDLE_MAX_S,
     IDLE_SETTLED_S,
     SPEAKING,
-    WAITING_EARLY,
-    WAITING_MAX,
-    WAITING_OF_ONE_MAX,
     LoggedIn,
     Waiting,
     early_drop,
     source_of,
 )
+from gitkv.model.configuration import DEFAULTS
+
+LOGINS, CONNECTIONS = DEFAULTS.logins, DEFAULTS.connections
 
 
 def dice(seed: int = 1) -> Waiting[str]:
@@ -53,12 +49,12 @@ def test_an_address_belongs_to_its_source(address: str, source: str) -> None:
 
 
 def test_newcomers_are_dropped_early_ever_more_often() -> None:
-    chances = [early_drop(count) for count in range(WAITING_MAX + 1)]
+    chances = [early_drop(count) for count in range(LOGINS.waiting_max + 1)]
 
-    assert chances[WAITING_EARLY - 1] == 0.0
-    assert chances[WAITING_EARLY] == pytest.approx(0.3)
-    assert chances[WAITING_EARLY:] == sorted(chances[WAITING_EARLY:])
-    assert chances[WAITING_MAX] == 1.0
+    assert chances[LOGINS.waiting_early - 1] == 0.0
+    assert chances[LOGINS.waiting_early] == pytest.approx(0.3)
+    assert chances[LOGINS.waiting_early :] == sorted(chances[LOGINS.waiting_early :])
+    assert chances[LOGINS.waiting_max] == 1.0
 
 
 def test_one_source_never_holds_more_than_its_share() -> None:
@@ -67,7 +63,7 @@ def test_one_source_never_holds_more_than_its_share() -> None:
     for number in range(10_000):
         waiting.arrive(f"attacker {number}", "192.0.2.1")
 
-    assert len(waiting) == WAITING_OF_ONE_MAX
+    assert len(waiting) == LOGINS.waiting_of_one_max
 
 
 def test_a_distant_client_is_never_sent_away_for_a_crowd_from_another_address() -> None:
@@ -94,7 +90,7 @@ def test_a_client_gets_in_though_every_place_is_taken_by_a_few_addresses() -> No
 
     assert ruling.admitted
     assert "honest" not in gone
-    assert len(waiting) <= WAITING_MAX
+    assert len(waiting) <= LOGINS.waiting_max
 
 
 def test_an_address_somebody_logged_in_from_gets_in_while_strangers_take_all_places() -> None:
@@ -103,7 +99,7 @@ def test_an_address_somebody_logged_in_from_gets_in_while_strangers_take_all_pla
     waiting.log_in("first")
     for number in range(5000):
         waiting.arrive(f"attacker {number}", f"10.0.{number // 250}.{number % 250}")
-    assert len(waiting) == WAITING_MAX
+    assert len(waiting) == LOGINS.waiting_max
 
     assert waiting.arrive("again", "198.51.100.1").admitted
     gone = {waiting.arrive(f"after {n}", f"10.1.{n // 250}.{n % 250}").leaves for n in range(200)}
@@ -113,7 +109,7 @@ def test_an_address_somebody_logged_in_from_gets_in_while_strangers_take_all_pla
 
 def test_behind_one_address_the_silent_give_way_to_those_who_speak() -> None:
     waiting = dice()
-    for number in range(WAITING_OF_ONE_MAX):
+    for number in range(LOGINS.waiting_of_one_max):
         waiting.arrive(f"silent {number}", "192.0.2.1")
 
     ruling = waiting.arrive("honest", "192.0.2.1")
@@ -127,7 +123,7 @@ def test_behind_one_address_the_silent_give_way_to_those_who_speak() -> None:
 
 def test_whoever_leaves_makes_room() -> None:
     waiting = dice()
-    for number in range(WAITING_OF_ONE_MAX):
+    for number in range(LOGINS.waiting_of_one_max):
         waiting.arrive(f"{number}", "192.0.2.1")
         waiting.leave(f"{number}")
         waiting.leave(f"{number}")
@@ -140,7 +136,7 @@ def filled(clock: Clock, principals: int, *, busy: bool = False) -> LoggedIn[str
     """A server that `principals` writers fill as far as they can."""
     inside: LoggedIn[str] = LoggedIn(clock)
     for name in range(principals):
-        for number in range(CONNECTIONS_OF_ONE_MAX + 5):
+        for number in range(CONNECTIONS.of_one_max + 5):
             one = f"{name} {number}"
             if inside.enter(one, f"writer {name}", is_admin=False).admitted and busy:
                 inside.begin(one)
@@ -151,7 +147,7 @@ def filled(clock: Clock, principals: int, *, busy: bool = False) -> LoggedIn[str
 def test_an_admin_gets_in_however_many_writers_there_are(busy: bool) -> None:
     inside = filled(Clock(), 6, busy=busy)
 
-    for number in range(CONNECTIONS_OF_ADMINS):
+    for number in range(CONNECTIONS.kept_for_admins):
         assert inside.enter(f"admin {number}", "alice", is_admin=True).admitted
 
 
@@ -173,7 +169,7 @@ def test_nobody_who_runs_a_command_is_sent_away() -> None:
 def test_a_principal_has_a_limit_of_its_own_and_its_idle_connections_go_first() -> None:
     clock = Clock()
     inside: LoggedIn[str] = LoggedIn(clock)
-    for number in range(CONNECTIONS_OF_ONE_MAX):
+    for number in range(CONNECTIONS.of_one_max):
         assert inside.enter(f"{number}", "bob", is_admin=True).admitted
         clock.now_s += 0.01
 
@@ -190,13 +186,13 @@ def test_a_connection_without_a_command_is_overdue_after_a_while() -> None:
     inside.enter("busy", "bob", is_admin=False)
     inside.begin("busy")
 
-    clock.now_s += IDLE_MAX_S - 1
+    clock.now_s += CONNECTIONS.idle_s - 1
     assert inside.overdue() == []
     clock.now_s += 1
     assert inside.overdue() == ["idle"]
     inside.end("busy")
     assert inside.overdue() == ["idle"]
-    clock.now_s += IDLE_MAX_S
+    clock.now_s += CONNECTIONS.idle_s
     assert inside.overdue() == ["idle", "busy"]
 
 
@@ -217,5 +213,5 @@ def test_the_places_never_run_over() -> None:
             left = chance.choice(list(held))
             inside.leave(left)
             del held[left]
-        assert len(held) <= CONNECTIONS_MAX
-        assert max(Counter(held.values()).values(), default=0) <= CONNECTIONS_OF_ONE_MAX
+        assert len(held) <= CONNECTIONS.all_max
+        assert max(Counter(held.values()).values(), default=0) <= CONNECTIONS.of_one_max

@@ -10,8 +10,9 @@ import pytest
 
 from gitkv.daemon.workers import Schedule, Workers
 from gitkv.errors import UnavailableError
-from gitkv.gateway.backoff import BACKOFF_FIRST_S, BACKOFF_MAX_S, Backoffs
+from gitkv.gateway.backoff import Backoffs
 from gitkv.gateway.stargate import Stargate
+from gitkv.model.configuration import DEFAULTS
 from gitkv.testing.world import wait_until
 
 Act = tuple[object, ...]
@@ -67,14 +68,15 @@ def test_the_schedule(acts: list[Act], due_s: Mapping[str, float]) -> None:
 def test_pauses_double_up_to_a_limit_each_name_by_itself_and_end_with_a_success() -> None:
     now = [0.0]
     backoffs = Backoffs(lambda: now[0], lambda: 1.0)
+    first_s, longest_s = DEFAULTS.retry
     waits = []
     for _ in range(20):
         backoffs.failed("a", "disk")
         waits.append(backoffs.left_s("a"))
         now[0] += backoffs.left_s("a")
 
-    assert waits[:3] == [BACKOFF_FIRST_S, 2 * BACKOFF_FIRST_S, 4 * BACKOFF_FIRST_S]
-    assert waits[-1] == BACKOFF_MAX_S
+    assert waits[:3] == [first_s, 2 * first_s, 4 * first_s]
+    assert waits[-1] == longest_s
     assert (backoffs.left_s("a"), backoffs.failures("a")) == (0.0, 20)
     assert (backoffs.left_s("b"), backoffs.failures("b")) == (0.0, 0)
     assert not backoffs.failed("a", "disk") and backoffs.failed("a", "another cause")

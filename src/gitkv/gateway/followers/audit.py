@@ -33,6 +33,7 @@ from gitkv.ledger.index_line import parse_meta
 from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.roots import open_ledger
 from gitkv.model.commit import parse_commit
+from gitkv.model.configuration import DEFAULTS, RetryPauses
 from gitkv.model.gateway_act import APPLY_AGAIN, RESTORE, GatewayAct
 from gitkv.model.identity import PublicKey, Signature
 from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, ZERO_OID, Oid
@@ -60,9 +61,14 @@ class Audit:
     name = "audit"
     is_woken = True
 
-    def __init__(self, stargate: Stargate, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stargate: Stargate,
+        now_s: Callable[[], float] = time.monotonic,
+        retry: RetryPauses = DEFAULTS.retry,
+    ) -> None:
         self._stargate = stargate
-        self._backoffs = Backoffs(now_s)
+        self._backoffs = Backoffs(now_s, pauses=retry)
 
     def step(self) -> float:
         """Audits what waits in each namespace. Raises only what concerns all of them."""

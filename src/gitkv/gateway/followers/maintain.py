@@ -15,19 +15,17 @@ from gitkv.gateway.backoff import Backoffs
 from gitkv.gateway.followers.follower import cause_of
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.quarantine_folder import sweep
-
-PACKS_MAX = 48
-CHECK_EVERY_S = 5.0
+from gitkv.model.configuration import DEFAULTS, RetryPauses, Upkeep
 
 
-def maintain_once(stargate: Stargate) -> bool:
-    """Repacks when there are too many packs; whether it did. Raises ToolError."""
+def maintain_once(stargate: Stargate, packs_max: int = DEFAULTS.upkeep.packs_max) -> bool:
+    """Repacks when there are more packs than that; whether it did. Raises ToolError."""
     packs = [
         name
         for name in os.listdir(os.path.join(stargate.git_dir, "objects", "pack"))
         if name.endswith(".idx")
     ]
-    if len(packs) <= PACKS_MAX:
+    if len(packs) <= packs_max:
         return False
     stargate.git.run(
         "repack", "--quiet", "--geometric=2", "-d", "--no-write-bitmap-index", "--threads=1"
@@ -45,12 +43,18 @@ class Maintenance:
     name = "maintenance"
     is_woken = False
 
-    def __init__(self, stargate: Stargate, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._stargate = stargate
-        self._backoffs = Backoffs(now_s)
+    def __init__(
+        self,
+        stargate: Stargate,
+        now_s: Callable[[], float] = time.monotonic,
+        upkeep: Upkeep = DEFAULTS.upkeep,
+        retry: RetryPauses = DEFAULTS.retry,
+    ) -> None:
+        self._stargate, self._upkeep = stargate, upkeep
+        self._backoffs = Backoffs(now_s, pauses=retry)
         self._tasks: dict[str, Callable[[], object]] = {
             "sweep": self._sweep,
-            "repack": lambda: maintain_once(stargate),
+            "repack": lambda: maintain_once(stargate, upkeep.packs_max),
         }
 
     def step(self) -> float:
@@ -67,7 +71,7 @@ class Maintenance:
             else:
                 if self._backoffs.succeeded(task):
                     self._stargate.report("maintenance.recovered", {"task": task})
-        return CHECK_EVERY_S
+        return self._upkeep.every_s
 
     def finish(self) -> None:
         """Nothing: it waits for no one."""

@@ -24,13 +24,11 @@ from gitkv.gateway.place import holds, is_known_place, remember_confirmed
 from gitkv.gateway.stargate import Stargate
 from gitkv.git import transport
 from gitkv.git.process import Git
+from gitkv.model.configuration import DEFAULTS, MirrorTiming, RetryPauses
 from gitkv.model.oid import ZERO_OID, Oid
 from gitkv.model.refs import LEDGER, POLICY_REF, WATERMARK, Ref, RefUpdate
 from gitkv.model.verdict import FormError, printable
 
-PUSH_TIMEOUT_S = 600.0
-LOOK_TIMEOUT_S = 15.0  # for a mirror that says nothing: the start waits for it
-LOOK_EVERY_S = 180.0
 ALL = "*"  # what concerns the mirror as a whole
 _REFS_SHOWN = 5
 
@@ -57,8 +55,8 @@ class _Seen(NamedTuple):
 
 
 class Mirror:
-    """The follower of one mirror of a Stargate. `interval_s`: the least time between two pushes,
-    what comes meanwhile travels together. `git` is the operator's own: credential helpers, ssh and
+    """The follower of one mirror of a Stargate. What comes within the least time between two pushes
+    travels together. `git` is the operator's own: credential helpers, ssh and
     proxies of their configuration are for the mirror.
     """
 
@@ -70,19 +68,20 @@ class Mirror:
         stargate: Stargate,
         git: Git,
         url: str,
-        interval_s: float,
+        timing: MirrorTiming = DEFAULTS.mirror,
         now_s: Callable[[], float] = time.monotonic,
+        retry: RetryPauses = DEFAULTS.retry,
     ) -> None:
         self._stargate = stargate
         self._git = git
         self._url = url
-        self._interval_s = interval_s
+        self._timing, self._interval_s = timing, timing.interval_for_s(url)
         self._now_s = now_s
-        self._backoffs = Backoffs(now_s)
+        self._backoffs = Backoffs(now_s, pauses=retry)
         self._confirmed: dict[Ref, Oid] = {}
         self._policy_there: Oid | None = None  # the policy that readers find there, if it is ours
-        self._looked_s = -LOOK_EVERY_S
-        self._pushed_s = -interval_s
+        self._looked_s = -timing.look_every_s
+        self._pushed_s = -self._interval_s
         self._has_begun = False
 
     def begin(self) -> None:
@@ -158,7 +157,8 @@ class Mirror:
             self._stargate.report(f"mirror.{state}", {**about, **fields})
 
     def _look_if_due(self) -> list[MirrorOutcome]:
-        if self._stargate.held_because or self._now_s() - self._looked_s >= LOOK_EVERY_S:
+        is_due = self._now_s() - self._looked_s >= self._timing.look_every_s
+        if self._stargate.held_because or is_due:
             return self._look_now()
         return []
 
@@ -222,7 +222,9 @@ class Mirror:
         # All of them, not the pending ones alone: the answer tells of every ref where it stands.
         wanted = {ref: oid for part in group.values() for ref, oid in part.refs.items()}
         moves = [transport.Push(oid, ref) for ref, oid in sorted(wanted.items())]
-        statuses = transport.push(self._git, self._url, moves, timeout_s=PUSH_TIMEOUT_S)
+        statuses = transport.push(
+            self._git, self._url, moves, timeout_s=self._timing.push_timeout_s
+        )
         bad = {
             ref: status
             for ref, status in statuses.items()
@@ -279,7 +281,7 @@ class Mirror:
     def _look(self) -> _Seen:
         """Notes what the mirror shows."""
         stargate = self._stargate
-        theirs = transport.ls_remote(self._git, self._url, timeout_s=LOOK_TIMEOUT_S)
+        theirs = transport.ls_remote(self._git, self._url, timeout_s=self._timing.look_timeout_s)
         self._looked_s = self._now_s()
         parts, refs = published(stargate).parts, stargate.refs.read_all()
         wanted = {ref: oid for part in parts.values() for ref, oid in part.refs.items()}
