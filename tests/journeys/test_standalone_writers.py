@@ -164,6 +164,33 @@ def test_a_policy_in_the_repository_is_applied_to_its_owner_too(
     assert list(store) == ["a"]
 
 
+def test_where_the_policy_has_a_time_to_live_every_value_that_is_set_has_one(
+    store: Store, repo: Path, git: GitRunner, ssh_key: SshKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store["before"] = b"1"
+    text = format_policy("", ("alice", ssh_key.public))
+    limit = b"    max_value_inline:"
+    _commit_policy(repo, git, text.replace(limit, b"    retention: {ttl_default: 2d}\n" + limit))
+    git("config", "gpg.format", "ssh", cwd=repo)
+    git("config", "user.signingkey", ssh_key.private, cwd=repo)
+    with Store.open(repo) as signing:
+        now_s = signing._replica.host.now_s()
+        signing._replica.host = signing._replica.host._replace(now_s=lambda: now_s)
+        signing["a"] = b"1"
+        signing.write({"b": Put(b"2", ctype="t"), "c": Put(b"3", expires=now_s + 5)})
+        with signing.transaction() as tx:
+            tx["d"] = b"4"
+        expiries = {entry.key: entry.expires - now_s for entry in signing.list()}
+        assert expiries == {"a": 172800, "b": 172800, "c": 5, "d": 172800, "before": -now_s}
+        monkeypatch.setattr("gitkv.client.build.default_ttl_s", lambda replica: 0)
+        with pytest.raises(RejectedError) as caught:  # a client that knows nothing of it
+            signing["e"] = b"5"
+        assert [entry.rule for entry in caught.value.verdict.reasons] == ["expiry.missing"]
+        assert caught.value.exit_code == 3
+        assert signing.delete(["before"]).changed
+        assert not [entry for entry in signing.verify().reasons if "expiry" in entry.rule]
+
+
 def test_a_key_that_the_policy_does_not_know_is_refused(
     store: Store, repo: Path, git: GitRunner, ssh_key: SshKey, other_ssh_key: SshKey
 ) -> None:

@@ -70,6 +70,7 @@ namespaces:
     max_value_total: 1GiB
     max_keys_per_transaction: 5
     chunks: {{min: 4KiB, average: 16KiB, max: 64KiB}}
+    retention: {{ttl_default: 30d}}
     lfs: allow
     verify: before-publish
   spare:

@@ -24,7 +24,12 @@ def audit_under(
         raise ValueError(f"the policy has no namespace {after.ns}")
     ranges = allowed_ranges(policy, after.ns, signer.name if signer else None)
     limits = AuditRules(
-        ranges, rules.value_bytes_max, rules.total_bytes_max, rules.keys_max, rules.lfs_forbidden
+        ranges,
+        rules.value_bytes_max,
+        rules.total_bytes_max,
+        rules.keys_max,
+        rules.lfs_forbidden,
+        expiry_required=rules.ttl_default_s > 0,
     )
     said = after.ledger.attestation
     return audit_step(

@@ -91,6 +91,11 @@ def parse_page(body: bytes, map_name: str) -> list[tuple[bytes, bytes]] | None:
     return [(name, line) for line, name in found]
 
 
+def has_expiry(line: bytes) -> bool:
+    """Whether a live line has the member `expires`: its quotes cannot stand in another member."""
+    return b'"expires":' in line
+
+
 def parse_live(line: bytes) -> LiveLine | None:
     """The parts of one live line; None when it is not exactly the form of 5.2."""
     match = _LIVE.fullmatch(line)

@@ -20,6 +20,7 @@ from gitkv.audit.lines import (
     META_BYTES_MAX,
     created_line,
     gone_line,
+    has_expiry,
     only_expiry_is_wrong,
     parse_meta,
 )
@@ -74,6 +75,7 @@ class AuditRules(NamedTuple):
     total_bytes_max: int
     keys_max: int
     lfs_forbidden: bool
+    expiry_required: bool = False
     expires_max: int = EXPIRES_MAX
 
 
@@ -362,6 +364,8 @@ class _Step:
                     expected or "a changed live line",
                     got or "no change",
                 )
+            elif self._rules.expiry_required and not has_expiry(got):
+                self._refuse(POLICY, "expiry.missing", name, "a moment of expiry", "none")
 
     def _judge_gone(self, deleted: Iterable[bytes], live: MapDiff, gone: MapDiff) -> None:
         for name in sorted(deleted):

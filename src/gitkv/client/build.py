@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from gitkv.client.author import Author
 from gitkv.client.draft import Draft, changes_at, check_expectations
+from gitkv.client.policy import default_ttl_s
 from gitkv.client.replica import Replica
 from gitkv.client.values import Written
 from gitkv.errors import IntegrityError
@@ -73,7 +74,8 @@ def build(
     try:
         now_s = replica.host.now_s()
         check_expectations(draft, base, replica.load, now_s)
-        changes = _planned(changes_at(draft, base, replica.load, now_s))
+        wanted = changes_at(draft, base, replica.load, now_s)
+        changes = _planned(_with_expiry(replica, wanted, now_s))
         plan = plan_changes(base.trees, base.seq + 1, changes, replica.load, emit)
         if plan.keys_set + plan.keys_del == 0:
             writer.close()
@@ -88,6 +90,21 @@ def build(
     except BaseException:
         writer.close()
         raise
+
+
+def _with_expiry(
+    replica: Replica, changes: Mapping[bytes, Put | None], now_s: int
+) -> Mapping[bytes, Put | None]:
+    """The changes with the expiry that the policy has for values of which nothing is said."""
+    if all(put is None or put.expires for put in changes.values()):
+        return changes
+    ttl_s = default_ttl_s(replica)
+    if not ttl_s:
+        return changes
+    return {
+        name: put and put._replace(expires=put.expires or now_s + ttl_s)
+        for name, put in changes.items()
+    }
 
 
 def _planned(changes: Mapping[bytes, Put | None]) -> dict[bytes, PlannedPut | None]:

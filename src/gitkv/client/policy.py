@@ -10,6 +10,7 @@ import os
 
 from gitkv.client.replica import Replica
 from gitkv.client.trust.memory import POLICY_TRUSTED
+from gitkv.errors import PolicyError
 from gitkv.model.oid import BLOB
 from gitkv.model.policy import NamespacePolicy, Policy
 from gitkv.model.refs import POLICY_PATH, POLICY_REF, Namespace
@@ -27,6 +28,22 @@ def policy_text(replica: Replica) -> bytes | None:
     home = os.fsdecode(POLICY_TRUSTED if replica.remote else POLICY_REF)
     [oid] = replica.objects.resolve([f"{home}:{POLICY_PATH}"])
     return None if oid is None else replica.objects.read(oid, BLOB)
+
+
+def default_ttl_s(replica: Replica) -> int:
+    """`retention.ttl_default` of the namespace in seconds, 0 without one, or where the policy is
+    newer than this program. A text that does not name it is not parsed: every write asks.
+    """
+    home = os.fsdecode(POLICY_TRUSTED if replica.remote else POLICY_REF)
+    [oid] = replica.objects.resolve([f"{home}:{POLICY_PATH}"])
+    text = b"" if oid is None else replica.objects.read(oid, BLOB)
+    if b"ttl_default" not in text:
+        return 0
+    try:
+        rules = parse_policy(text).namespace(replica.ns)
+    except PolicyError:
+        return 0
+    return rules.ttl_default_s if rules else 0
 
 
 def open_policy(ns: Namespace) -> Policy:

@@ -48,6 +48,7 @@ class NamespacePolicy(NamedTuple):
     lfs_forbidden: bool = True
     verify: str = VERIFY_BEFORE_ACK
     chunking: Chunking = DEFAULT_CHUNKING
+    ttl_default_s: int = 0  # retention.ttl_default; 0: a value may live for ever
 
 
 class Policy(NamedTuple):

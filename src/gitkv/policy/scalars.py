@@ -12,6 +12,7 @@ import re
 
 from gitkv.errors import KeyInvalidError
 from gitkv.model.address import redact
+from gitkv.model.duration import DURATION_FORM, TTL_S_MAX, parse_duration
 from gitkv.model.key import encode_prefix
 from gitkv.model.moment import parse_moment
 from gitkv.policy.nodes import Listing, Mapping, Node, Problems, Scalar, quoted, unseen
@@ -124,6 +125,29 @@ def read_size(node: Node, what: str, bytes_max: int, problems: Problems) -> int 
         f"{what}: expected a size from 1 byte to {bytes_max >> 20}MiB, got {describe(node)}",
         hint,
     )
+    return None
+
+
+def read_retention(fields: dict[str, Node], what: str, problems: Problems) -> int:
+    """Seconds of `retention.ttl_default`, 0 without it (spec/policy 5.8)."""
+    if "retention" not in fields:
+        return 0
+    inner = read_fields(fields["retention"], f"{what}: retention", ("ttl_default",), problems)
+    node = inner.get("ttl_default")
+    return (node and read_duration(node, f"{what}: retention: ttl_default", problems)) or 0
+
+
+def read_duration(node: Node, what: str, problems: Problems) -> int | None:
+    """Seconds of a time to live (spec/policy 2.7)."""
+    text = node.text if isinstance(node, Scalar) else ""
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        problems.add(node, f"{what}: expected {DURATION_FORM}, got {describe(node)}")
+        return None
+    if 1 <= seconds <= TTL_S_MAX:
+        return seconds
+    problems.add(node, f"{what}: expected 1s to {TTL_S_MAX // 86400}d, got {quoted(text)}")
     return None
 
 

@@ -39,6 +39,7 @@ _NAMESPACES = """
 #   writers:
 #     bob: {prefixes: ["cfg:", "flags/"]}    keys that start with one of these; {} is every key
 #   allowed_prefixes: ["cfg:", "flags/"]     for all writers; without it any key
+#   retention: {ttl_default: 30d}            every value expires, after 30 days if nothing is said
 namespaces:
 """
 _LIMITS = """\

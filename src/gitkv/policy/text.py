@@ -45,6 +45,7 @@ from gitkv.policy.scalars import (
     read_items,
     read_prefix,
     read_push_url,
+    read_retention,
     read_size,
     read_text,
 )
@@ -73,6 +74,7 @@ _NAMESPACE = (
     "max_value_total",
     "max_keys_per_transaction",
     "chunks",
+    "retention",
     "lfs",
     "verify",
 )
@@ -311,6 +313,7 @@ class _Reader:
             chunking=self._chunking(fields["chunks"], f"{what}: chunks")
             if "chunks" in fields
             else DEFAULT_CHUNKING,
+            ttl_default_s=read_retention(fields, what, self._problems),
         )
 
     def _limits(self, fields: dict[str, Node], what: str) -> tuple[int, int, int]:

@@ -112,6 +112,7 @@ class Signers:
             rules.total_bytes_max,
             rules.keys_max,
             rules.lfs_forbidden,
+            expiry_required=rules.ttl_default_s > 0,
         )
 
     def _note(

@@ -215,6 +215,32 @@ def test_lfs_pointer_is_refused_in_every_spelling_git_lfs_accepts(
     assert told.audit(rules=RULES._replace(lfs_forbidden=False)).reasons == []
 
 
+@pytest.mark.parametrize(
+    ("value", "missing"),
+    [
+        (Value(b"new"), True),
+        (Value(b"new", b'{"ctype":"a"}'), True),
+        (Value(b"new", b'{"ctype":"\\"expires\\":1,"}'), True),
+        (Value(b"value 9"), True),  # only the metadata goes
+        (Value(b"value 9", b'{"expires":1}'), False),
+        (Value(b"new", META), False),  # only the value changes
+    ],
+)
+def test_where_the_policy_asks_for_an_expiry_no_key_that_is_set_lacks_one(
+    told: Told, value: Value, missing: bool
+) -> None:
+    told.with_value(named(9), value)
+    asked = RULES._replace(expiry_required=True)
+    expected = {(3, "expiry.missing")} if missing else set()
+    assert rules_of(told.audit(rules=asked)) == expected
+    assert told.audit().reasons == []
+
+
+def test_a_deletion_needs_no_expiry(told: Told) -> None:
+    told.step({name: value for name, value in told.ledger.state.items() if name != named(9)})
+    assert told.audit(rules=RULES._replace(expiry_required=True)).reasons == []
+
+
 def test_transaction_without_a_change_is_refused(told: Told) -> None:
     assert rules_of(told.audit(told.before, facts=StepFacts(4, 0, 0))) == {(3, "transaction.empty")}
     assert rules_of(told.audit(told.before, facts=StepFacts(4, 1, 0))) == {

@@ -67,6 +67,7 @@ def test_every_field_of_a_policy_is_read(either_parser: None) -> None:
         lfs_forbidden=False,
         verify="before-publish",
         chunking=Chunking(4 << 10, 16 << 10, 64 << 10),
+        ttl_default_s=30 * 86400,
     )
     assert spare == NamespacePolicy(ns=Namespace("spare"), writers=())
 
@@ -215,11 +216,7 @@ def test_what_a_short_policy_leaves_out_is_the_strict_default() -> None:
             "max_keys_per_transaction: §1:30",
             "expected an integer from 1",
         ),
-        (
-            "max_keys_per_transaction: 5",
-            "max_keys_per_transaction: §5.0",
-            "expected an integer from 1",
-        ),
+        ("transaction: 5", "transaction: §5.0", "expected an integer from 1"),
         (
             "max_keys_per_transaction: 5",
             "max_keys_per_transaction: §-5",

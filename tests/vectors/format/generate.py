@@ -294,7 +294,7 @@ def policies() -> dict[str, Any]:
         "        not_after: 2027-01-31T12:00:00Z\nnamespaces:\n  main:\n"
         "    writers:\n      ann: {prefixes: ['cfg:', 'é']}\n    allowed_prefixes: ['cfg:', 'é']\n"
         "    max_value_inline: 2MiB\n    max_value_total: 1GiB\n    max_keys_per_transaction: 7\n"
-        "    lfs: allow\n    verify: before-publish\n"
+        "    retention: {ttl_default: 30d}\n    lfs: allow\n    verify: before-publish\n"
     )
     invalid = {
         "empty": "",
@@ -308,6 +308,7 @@ def policies() -> dict[str, Any]:
         "a number in octal": small.replace(
             "writers:", "max_keys_per_transaction: 010\n    writers:"
         ),
+        "a time to live without a unit": small + "    retention: {ttl_default: 30}\n",
         "no admin": small.replace("admin: true", "admin: false"),
         "a writer who is no principal": small.replace("ann: {}", "bob: {}"),
         "a namespace that cannot be a ref": small.replace("  main:", "  ma..in:"),
@@ -350,6 +351,7 @@ def _said(policy: Policy) -> dict[str, Any]:
                 "limits": [rules.value_bytes_max, rules.total_bytes_max, rules.keys_max],
                 "lfs_forbidden": rules.lfs_forbidden,
                 "verify": rules.verify,
+                "ttl_default_s": rules.ttl_default_s,
             }
             for rules in policy.namespaces
         ],

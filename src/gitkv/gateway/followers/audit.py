@@ -44,7 +44,7 @@ from gitkv.model.verdict import FormError, Reason
 # Limits of the policy, which a client with an older policy oversteps in good faith: undone and
 # told, and nobody is suspended for it.
 HONEST_RULES = frozenset(
-    ("value.size", "value.total", "value.lfs", "transaction.keys", "meta.expires")
+    ("value.size", "value.total", "value.lfs", "transaction.keys", "meta.expires", "expiry.missing")
 )
 
 
