@@ -18,14 +18,16 @@ from gitkv.client.draft import make_draft
 from gitkv.client.replica import Replica, open_replica
 from gitkv.client.store import edge_for
 from gitkv.client.values import Expect
-from gitkv.daemon.serve import open_adapters
+from gitkv.daemon.opening import open_repository
 from gitkv.gateway.judge import Pushed, judge_transaction
 from gitkv.gateway.stargate import Stargate
-from gitkv.git.audit_loader import AuditLoader
 from gitkv.git.object_store import GitObjectStore
-from gitkv.git.quarantine import Quarantine, QuarantinedPack
+from gitkv.git.process import Git
+from gitkv.git.quarantine import Quarantine
 from gitkv.ledger.plan import Put
 from gitkv.model.refs import Namespace
+from gitkv.ports import QuarantinedPack
+from gitkv.verifying.audit_loader import AuditLoader
 from gitkv.wire.push_grammar import TransactionPush
 
 MAIN = Namespace("main")
@@ -43,8 +45,8 @@ class Timed(NamedTuple):
 class Gate:
     """A Stargate repository, opened to judge and never to move a ref."""
 
-    def __init__(self, stargate: Stargate, writer: Replica) -> None:
-        self._stargate, self._writer = stargate, writer
+    def __init__(self, stargate: Stargate, git: Git, writer: Replica) -> None:
+        self._stargate, self._git, self._writer = stargate, git, writer
 
     def build(self, pairs: Mapping[str, str]) -> Built:
         """A signed transaction of the writer on the tip."""
@@ -62,7 +64,7 @@ class Gate:
 
     def judge(self, built: Built, *, audit: bool) -> Timed:
         """Quarantines and judges a transaction as `gateway.receive` does, then discards it."""
-        quarantine = Quarantine(self._stargate.git)
+        quarantine = Quarantine(self._git)
         try:
             started = time.perf_counter()
             for chunk in built.pack.chunks():
@@ -70,9 +72,7 @@ class Gate:
             pack = quarantine.finish()
             index_pack_s = time.perf_counter() - started
             _chill_caches()
-            with GitObjectStore(
-                self._stargate.git, quarantine_dir=quarantine.objects_dir
-            ) as objects:
+            with GitObjectStore(self._git, quarantine_dir=quarantine.objects_dir) as objects:
                 admission_s = self._admit(built, pack, objects)
                 return Timed(
                     index_pack_s, admission_s, self._audit(built, objects) if audit else None
@@ -81,16 +81,17 @@ class Gate:
             quarantine.discard()
 
     def _admit(self, built: Built, pack: QuarantinedPack, objects: GitObjectStore) -> float:
-        judged_by = self._stargate.policy()
+        judged_by = self._stargate.gate.policy()
         push = TransactionPush(MAIN, built.base.heads, built.tip.heads)
         started = time.perf_counter()
-        judged = judge_transaction(self._stargate, Pushed(push, objects, pack.oids), judged_by)
+        pushed = Pushed(push, objects, pack.oids)
+        judged = judge_transaction(self._stargate.judging, pushed, judged_by)
         seconds = time.perf_counter() - started
         assert judged.verdict.accepted, judged.verdict
         return seconds
 
     def _audit(self, built: Built, objects: GitObjectStore) -> float:
-        judged_by = self._stargate.policy()
+        judged_by = self._stargate.gate.policy()
         principal = judged_by.policy.principal("bob")
         started = time.perf_counter()
         audit = audit_under(
@@ -112,13 +113,12 @@ def _chill_caches() -> None:
 def open_gate(world: Stage) -> Iterator[Gate]:
     """Beside the daemon, which may go on serving; the writer is bob, in his clone."""
     bob = world.person("bob")
-    adapters = open_adapters(str(world.gate), world.base_env())
+    opened = open_repository(str(world.gate), world.base_env())
     writer = open_replica(str(bob.clone_dir), MAIN, edge_for(bob.env))
     try:
-        stargate = Stargate(adapters, lambda event, fields: None)
-        stargate.load_transaction_ids()
-        yield Gate(stargate, writer)
+        stargate = Stargate(opened.adapters, lambda event, fields: None)
+        stargate.known.load(stargate.gate.refs, stargate.gate.objects, stargate.history)
+        yield Gate(stargate, opened.git, writer)
     finally:
         writer.close()
-        adapters.objects.close()
-        adapters.refs.close()
+        opened.close()

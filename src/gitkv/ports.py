@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from gitkv.errors import GitKvError
+from gitkv.errors import GitKvError, IntegrityError
 from gitkv.model.identity import PublicKey, Signature
 from gitkv.model.oid import Oid
-from gitkv.model.refs import Ref, RefUpdate
+from gitkv.model.refs import Namespace, Ref, RefUpdate
 
 
 class ObjectStore(Protocol):
@@ -137,4 +137,170 @@ class Journal(Protocol):
         """Ends what was begun and not finished, by this process, a killed one or a former leader:
         "" nothing to do, "forward" its refs had moved, "back" what it brought is removed. Raises
         NotLeaderError when a later leader began it.
+        """
+
+
+class ObjectTooLargeError(IntegrityError):
+    """An object is larger than its reader would ever hold; it was not read."""
+
+
+class PackObjects(ObjectStore, Protocol):
+    """An ObjectStore that sees a pack in quarantine before the repository's own objects. Raises
+    ObjectTooLargeError instead of reading what is larger than was agreed.
+    """
+
+    def close(self) -> None:
+        """Ends reading; harmless when done before."""
+
+
+class IntakeLimits(NamedTuple):
+    """What one pack may cost. A blob may be as large as the largest value (spec/policy 5.4); trees
+    and commits are far smaller. `inflated_bytes_max`: of all its objects together; `chain_max`:
+    deltas between an object and the whole one that it is made from.
+    """
+
+    pack_bytes_max: int = 2 << 30
+    objects_max: int = 999_999
+    blob_bytes_max: int = 100 << 20
+    other_bytes_max: int = 16 << 20
+    inflated_bytes_max: int = 4 << 30
+    chain_max: int = 250  # git's own default is 50 (`pack.depth`); this is for who raises it
+    memory_bytes_max: int = 1 << 30
+    cpu_s_max: int = 300
+    wall_s_max: float = 600.0
+
+
+class QuarantinedPack(NamedTuple):
+    """A checked pack. `oids`: the objects that were sent; `bases`: objects of ours that complete a
+    thin pack, both in ascending order.
+
+    `pack_path` is "" when it is empty.
+    """
+
+    pack_path: str
+    oids: tuple[Oid, ...]
+    bases: tuple[Oid, ...]
+
+
+class Intake(Protocol):
+    """A pack from outside, checked and measured, that nobody else can see yet. Raises OSError and
+    ToolError.
+    """
+
+    def objects(self, object_bytes_max: int) -> PackObjects:
+        """Reads the pack and the repository. To be closed."""
+
+    def discard(self) -> None:
+        """Removes what is left of it, also when its pack was delivered; harmless when done
+        before.
+        """
+
+
+class Spool(Protocol):
+    """A pack of our own in the making: it takes the same way in as everybody's. Raises OSError when
+    the disk is full, ToolError, and UnavailableError when the machine is short of something.
+    """
+
+    def add(self, kind: bytes, body: bytes) -> Oid:
+        """Adds an object; its id."""
+
+    def finish(self) -> str:
+        """The path of the checked pack, for a Delivery."""
+
+    def discard(self) -> None:
+        """Removes what is left of it; harmless when done before."""
+
+
+class History(Protocol):
+    """How the repository's commits follow each other, by their parents, which are hashed. Raises
+    ToolError when a commit is not here, IntegrityError when the objects are damaged.
+    """
+
+    def is_ancestor(self, older: Oid, newer: Oid) -> bool:
+        """Whether `older` is `newer` or one of its ancestors."""
+
+    def commits_back(self, newest: Oid) -> Iterator[Oid]:
+        """`newest` and all its ancestors, newest first, one at a time."""
+
+    def reachable(self, tips: Iterable[Oid]) -> Iterator[Oid]:
+        """Every object that these commits reach, themselves included, one at a time."""
+
+
+class PushStatus(NamedTuple):
+    """What became of one ref that was to move on another repository; `reason` is printable."""
+
+    state: str
+    reason: str = ""
+
+
+PUSHED = "ok"
+UP_TO_DATE = "up-to-date"
+REJECTED = "rejected"  # this side saw that the move is not a fast-forward
+REMOTE_REJECTED = "remote rejected"
+PUSH_UNCLEAR = "error"  # the remote's answer was lost: the move may have happened
+
+
+class Remote(Protocol):
+    """Another repository, such as the mirror. Raises UnavailableError when it cannot be reached or
+    falls silent, AccessError when it refuses us, IntegrityError for an answer that is none.
+    """
+
+    @property
+    def address(self) -> str:
+        """Where it is, as its operator names it."""
+
+    def refs(self, *, timeout_s: float | None = None) -> dict[Ref, Oid]:
+        """Its refs, as it lists them."""
+
+    def push(
+        self, wanted: Mapping[Ref, Oid], *, timeout_s: float | None = None
+    ) -> dict[Ref, PushStatus]:
+        """Moves its refs there, all or none and never by force; what became of each. A refusal is
+        an answer; an answer that was lost is UnavailableError, and anything may have happened.
+        """
+
+
+class Settings(NamedTuple):
+    """What the repository's own `config` says. `mirror`: a URL, "" when there is deliberately
+    none.
+    """
+
+    mirror: str
+    namespaces: tuple[Namespace, ...]
+
+
+class Host(Protocol):
+    """The place where a Stargate's state is kept. Raises OSError, IntegrityError for what is not as
+    a whole Stargate's, ToolError.
+    """
+
+    def settings(self) -> Settings:
+        """Its settings, once its files are seen to be whole. Raises ToolError when it was never
+        finished.
+        """
+
+    def unlock(self) -> list[str]:
+        """Removes locks that a killed process left; their names. For its only daemon, at start."""
+
+    def sweep_drafts(self) -> list[str]:
+        """Removes drafts of killed children; their names. For its only daemon, at start."""
+
+    def sweep_quarantine(self) -> list[str]:
+        """Removes what belongs to no pack at work; names of what was removed."""
+
+    def check_view(self) -> None:
+        """Raises IntegrityError when it shows other refs, objects or history than its own."""
+
+    def pack_count(self) -> int:
+        """How many packs there are: reading slows down with them."""
+
+    def roll_up(self) -> None:
+        """Makes few packs of many, while reading and writing go on."""
+
+    def remember(self, confirmed: Mapping[Ref, Oid]) -> None:
+        """Writes down, durably, that this place is current, and what its mirror has confirmed."""
+
+    def remembered(self) -> Mapping[Ref, Oid] | None:
+        """What was written down here; None when this is not that place, such as a backup that was
+        put back.
         """

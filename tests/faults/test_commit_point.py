@@ -10,9 +10,7 @@ import pytest
 from support.gateway import NS, Gateway
 from support.os_faults import FailingDisk, after_the_refs_moved
 
-from gitkv.daemon.serve import open_adapters
 from gitkv.errors import ConflictError, GitKvError
-from gitkv.gateway.deliver import make_durable
 from gitkv.gateway.stargate import Stargate
 from gitkv.git.pack import PackWriter
 from gitkv.git.quarantine import Quarantine
@@ -36,7 +34,7 @@ def _push_onto(gateway: Gateway, disk: FailingDisk) -> str:
         else:
             said = "accepted" if answer.verdict.accepted else str(answer.verdict.reasons)
     txn = made[0].tip.ledger.attestation.txn
-    assert gateway.stargate.knows_transaction(txn), f"{disk.calls}: the id may be used again"
+    assert gateway.stargate.known.knows(txn), f"{disk.calls}: the id may be used again"
     assert gateway.tip().ledger.oid == made[0].tip.ledger.oid
     return said
 
@@ -49,7 +47,7 @@ def test_every_failing_call_after_the_refs_moved_is_no_refusal_and_all_that_foll
     calls = recorded.calls
     assert any("intent.json" in call for call in calls) and len(calls) >= 4
     woken: list[bool] = []
-    gateway.stargate.on_move(lambda: woken.append(True))
+    gateway.stargate.announcements.on_move(lambda: woken.append(True))
     for number in FAULTS:
         for at in range(1, len(calls) + 1):
             woken.clear()
@@ -86,9 +84,9 @@ def test_before_the_commit_point_every_failing_call_is_a_no_that_is_true(gateway
             except (OSError, GitKvError):
                 accepted = False
         assert accepted == (gateway.refs() != before), disk.calls
-        assert gateway.stargate.knows_transaction(made[0].tip.ledger.attestation.txn) == accepted
+        assert gateway.stargate.known.knows(made[0].tip.ledger.attestation.txn) == accepted
     assert gateway.push().verdict.accepted
-    assert gateway.stargate.tip(NS) is not None
+    assert gateway.stargate.gate.tip(NS) is not None
 
 
 def test_a_log_that_cannot_be_written_refuses_nobody(gateway: Gateway) -> None:
@@ -96,7 +94,7 @@ def test_a_log_that_cannot_be_written_refuses_nobody(gateway: Gateway) -> None:
         raise OSError(errno.ENOSPC, "the log's disk is full")
 
     gateway.close()
-    gateway.stargate = Stargate(open_adapters(str(gateway.git_dir), gateway.env), broken)
+    gateway.stargate = Stargate(gateway.opened.adapters, broken)
     gateway.stargate.report("anything", {})
     disk = FailingDisk(after_the_refs_moved, 3, errno.EIO)
     assert _push_onto(gateway, disk) in ("accepted", "unknown")
@@ -135,8 +133,8 @@ def test_a_pack_that_the_disk_cannot_look_for_is_never_taken_back(gateway: Gatew
     writer = PackWriter(str(gateway.root))
     blob = writer.add(BLOB, b"in the repository")
     data = b"".join(writer.finish().chunks())
-    gateway.stargate.git.run("index-pack", "--stdin", "--strict", stdin=data)
-    quarantine = Quarantine(gateway.stargate.git)
+    gateway.git.run("index-pack", "--stdin", "--strict", stdin=data)
+    quarantine = Quarantine(gateway.git)
     quarantine.feed(data)
     pack = quarantine.finish()
     name = os.path.basename(pack.pack_path).removesuffix(".pack") + ".idx"
@@ -148,10 +146,10 @@ def test_a_pack_that_the_disk_cannot_look_for_is_never_taken_back(gateway: Gatew
         return stat(path, *args, **kwargs)  # type: ignore[arg-type]
 
     stale = RefUpdate(ledger_ref(NS), blob, blob)
-    with pytest.MonkeyPatch.context() as patch, gateway.stargate.moving:
+    with pytest.MonkeyPatch.context() as patch, gateway.stargate.durable.lock:
         patch.setattr(os, "stat", failing)
         with pytest.raises((OSError, ConflictError)):
-            make_durable(gateway.stargate, Delivery(pack.pack_path, (), [stale]))
+            gateway.stargate.durable.make_durable(Delivery(pack.pack_path, (), [stale]))
     quarantine.discard()
-    gateway.stargate.objects.close()
-    assert gateway.stargate.objects.has(blob)
+    gateway.opened.objects.close()
+    assert gateway.stargate.gate.objects.has(blob)

@@ -72,14 +72,14 @@ def test_a_machine_that_is_short_of_something_says_later(gateway: Gateway, numbe
     wrapped = ToolError("git could not be started")
     wrapped.__cause__ = cause
     for error in (cause, wrapped, MemoryError(), RuntimeError("can't start new thread")):
-        refusal = RejectedError(_failed(gateway.stargate, error).verdict)
+        refusal = RejectedError(_failed(gateway.stargate.report, error).verdict)
         assert (refusal.exit_code, refusal.retry) == (5, "later")
         assert "try again" in refusal.verdict.reasons[0].hint
 
 
 def test_a_gateway_that_is_broken_says_never(gateway: Gateway) -> None:
     for error in (OSError(errno.EIO, "Input/output error"), IntegrityError("a ref is missing")):
-        refusal = RejectedError(_failed(gateway.stargate, error).verdict)
+        refusal = RejectedError(_failed(gateway.stargate.report, error).verdict)
         assert (refusal.exit_code, refusal.retry) == (5, "never")
 
 
@@ -95,13 +95,13 @@ def test_gits_own_words_for_a_full_disk_are_known() -> None:
 def test_a_judgement_ends_when_its_time_is_over(gateway: Gateway, tmp_path: Path) -> None:
     """The clock moves by a second with each look at it: what counts is the number of reads."""
     transaction, writer = gateway.transaction()
-    quarantine = Quarantine(gateway.stargate.git)
+    quarantine = Quarantine(gateway.git)
     for chunk in writer.finish().chunks():
         quarantine.feed(chunk)
     before, ticks = gateway.refs(), itertools.count(step=100)
 
     answer = receive(
-        gateway.stargate,
+        gateway.stargate.receiving,
         TransactionPush(NS, transaction.before or NOWHERE, transaction.tip.heads),
         quarantine,
         quarantine.finish(),

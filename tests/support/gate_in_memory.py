@@ -4,23 +4,19 @@ that a test sets.
 
 from __future__ import annotations
 
-from typing import cast
-
 from support.accepted_in_memory import NS, Accepted, Keyed
 
-from gitkv.gateway.judge import JudgedPush, Pushed, judge_transaction
+from gitkv.gateway.gate import Gate
+from gitkv.gateway.judge import JudgedPush, Judging, Pushed, judge_transaction
+from gitkv.gateway.known import KnownTransactions
+from gitkv.gateway.own_key import OwnKey
 from gitkv.gateway.policy_push import judge_policy_push
-from gitkv.gateway.stargate import Adapters, Stargate
-from gitkv.git.object_store import GitObjectStore
-from gitkv.git.process import Git
-from gitkv.git.ref_store import PackedRefStore
 from gitkv.ledger.plan import Changes
 from gitkv.model.heads import NOWHERE
-from gitkv.model.oid import Oid
 from gitkv.model.refs import POLICY_REF, RefUpdate, index_ref, ledger_ref
 from gitkv.model.verdict import Verdict
 from gitkv.sign.verifier import SignatureVerifier
-from gitkv.testing.memory import MemoryJournal, MemoryLease, MemoryRefStore
+from gitkv.testing.memory import MemoryRefStore
 from gitkv.wire.push_grammar import TransactionPush
 
 
@@ -35,7 +31,7 @@ class SetClock:
         return self.now
 
 
-class Gate:
+class JudgingGate:
     """Judges pushes on top of an accepted history; what it accepts is for the test to add."""
 
     def __init__(self, team: Accepted, clock: SetClock) -> None:
@@ -47,10 +43,10 @@ class Gate:
         base, before = team.tip, team.oids()
         made = team.make(changes, by, time_s)
         sent = tuple(sorted(team.oids() - before))
-        stargate = self._stargate()
+        judging = self._judging()
         push = TransactionPush(NS, made.before or NOWHERE, made.tip.heads)
-        pushed = Pushed(push, cast(GitObjectStore, team.store), sent)
-        judged = judge_transaction(stargate, pushed, stargate.policy())
+        pushed = Pushed(push, team.store, sent)
+        judged = judge_transaction(judging, pushed, judging.gate.policy())
         assert team.tip == base
         if judged.verdict.accepted:
             team.now_s = judged.now_s
@@ -59,31 +55,23 @@ class Gate:
 
     def push_policy(self, text: bytes, by: Keyed, time_s: int) -> Verdict:
         """Judges a policy change; a refused one is taken back."""
-        stargate, before = self._stargate(), self.team.policies[-1]
+        judging, before = self._judging(), self.team.policies[-1]
         oid = self.team.add_policy(text, by, time_s)
         move = RefUpdate(POLICY_REF, before, oid)
-        store = cast(GitObjectStore, self.team.store)
-        verdict = judge_policy_push(stargate, move, store, stargate.policy())
+        key = OwnKey(self.team.gateway.signer, judging.verifier, self.clock)
+        gate = judging.gate
+        verdict = judge_policy_push(gate, key, move, self.team.store, gate.policy())
         if not verdict.accepted:
             self.team.policies.pop()
         return verdict
 
-    def _stargate(self) -> Stargate:
+    def _judging(self) -> Judging:
         tip = self.team.tip
-        refs: dict[bytes, Oid] = {
+        refs = {
             POLICY_REF: self.team.policies[-1],
             ledger_ref(NS): tip.ledger.oid,
             index_ref(NS): tip.index_oid,
         }
-        memory_refs, lease = MemoryRefStore(refs), MemoryLease()  # type: ignore[arg-type]
-        adapters = Adapters(
-            Git("/nowhere", env={}),
-            cast(GitObjectStore, self.team.store),
-            cast(PackedRefStore, memory_refs),
-            self.team.gateway.signer,
-            SignatureVerifier("/nowhere", {}),
-            self.clock,
-            lease,
-            MemoryJournal(self.team.store, memory_refs, lease),
-        )
-        return Stargate(adapters, lambda event, fields: None)
+        gate = Gate(self.team.store, MemoryRefStore(refs))
+        verifier = SignatureVerifier("/nowhere", {})
+        return Judging(gate, KnownTransactions(), verifier, self.clock, lambda name: None)

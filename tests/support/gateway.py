@@ -12,16 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from gitkv.daemon.serve import open_adapters
+from gitkv.daemon.opening import Opened, open_repository
 from gitkv.gateway.followers.mirror import Mirror
 from gitkv.gateway.receive import Answer, receive
 from gitkv.gateway.recover import recover
-from gitkv.gateway.setup import CreationRequest, Keys, create_repository, write_first_state
-from gitkv.gateway.site import claim_directory, finish_directory
-from gitkv.gateway.stargate import Stargate
+from gitkv.gateway.setup import CreationRequest, write_first_state
+from gitkv.gateway.stargate import Adapters, Stargate
+from gitkv.gateway.telling import Step
+from gitkv.git.new_repository import Keys, create_repository
 from gitkv.git.pack import PackWriter
 from gitkv.git.process import Git
 from gitkv.git.quarantine import Quarantine
+from gitkv.git.remote import GitRemote
+from gitkv.git.site import claim_directory, finish_directory
 from gitkv.ledger.compose import Stamp, Tip, Transaction, compose
 from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.uuid7 import uuid7
@@ -31,6 +34,7 @@ from gitkv.model.heads import NOWHERE
 from gitkv.model.oid import BLOB, COMMIT, TREE, Oid, hash_object
 from gitkv.model.refs import POLICY_REF, Namespace, RefUpdate
 from gitkv.policy.tree import policy_text
+from gitkv.ports import Clock, Settings
 from gitkv.sign.gateway_key import Ed25519Signer, generate
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush
 
@@ -55,18 +59,37 @@ class Gateway:
             namespaces,
         )
         claim_directory(request.git_dir)
-        create_repository(request, self.keys, self.env)
+        settings = Settings(request.mirror, tuple(namespaces))
+        create_repository(request.git_dir, settings, self.keys, self.env)
         self.git_dir = Path(request.git_dir)
         self.events: list[tuple[str, Mapping[str, object]]] = []
-        self.stargate = self._open()
-        write_first_state(self.stargate, request, Ed25519Signer(self.keys.gateway).public_line)
+        self.step: Step = lambda name: None
+        self.opened, self.stargate = self._open()
+        public_line = Ed25519Signer(self.keys.gateway).public_line
+        write_first_state(self.stargate.author, request, public_line)
         finish_directory(request.git_dir)
 
-    def _open(self) -> Stargate:
-        return Stargate(
-            open_adapters(str(self.git_dir), self.env),
-            lambda event, fields: self.events.append((event, fields)),
-        )
+    def _open(self) -> tuple[Opened, Stargate]:
+        opened = open_repository(str(self.git_dir), self.env, self._reached)
+        return opened, self._stargate(opened.adapters)
+
+    def _stargate(self, adapters: Adapters) -> Stargate:
+        def report(event: str, fields: Mapping[str, object]) -> None:
+            self.events.append((event, fields))
+
+        return Stargate(adapters, report, self._reached)
+
+    def _reached(self, name: str) -> None:
+        self.step(name)
+
+    def set_clock(self, clock: Clock) -> None:
+        """Goes on with another clock."""
+        self.stargate = self._stargate(self.opened.adapters._replace(clock=clock))
+
+    @property
+    def git(self) -> Git:
+        """Git in the gateway's repository."""
+        return self.opened.git
 
     def restart(self, env: Mapping[str, str] | None = None) -> Stargate:
         """As the daemon starts: another process would find the same. Raises what `recover` does.
@@ -75,19 +98,22 @@ class Gateway:
         """
         self.close()
         self.env |= env or {}
-        self.stargate = self._open()
+        self.opened, self.stargate = self._open()
         recover(self.stargate)
-        git = Git(str(self.git_dir), env=self.env)
-        self.watch = Mirror(self.stargate, git, str(self.mirror), MirrorTiming(interval_s=0))
+        timing = MirrorTiming(interval_s=0)
+        self.watch = Mirror(self.stargate.mirroring, self.remote(), timing)
         self.watch.begin()
         return self.stargate
 
     def close(self) -> None:
-        self.stargate.objects.close()
-        self.stargate.refs.close()
+        self.opened.close()
+
+    def remote(self, url: str = "") -> GitRemote:
+        """The mirror, as the operator's git reaches it."""
+        return GitRemote(Git(str(self.git_dir), env=self.env), url or str(self.mirror))
 
     def tip(self, ns: Namespace = NS) -> Tip:
-        found = self.stargate.tip(ns)
+        found = self.stargate.gate.tip(ns)
         assert found is not None
         return found
 
@@ -102,7 +128,7 @@ class Gateway:
         """Alice's, on the tip, her clock ahead; `bend` makes something else of the plan."""
         writer, tip = PackWriter(str(self.root)), self.tip(ns)
         made = changes or {b"k:" + os.urandom(6).hex().encode(): Put(os.urandom(4).hex().encode())}
-        read, has = self.stargate.objects.read, self.stargate.objects.has
+        read, has = self.stargate.gate.objects.read, self.stargate.gate.objects.has
 
         def add(kind: bytes, body: bytes) -> Oid:
             """What the repository has is not sent, as git does it."""
@@ -125,8 +151,8 @@ class Gateway:
 
     def change_policy(self, change: Callable[[bytes], bytes]) -> Answer:
         """Alice commits what `change` makes of the policy's text."""
-        writer, base = PackWriter(str(self.root)), self.stargate.policy().commit
-        text = change(policy_text(base, self.stargate.objects.read))
+        writer, base = PackWriter(str(self.root)), self.stargate.gate.policy().commit
+        text = change(policy_text(base, self.stargate.gate.objects.read))
         folder = writer.add(TREE, b"100644 policy.yaml\0" + writer.add(BLOB, text))
         tree = writer.add(TREE, b"40000 .kv\0" + folder)
         who = Identity("Alice", "alice@example.com", int(time.time()))
@@ -135,10 +161,10 @@ class Gateway:
         return self._receive(PolicyPush(RefUpdate(POLICY_REF, base, oid)), writer)
 
     def _receive(self, push: TransactionPush | PolicyPush, writer: PackWriter) -> Answer:
-        quarantine = Quarantine(self.stargate.git)
+        quarantine = Quarantine(self.git)
         for chunk in writer.finish().chunks():
             quarantine.feed(chunk)
-        return receive(self.stargate, push, quarantine, quarantine.finish())
+        return receive(self.stargate.receiving, push, quarantine, quarantine.finish())
 
     def refs(self, repository: Path | None = None) -> dict[str, str]:
         line = ["git", "for-each-ref", "--format=%(refname) %(objectname)"]

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from gitkv.audit.commit import parse_commit
 from gitkv.audit.history import Verify, audit_history
-from gitkv.git.audit_loader import AuditLoader
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.model.commit import parse_commit as parse_any_commit
@@ -26,6 +25,7 @@ from gitkv.model.policy import Policy
 from gitkv.policy.text import parse_policy
 from gitkv.sign.verifier import SignatureVerifier
 from gitkv.testing.world import World, run, wait_until
+from gitkv.verifying.audit_loader import AuditLoader
 
 _ENTRY = re.compile(
     rb"accept ([^\n]+)@([0-9]+)\n\nKV-Version: 1\nKV-NS: ([^\n]+)\nKV-Epoch: e1\nKV-Seq: ([0-9]+)\n"

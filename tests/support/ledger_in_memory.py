@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from gitkv.audit.history import UNLIMITED, Verify, audit_history
 from gitkv.audit.step import AuditRules, Roots, StepAudit, StepFacts, audit_step
-from gitkv.git.audit_loader import AuditLoader
 from gitkv.ledger.compose import Stamp, Tip, compose, compose_first
 from gitkv.ledger.plan import Changes, Plan, plan_changes
 from gitkv.ledger.uuid7 import uuid7
@@ -17,6 +16,7 @@ from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import EpochLabel, Namespace
 from gitkv.model.verdict import Reason
 from gitkv.testing.memory import MemoryObjectStore
+from gitkv.verifying.audit_loader import AuditLoader
 
 START_S = 1_700_000_000
 

@@ -10,31 +10,27 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gitkv.daemon.serve import open_adapters
+from gitkv.daemon.opening import open_repository
 from gitkv.errors import GitKvError, ToolError, UnavailableError, UsageError
-from gitkv.gateway.fitness import read_settings
 from gitkv.gateway.followers.mirror import Mirror
 from gitkv.gateway.followers.published import published_refs
-from gitkv.gateway.setup import (
-    CreationRequest,
-    Keys,
-    check_mirror,
-    create_repository,
-    open_stargate,
-    write_first_state,
-)
-from gitkv.gateway.site import (
+from gitkv.gateway.setup import CreationRequest, check_mirror, write_first_state
+from gitkv.gateway.stargate import open_stargate
+from gitkv.git.fitness import read_settings
+from gitkv.git.new_repository import Keys, create_repository
+from gitkv.git.process import Git
+from gitkv.git.remote import GitRemote
+from gitkv.git.site import (
     abandon_directory,
     claim_directory,
     clear_directory,
     finish_directory,
     put_on_disk,
 )
-from gitkv.git import transport
-from gitkv.git.process import Git
 from gitkv.model.oid import Oid
 from gitkv.model.public_key import parse_ssh_key
 from gitkv.model.refs import Ref
+from gitkv.ports import Settings
 from gitkv.sign.gateway_key import Ed25519Signer, generate
 
 _AGAIN = "run the same command again: it goes on from there"
@@ -59,7 +55,7 @@ def create_stargate(request: CreationRequest, env: Mapping[str, str]) -> Created
     if claim_directory(request.git_dir) and _is_published(request, env):
         return _finish(request)
     try:
-        check_mirror(request.mirror, env)
+        check_mirror(GitRemote(Git(env=env), request.mirror))
         clear_directory(request.git_dir)
         first = _create(request, env)
         put_on_disk(request.git_dir)  # before the mirror has what nobody else could go on with
@@ -77,30 +73,29 @@ def create_stargate(request: CreationRequest, env: Mapping[str, str]) -> Created
 def _create(request: CreationRequest, env: Mapping[str, str]) -> dict[Ref, Oid]:
     """What is to be on the mirror."""
     (gateway, gateway_public), (host, _) = generate(), generate()
-    create_repository(request, Keys(gateway, host), env)
-    adapters = open_adapters(request.git_dir, env)
+    settings = Settings(request.mirror, tuple(request.namespaces))
+    create_repository(request.git_dir, settings, Keys(gateway, host), env)
+    opened = open_repository(request.git_dir, env)
     try:
-        stargate = open_stargate(adapters)
-        write_first_state(stargate, request, gateway_public)
-        return published_refs(stargate)
+        stargate = open_stargate(opened.adapters)
+        write_first_state(stargate.author, request, gateway_public)
+        return published_refs(stargate.gate)
     finally:
-        adapters.objects.close()
-        adapters.refs.close()
+        opened.close()
 
 
 def _publish(request: CreationRequest, env: Mapping[str, str], first: Mapping[Ref, Oid]) -> str:
     """Why the mirror refused; "" when it shows the first state, though its answer may be lost."""
-    adapters = open_adapters(request.git_dir, env)
-    git = Git(request.git_dir, env=env)
+    opened = open_repository(request.git_dir, env)
+    mirror = GitRemote(Git(request.git_dir, env=env), request.mirror)
     try:
-        outcome = Mirror(open_stargate(adapters), git, request.mirror).push_once()
+        outcome = Mirror(open_stargate(opened.adapters).mirroring, mirror).push_once()
     finally:
-        adapters.objects.close()
-        adapters.refs.close()
+        opened.close()
     if outcome.state == "pushed":
         return ""
     try:
-        theirs = transport.ls_remote(git, request.mirror)
+        theirs = mirror.refs()
     except GitKvError as error:
         raise UnavailableError(
             f"the mirror was lost before it answered: {outcome.detail}; {error}", hint=_AGAIN
@@ -114,23 +109,22 @@ def _is_published(request: CreationRequest, env: Mapping[str, str]) -> bool:
     """Whether an earlier run got as far as the mirror. Raises UsageError when it was for another
     one, UnavailableError when it cannot be asked.
     """
-    adapters = None
+    opened = None
     try:
-        adapters = open_adapters(request.git_dir, env)
-        url = read_settings(adapters.git).mirror
-        first = published_refs(open_stargate(adapters))
+        opened = open_repository(request.git_dir, env)
+        url = read_settings(opened.git).mirror
+        first = published_refs(open_stargate(opened.adapters).gate)
     except (GitKvError, OSError, ValueError):
         return False  # it did not get that far
     finally:
-        if adapters is not None:
-            adapters.objects.close()
-            adapters.refs.close()
+        if opened is not None:
+            opened.close()
     if url != request.mirror:
         raise UsageError(
             f"{request.git_dir} was begun for another mirror",
             hint="give the same --mirror, or remove the directory",
         )
-    theirs = transport.ls_remote(Git(env=env), request.mirror)
+    theirs = GitRemote(Git(env=env), request.mirror).refs()
     return bool(first) and all(theirs.get(ref) == oid for ref, oid in first.items())
 
 

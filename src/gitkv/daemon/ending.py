@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from gitkv.errors import GitKvError, ToolError
-from gitkv.gateway.stargate import Report
+from gitkv.gateway.telling import Report
 from gitkv.git.process import end_children
 from gitkv.model.configuration import DEFAULTS, ShutdownTiming
 

@@ -9,8 +9,8 @@ from typing import IO
 
 import asyncssh
 
+from gitkv.daemon.serving import Serving
 from gitkv.daemon.ssh_connection import flush
-from gitkv.gateway.stargate import Stargate
 from gitkv.git.upload_pack import UploadPack
 from gitkv.model.configuration import FetchBounds
 
@@ -18,10 +18,10 @@ CHUNK_BYTES = 1 << 16
 
 
 async def serve_fetch(
-    process: asyncssh.SSHServerProcess[bytes], stargate: Stargate, bounds: FetchBounds
+    process: asyncssh.SSHServerProcess[bytes], serving: Serving, bounds: FetchBounds
 ) -> int:
     """Exit code for the client's session."""
-    upload = UploadPack(stargate.git, process.env.get("GIT_PROTOCOL", ""), bounds.idle_s)
+    upload = UploadPack(serving.git, process.env.get("GIT_PROTOCOL", ""), bounds.idle_s)
     feeding = asyncio.create_task(_feed(process, upload.requests))
     try:
         async with asyncio.timeout(bounds.whole_s):

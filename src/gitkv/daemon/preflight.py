@@ -15,9 +15,9 @@ import socket
 import stat
 
 from gitkv.errors import GitKvError, IntegrityError, UnavailableError, UsageError
-from gitkv.gateway.stargate import Report
-from gitkv.git.pack_limits import Limits
+from gitkv.gateway.telling import Report
 from gitkv.model.verdict import printable
+from gitkv.ports import IntakeLimits
 
 FILES_WANTED = 4096  # descriptors: connections, and the pipes of the git of each session
 FILES_MIN = 512
@@ -93,7 +93,7 @@ def check_limits(report: Report) -> None:
     processes = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     if os.geteuid() != 0:  # nobody counts them for root
         _expect(processes, PROCESSES_MIN, "processes", ("-u", PROCESSES_MIN, "LimitNPROC"))
-    limits = Limits()
+    limits = IntakeLimits()
     memory = limits.memory_bytes_max
     address_space = min(
         [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit >= 0],

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 import asyncssh
 
 from gitkv.daemon.place import Place
+from gitkv.daemon.serving import Serving
 from gitkv.daemon.ssh_connection import flush
 from gitkv.daemon.turn_session import (
     Resting,
@@ -26,16 +27,15 @@ from gitkv.daemon.turn_session import (
     may_stay,
 )
 from gitkv.errors import GitKvError, UnavailableError
-from gitkv.gateway.deliver import tidy_up
 from gitkv.gateway.push_limits import pack_limits
 from gitkv.gateway.push_room import Share
 from gitkv.gateway.receive import Answer, receive, refuse_stale
-from gitkv.gateway.stargate import Stargate
-from gitkv.git.quarantine import PackRefused, Quarantine, QuarantinedPack
+from gitkv.gateway.telling import Report, tidy_up
+from gitkv.git.quarantine import PackRefused, Quarantine
 from gitkv.git.shortage import shortage_of
 from gitkv.model.configuration import PushBounds
 from gitkv.model.verdict import BROKEN, Verdict, printable, reason, refuse
-from gitkv.ports import OutcomeUnknownError
+from gitkv.ports import OutcomeUnknownError, QuarantinedPack
 from gitkv.wire import answer_lines
 from gitkv.wire.pkt_line import NEED_DATA, Mark, WireError
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush, classify
@@ -67,15 +67,16 @@ class Received(NamedTuple):
 
 async def serve_push(
     process: asyncssh.SSHServerProcess[bytes],
-    stargate: Stargate,
+    serving: Serving,
     who: str,
     resting: Resting,
     bounds: PushBounds,
 ) -> int:
     """Exit code for the client's session: one push, or as many as it asks for."""
+    stargate = serving.stargate
     process.stdout.write(greeting(stargate))
     with closing(Place(stargate.turns, who, bounds.turn_s)) as place:
-        session = Session(process, stargate, who, place, bounds)
+        session = Session(process, serving, who, place, bounds)
         try:
             with arriving(stargate.turns):
                 asked = await _request(session)
@@ -125,7 +126,7 @@ async def _judged(
     if isinstance(push, Verdict):
         return Received(Answer(push), is_whole=False)
     # Known before its pack is read. A client that wants to stay needs its pack read to the end.
-    stale = None if AGAIN in asked.capabilities else refuse_stale(session.stargate, push)
+    stale = None if AGAIN in asked.capabilities else refuse_stale(session.stargate.gate, push)
     if stale is not None:
         return Received(stale, is_whole=False)
     with closing(session.stargate.room.share(session.who)) as share:
@@ -156,8 +157,8 @@ async def _receive(
     stargate, quarantine = session.stargate, None
     is_whole = False
     try:
-        limits = pack_limits(stargate, push)
-        quarantine = Quarantine(stargate.git, limits, reserve=share.grow_to)
+        limits = pack_limits(stargate.gate.policy().policy, push)
+        quarantine = Quarantine(session.serving.git, limits, reserve=share.grow_to)
         pack = await _read_pack(session, quarantine, rest)
         is_whole = True
         stargate.step("quarantined")
@@ -165,7 +166,7 @@ async def _receive(
             await session.place.take(push.ns)
             session.place.keep()
         judging_s = session.bounds.judging_s
-        judging = partial(receive, stargate, push, quarantine, pack, judging_s=judging_s)
+        judging = partial(receive, stargate.receiving, push, quarantine, pack, judging_s=judging_s)
         answer = await _in_thread(judging)
     except PackRefused as error:
         expected = "a complete and well-formed pack within the limits"
@@ -174,26 +175,26 @@ async def _receive(
         )
     except UnavailableError as error:
         if shortage_of(error):
-            answer = _failed(stargate, error)
+            answer = _failed(stargate.report, error)
         else:
             expected = "an available gateway"
             answer = _cannot("stargate.unavailable", expected, str(error), "try again")
     except OutcomeUnknownError:
         raise ConnectionAbortedError("no answer is better than a wrong one") from None
     except (GitKvError, OSError, MemoryError, RuntimeError) as error:
-        answer = _failed(stargate, error)
+        answer = _failed(stargate.report, error)
     finally:
         if quarantine is not None:
-            tidy_up(stargate, quarantine.discard)
+            tidy_up(stargate.report, quarantine.discard)
     return Received(answer, is_whole)
 
 
-def _failed(stargate: Stargate, error: Exception) -> Answer:
+def _failed(told: Report, error: Exception) -> Answer:
     """The refusal when the gateway, and not the push, is to blame. A machine that is short of
     something may have it again in a moment.
     """
     short = shortage_of(error)
-    stargate.report("push.failed", {"error": str(error) or type(error).__name__, "short_of": short})
+    told("push.failed", {"error": str(error) or type(error).__name__, "short_of": short})
     if short:
         hint = "try again later, and tell the operator"
         return _cannot("stargate.unavailable", "a machine with room to work", short, hint)

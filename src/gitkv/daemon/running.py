@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from gitkv.daemon.ending import Ending, is_fatal
-from gitkv.gateway.stargate import Report
+from gitkv.gateway.telling import Report
 
 STACK_BYTES = 1 << 20  # of address space, for each thread: there are hundreds
 

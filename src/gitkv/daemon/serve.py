@@ -19,39 +19,33 @@ from gitkv.daemon.ending import (
     as_error,
     is_fatal,
 )
+from gitkv.daemon.opening import open_repository
 from gitkv.daemon.preflight import (
-    FROM_BACKUP,
     cannot_listen,
     check_limits,
     check_port_file,
-    read_secret,
     write_port_file,
 )
 from gitkv.daemon.running import SessionThreads, on_loop_error, run
+from gitkv.daemon.serving import Serving
 from gitkv.daemon.ssh_login import StrangerLog
 from gitkv.daemon.ssh_server import SshServer, load_host_key
 from gitkv.daemon.workers import Workers
-from gitkv.errors import IntegrityError, ToolError
-from gitkv.gateway.fitness import MIRROR_SETTING, read_settings
 from gitkv.gateway.followers.audit import Audit
 from gitkv.gateway.followers.follower import Follower
 from gitkv.gateway.followers.maintain import Maintenance
 from gitkv.gateway.followers.mirror import Mirror
 from gitkv.gateway.push_room import PushRoom
 from gitkv.gateway.recover import recover
-from gitkv.gateway.stargate import Adapters, Report, Stargate, Step
-from gitkv.git.journal import FileJournal
-from gitkv.git.object_store import GitObjectStore
+from gitkv.gateway.stargate import Stargate
+from gitkv.gateway.telling import Report, Step
+from gitkv.git.fitness import MIRROR_SETTING
 from gitkv.git.process import Git
-from gitkv.git.ref_store import PackedRefStore
+from gitkv.git.remote import GitRemote
 from gitkv.git.repository import discover
 from gitkv.git.sole_lease import SoleLease
 from gitkv.git.urls import refuse_secret
 from gitkv.model.configuration import DEFAULTS, Configuration
-from gitkv.ports import Lease
-from gitkv.sign.gateway_key import Ed25519Signer
-from gitkv.sign.verifier import SignatureVerifier
-from gitkv.telemetry.clock import SystemClock
 
 # An audit makes many small values and no circles: the collector's usual eagerness costs it a tenth
 # of its time.
@@ -72,26 +66,6 @@ class Service(NamedTuple):
     configuration: Configuration = DEFAULTS
 
 
-def open_adapters(
-    git_dir: str,
-    env: Mapping[str, str],
-    step: Step = lambda name: None,
-    lease: Lease | None = None,
-) -> Adapters:
-    """The adapters of a Stargate repository; `lease` None leads without a lock. Raises UsageError
-    when it is none, IntegrityError when something of it is missing or in others' reach.
-    """
-    try:
-        signer = Ed25519Signer(read_secret(git_dir, "gateway_key"))
-    except ToolError as error:
-        raise IntegrityError(f"{git_dir}/kv/gateway_key: {error}", hint=FROM_BACKUP) from None
-    git = Git(git_dir, env=env).sealed()
-    verifier = SignatureVerifier(os.path.join(git_dir, "kv", "gnupg"), env)
-    refs, lease = PackedRefStore(git_dir), lease or SoleLease(git_dir)
-    journal = FileJournal(git_dir, refs, lease, step)
-    return Adapters(git, GitObjectStore(git), refs, signer, verifier, SystemClock(), lease, journal)
-
-
 def serve(service: Service, report: Report, step: Step = lambda name: None) -> None:
     """Serves until SIGTERM or SIGINT, then drains, within 30 s; the lock ends with the process.
 
@@ -103,30 +77,30 @@ def serve(service: Service, report: Report, step: Step = lambda name: None) -> N
         check_port_file(service.port_file)
     check_limits(report)
     lease = SoleLease(service.git_dir)
-    adapters = open_adapters(service.git_dir, service.env, step, lease)
+    opened = open_repository(service.git_dir, service.env, step, lease)
     host_key = load_host_key(service.git_dir)
     lease.take()
     ending = Ending(report, lambda: _remove(service.port_file), service.configuration.shutdown)
     try:
-        stargate = Stargate(adapters, report, step)
+        stargate = Stargate(opened.adapters, report, step)
         push = service.configuration.push
         stargate.room = PushRoom(push.room_bytes, push.room_of_one_bytes)
         recover(stargate)
-        run(_serve(service, stargate, host_key, ending), ending)
+        run(_serve(service, Serving(stargate, opened.git), host_key, ending), ending)
     except BaseException as error:
         ending.begin_after(error)
         if is_fatal(error) and not isinstance(error, KeyboardInterrupt):  # a person's Ctrl-C
             raise as_error(error) from error
         raise
     finally:
-        adapters.objects.close()
-        adapters.refs.close()
+        opened.close()
         ending.finish()
 
 
 async def _serve(
-    service: Service, stargate: Stargate, host_key: asyncssh.SSHKey, ending: Ending
+    service: Service, serving: Serving, host_key: asyncssh.SSHKey, ending: Ending
 ) -> None:
+    stargate = serving.stargate
     loop, report = asyncio.get_running_loop(), stargate.report
     configuration, timing = service.configuration, service.configuration.shutdown
     # A slow client's push holds two threads that only wait: enough for every session, so that none
@@ -135,10 +109,11 @@ async def _serve(
     stop = Stop(ending)
     loop.set_exception_handler(partial(on_loop_error, StrangerLog(report), ending))
     names = _names(service.git_dir, stargate)
-    server = SshServer(stargate, names, host_key, ending.fail, configuration)
+    server = SshServer(serving, names, host_key, ending.fail, configuration)
     mirror = _mirror(service, stargate)
     followers = _followers(configuration, stargate, mirror)
-    workers = Workers(stargate, followers, ending.fail, retry=configuration.retry)
+    workers = Workers(followers, report, ending.fail, retry=configuration.retry)
+    stargate.announcements.on_move(workers.wake)
     if mirror is not None:
         await asyncio.to_thread(mirror.begin)
     try:
@@ -153,7 +128,7 @@ async def _serve(
         fields = {
             "ssh": f"{service.host}:{port}",
             "repository": service.git_dir,
-            "namespaces": stargate.namespaces(),
+            "namespaces": stargate.gate.namespaces(),
         }
         report("serving", fields)
         if service.port_file:
@@ -176,23 +151,24 @@ def _followers(
 ) -> list[Follower]:
     upkeep, retry = configuration.upkeep, configuration.retry
     own: list[Follower] = [
-        Audit(stargate, retry=retry),
-        Maintenance(stargate, upkeep=upkeep, retry=retry),
+        Audit(stargate.auditing, stargate.hold, retry=retry),
+        Maintenance(stargate.host, stargate.report, upkeep=upkeep, retry=retry),
     ]
     return own if mirror is None else [*own, mirror]
 
 
 def _mirror(service: Service, stargate: Stargate) -> Mirror | None:
     discover(service.git_dir, service.env)  # git says whose repository it is
-    url = read_settings(stargate.git).mirror
+    url = stargate.host.settings().mirror
     if not url:
         stargate.report("mirror.none", {})
-        stargate.release_writes()
+        stargate.hold.end()
         return None
     refuse_secret(url, MIRROR_SETTING)
+    # The operator's own credential helpers, ssh and proxies are for the mirror
     git = Git(service.git_dir, env=service.env).of_service()
     timing, retry = service.configuration.mirror, service.configuration.retry
-    return Mirror(stargate, git, url, timing, retry=retry)
+    return Mirror(stargate.mirroring, GitRemote(git, url), timing, retry=retry)
 
 
 def _remove(path: str) -> None:
@@ -206,7 +182,7 @@ def _names(git_dir: str, stargate: Stargate) -> frozenset[str]:
     URL.
     """
     name = os.path.basename(os.path.normpath(git_dir))
-    url_path = urlsplit(stargate.policy().policy.push_url).path.strip("/")
+    url_path = urlsplit(stargate.gate.policy().policy.push_url).path.strip("/")
     return frozenset(
         {name, name.removesuffix(".git"), url_path, url_path.removesuffix(".git")} - {""}
     )

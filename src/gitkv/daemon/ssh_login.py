@@ -16,7 +16,8 @@ from gitkv.daemon.allowance import Allowance
 from gitkv.daemon.door import LoggedIn, Ruling, Waiting, source_of
 from gitkv.daemon.ssh_connection import LOGIN_FAILURES_MAX, BoundedConnection
 from gitkv.errors import GitKvError
-from gitkv.gateway.stargate import Report, Stargate
+from gitkv.gateway.stargate import Stargate
+from gitkv.gateway.telling import Report
 from gitkv.model.configuration import ConnectionLimits, LoginLimits
 from gitkv.model.identity import PublicKey
 from gitkv.model.policy import Principal
@@ -160,8 +161,8 @@ def admit(lobby: Lobby, login: Login, address: str) -> Ruling[Login]:
 
 def principal_of(stargate: Stargate, key_blob: bytes) -> Principal | None:
     """The principal whose SSH key this is, if the key may be used now."""
-    now_s = stargate.clock.now_s()
-    for principal in stargate.policy().policy.principals:
+    now_s = stargate.own_key.clock.now_s()
+    for principal in stargate.gate.policy().policy.principals:
         if any(_opens(key, key_blob, now_s) for key in principal.keys):
             return principal
     return None

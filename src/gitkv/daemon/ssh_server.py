@@ -19,11 +19,11 @@ from gitkv.daemon.fetch_session import serve_fetch
 from gitkv.daemon.preflight import FROM_BACKUP, read_secret
 from gitkv.daemon.prompt_socket import listen_promptly
 from gitkv.daemon.receive_session import serve_push
+from gitkv.daemon.serving import Serving
 from gitkv.daemon.ssh_connection import BoundedChannel, BoundedConnection
 from gitkv.daemon.ssh_login import Lobby, Login, admit, principal_of
 from gitkv.daemon.turn_session import Resting
 from gitkv.errors import GitKvError, IntegrityError, ToolError
-from gitkv.gateway.stargate import Stargate
 from gitkv.git.shortage import shortage_of
 from gitkv.model.configuration import DEFAULTS, Configuration
 
@@ -74,7 +74,7 @@ class SshServer:
 
     def __init__(
         self,
-        stargate: Stargate,
+        serving: Serving,
         names: frozenset[str],
         host_key: asyncssh.SSHKey,
         fail: Fail,
@@ -82,10 +82,10 @@ class SshServer:
     ) -> None:
         self._configuration = configuration
         self._fail = fail
-        self._stargate = stargate
+        self._serving, self._stargate = serving, serving.stargate
         self._names = names
         self._host_key = host_key
-        self._lobby = Lobby(stargate, configuration.logins, configuration.connections)
+        self._lobby = Lobby(serving.stargate, configuration.logins, configuration.connections)
         self._sessions: dict[asyncio.Task[object], str] = {}
         self._resting = Resting()
         self._servers: list[asyncio.Server] = []
@@ -244,8 +244,8 @@ class SshServer:
         process.channel.open_window()
         if match[1] == "receive-pack":
             bounds = self._configuration.push
-            return await serve_push(process, self._stargate, who, self._resting, bounds)
-        return await serve_fetch(process, self._stargate, self._configuration.fetch)
+            return await serve_push(process, self._serving, who, self._resting, bounds)
+        return await serve_fetch(process, self._serving, self._configuration.fetch)
 
     def _crowd(self, who: str, *, is_admin: bool) -> int:
         """The limit that this session is beyond, 0 when it is not."""

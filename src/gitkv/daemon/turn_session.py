@@ -16,6 +16,7 @@ from typing import NamedTuple
 import asyncssh
 
 from gitkv.daemon.place import Place
+from gitkv.daemon.serving import Serving
 from gitkv.daemon.ssh_login import principal_of
 from gitkv.errors import GitKvError
 from gitkv.gateway.stargate import Stargate
@@ -39,15 +40,20 @@ class Session(NamedTuple):
     """
 
     process: asyncssh.SSHServerProcess[bytes]
-    stargate: Stargate
+    serving: Serving
     who: str
     place: Place
     bounds: PushBounds
 
+    @property
+    def stargate(self) -> Stargate:
+        """The gateway it is with."""
+        return self.serving.stargate
+
 
 def greeting(stargate: Stargate) -> bytes:
     """All refs but Stargate's own, and where writers wait."""
-    refs = stargate.refs.read_all()
+    refs = stargate.gate.refs.read_all()
     shown = {ref: oid for ref, oid in refs.items() if not ref.startswith(PRIVATE)}
     turns = stargate.turns
     words = offer(turns.busy(), is_crowded=turns.arriving > 0)
@@ -114,28 +120,29 @@ async def hand_out_turn(session: Session, asked: TurnRequest) -> bool:
         return False
     session.place.keep()
     loop = asyncio.get_running_loop()
-    pack = await loop.run_in_executor(None, partial(_objects_for, stargate, asked))
+    pack = await loop.run_in_executor(None, partial(_objects_for, session.serving, asked))
     process.stdout.write(objects(pack) + greeting(stargate))
     return True
 
 
-def _objects_for(stargate: Stargate, asked: TurnRequest) -> bytes:
+def _objects_for(serving: Serving, asked: TurnRequest) -> bytes:
     """What a client lacks of the newest state; b"" when that is nothing, or too much, or cannot be
     told: then it fetches.
     """
-    tip = stargate.tip(asked.ns)
+    gate = serving.stargate.gate
+    tip = gate.tip(asked.ns)
     if tip is None or not asked.haves:
         return b""
     try:
-        base = read_ledger_commit(asked.haves[0], stargate.objects.read).attestation
+        base = read_ledger_commit(asked.haves[0], gate.objects.read).attestation
     except (FormError, GitKvError):
         return b""
     # A writer that is alone lacks no more than the receipt of its last write
     if base.ns != tip.ns or not tip.seq - TRANSACTIONS_MAX <= base.seq < tip.seq:
         return b""
-    wants = [*tip.heads, stargate.watchlog_tip(tip), stargate.policy().commit]
-    kinds = stargate.objects.kinds(asked.haves)
+    wants = [*tip.heads, gate.watchlog_tip(tip), gate.policy().commit]
+    kinds = gate.objects.kinds(asked.haves)
     haves = [oid for oid, kind in zip(asked.haves, kinds, strict=True) if kind == COMMIT]
     if set(wants) <= set(haves):
         return b""
-    return pack_between(stargate.git, haves, wants, PACK_BYTES_MAX)
+    return pack_between(serving.git, haves, wants, PACK_BYTES_MAX)

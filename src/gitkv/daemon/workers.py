@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gitkv.errors import GitKvError, ToolError
 from gitkv.gateway.backoff import Backoffs
 from gitkv.gateway.followers.follower import Follower, cause_of
-from gitkv.gateway.stargate import Stargate
+from gitkv.gateway.telling import Report
 from gitkv.model.configuration import DEFAULTS, RetryPauses
 
 Fail = Callable[[BaseException], None]
@@ -78,13 +78,13 @@ class Workers:
 
     def __init__(
         self,
-        stargate: Stargate,
         followers: Sequence[Follower],
+        report: Report,
         fail: Fail,
         now_s: Callable[[], float] = time.monotonic,
         retry: RetryPauses = DEFAULTS.retry,
     ) -> None:
-        self._report = stargate.report
+        self._report = report
         self._followers = {follower.name: follower for follower in followers}
         self._fail = fail
         self._now_s = now_s
@@ -101,7 +101,6 @@ class Workers:
             threading.Thread(target=self._follow_orders, args=(name,), name=name, daemon=True)
             for name in self._followers
         ]
-        stargate.on_move(self._on_move)
 
     def start(self) -> None:
         for thread in (*self._threads, self._watch):
@@ -120,7 +119,8 @@ class Workers:
                     lambda: self._running == 0, max(0.0, deadline_s - time.monotonic())
                 )
 
-    def _on_move(self) -> None:
+    def wake(self) -> None:
+        """Refs have moved: who is woken by that steps at once."""
         with self._changed:
             self._schedule.moved(self._now_s())
             self._changed.notify_all()

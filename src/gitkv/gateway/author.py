@@ -6,75 +6,77 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from gitkv.gateway.deliver import make_durable, tidy_up
-from gitkv.gateway.stargate import Stargate
+from gitkv.gateway.deliver import DurableStep
+from gitkv.gateway.gate import Gate
+from gitkv.gateway.telling import Report, tidy_up
 from gitkv.gateway.watchlog import GATEWAY_EMAIL, GATEWAY_NAME, entry_of, write_entry
-from gitkv.git.pack import PackWriter
-from gitkv.git.quarantine import Quarantine
 from gitkv.ledger.compose import Stamp, Tip, Transaction
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity
 from gitkv.model.oid import ZERO_OID, Oid, hash_object
 from gitkv.model.refs import RefUpdate, audited_ref, watchlog_ref
-from gitkv.ports import Delivery
+from gitkv.ports import Clock, Delivery, Signer, Spool
 
 
-def gateway_stamp(stargate: Stargate, text: str) -> Stamp:
+class Author(NamedTuple):
+    """What the gateway needs to sign a transaction itself. `spool` begins a pack of its own."""
+
+    gate: Gate
+    signer: Signer
+    clock: Clock
+    durable: DurableStep
+    spool: Callable[[], Spool]
+    report: Report
+
+
+def gateway_stamp(clock: Clock, text: str) -> Stamp:
     """The gateway's identity, the time, a fresh transaction id."""
-    identity = Identity(GATEWAY_NAME, GATEWAY_EMAIL, stargate.clock.now_s())
+    identity = Identity(GATEWAY_NAME, GATEWAY_EMAIL, clock.now_s())
     return Stamp(identity, uuid7(time.time_ns() // 1_000_000, os.urandom(10)), text)
 
 
 def deliver(
-    stargate: Stargate,
+    author: Author,
     transaction: Transaction,
-    writer: PackWriter,
+    spool: Spool,
     log_before: Oid | None,
     *,
     audited: bool = True,
     also: Sequence[RefUpdate] = (),
 ) -> None:
-    """Makes a transaction whose objects are in `writer` durable, with its watchlog entry;
-    `audited`: the mark moves along, `also`: so do these. To be called with `stargate.moving` held.
+    """Makes a transaction whose objects are in `spool` durable, with its watchlog entry;
+    `audited`: the mark moves along, `also`: so do these. To be called with the lock held.
     """
     tip: Tip = transaction.tip
     # A clock that was set back must not make a receipt that contradicts its transaction's time.
-    now_s = max(stargate.clock.now_s(), tip.ledger.commit.identity().seconds)
-    body = write_entry(entry_of(tip, stargate.policy().commit), log_before, now_s, stargate.signer)[
-        1
-    ]
+    now_s = max(author.clock.now_s(), tip.ledger.commit.identity().seconds)
+    said = entry_of(tip, author.gate.policy().commit)
+    _, body = write_entry(said, log_before, now_s, author.signer)
     entry = hash_object(b"commit", body)
     log_ref = watchlog_ref(tip.ns, tip.ledger.attestation.epoch)
     moves = [(log_ref, entry), *([(audited_ref(tip.ns), entry)] if audited else [])]
     updates = [
         *transaction.updates,
-        *(RefUpdate(ref, stargate.refs.read(ref) or ZERO_OID, oid) for ref, oid in moves),
+        *(RefUpdate(ref, author.gate.refs.read(ref) or ZERO_OID, oid) for ref, oid in moves),
         *also,
     ]
     txn = tip.ledger.attestation.txn
-    deliver_pack(stargate, writer, [body], updates, [txn])
-
-
-def spool(stargate: Stargate) -> PackWriter:
-    """Where a transaction's objects are gathered."""
-    return PackWriter(os.path.join(stargate.git_dir, "kv"))
+    deliver_pack(author, spool, [body], updates, [txn])
 
 
 def deliver_pack(
-    stargate: Stargate,
-    writer: PackWriter,
+    author: Author,
+    spool: Spool,
     commits: Sequence[bytes],
     updates: Sequence[RefUpdate],
     txns: Sequence[str] = (),
 ) -> None:
-    """Makes what is in `writer` durable: our own pack takes the same way in as everybody's."""
-    quarantine = Quarantine(stargate.git)
+    """Makes what is in `spool` durable; it is empty afterwards."""
     try:
-        for chunk in writer.finish().chunks():
-            quarantine.feed(chunk)
-        pack_path = quarantine.finish().pack_path
-        make_durable(stargate, Delivery(pack_path, commits, updates), txns)
+        delivery = Delivery(spool.finish(), commits, updates)
+        author.durable.make_durable(delivery, txns)
     finally:
-        tidy_up(stargate, quarantine.discard)
+        tidy_up(author.report, spool.discard)

@@ -14,11 +14,12 @@ from typing import NamedTuple
 from gitkv.admission.admit import Candidate, Situation, admit
 from gitkv.admission.deep_audit import audit_under
 from gitkv.errors import IntegrityError
+from gitkv.gateway.gate import Gate, JudgedPolicy
 from gitkv.gateway.judge_sizes import judge_sizes
+from gitkv.gateway.known import KnownTransactions
 from gitkv.gateway.standing import judge_standing
-from gitkv.gateway.stargate import JudgedPolicy, Stargate
+from gitkv.gateway.telling import Step
 from gitkv.gateway.watchlog import newest_receipt_s
-from gitkv.git.audit_loader import AuditLoader
 from gitkv.ledger.compose import Tip, index_facts
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit, seek
 from gitkv.model.commit import index_commit
@@ -37,7 +38,8 @@ from gitkv.model.verdict import (
     reason,
     refuse,
 )
-from gitkv.ports import ObjectStore
+from gitkv.ports import Clock, ObjectStore, Verifier
+from gitkv.verifying.audit_loader import AuditLoader
 from gitkv.verifying.validity import Signed, verify_at
 from gitkv.wire.push_grammar import TransactionPush
 
@@ -67,10 +69,22 @@ class JudgedPush(NamedTuple):
     now_s: int = 0
 
 
-def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolicy) -> JudgedPush:
+class Judging(NamedTuple):
+    """What a judgement asks: where things stand, which ids were used, whose signature it is, and
+    what time.
+    """
+
+    gate: Gate
+    known: KnownTransactions
+    verifier: Verifier
+    clock: Clock
+    step: Step
+
+
+def judge_transaction(judging: Judging, pushed: Pushed, judged_by: JudgedPolicy) -> JudgedPush:
     """Admission of every commit and, where the policy says before-ack, the deep audit."""
     push = pushed.push
-    tip = stargate.tip(push.ns)
+    tip = judging.gate.tip(push.ns)
     rules = judged_by.policy.namespace(push.ns)
     if tip is None or rules is None:
         hint = (
@@ -96,16 +110,16 @@ def judge_transaction(stargate: Stargate, pushed: Pushed, judged_by: JudgedPolic
         chain = read_chain(push.new.ledger, tip, pushed)
     except FormError as error:
         return _refused([error.reason])
-    now_s = stargate.clock.now_s()
-    steps = _judge_chain(stargate, pushed, _Judges(judged_by, now_s), tip, chain)
+    now_s = judging.clock.now_s()
+    steps = _judge_chain(judging, pushed, _Judges(judged_by, now_s), tip, chain)
     if isinstance(steps, Verdict):
         return JudgedPush(steps)
-    stargate.step("admitted")
+    judging.step("admitted")
     if rules.verify == VERIFY_BEFORE_ACK:
-        verdict = _audit_chain(stargate, pushed, judged_by, (tip, steps))
+        verdict = _audit_chain(judging.gate.objects, pushed, judged_by, (tip, steps))
         if not verdict.accepted:
             return JudgedPush(verdict)
-        stargate.step("audited")
+        judging.step("audited")
     else:
         way = [tip, *(step.tip for step in steps)]
         reasons = judge_sizes(rules, way, pushed.sent, pushed.objects)
@@ -251,21 +265,21 @@ def _judge_root(root: Oid, tip: Tip, chain: list[LedgerCommit], objects: ObjectS
 
 
 def _judge_chain(
-    stargate: Stargate, pushed: Pushed, judges: _Judges, tip: Tip, chain: list[LedgerCommit]
+    judging: Judging, pushed: Pushed, judges: _Judges, tip: Tip, chain: list[LedgerCommit]
 ) -> list[_Admitted] | Verdict:
     judged_by, now_s = judges
     steps: list[_Admitted] = []
     in_push: set[str] = set()
-    past_s = partial(newest_receipt_s, stargate.refs, stargate.objects)
+    past_s = partial(newest_receipt_s, judging.gate.refs, judging.gate.objects)
     for ledger in chain:
         derived, _ = index_commit(index_facts(ledger, tip.index_oid))
         index_oid = pushed.push.new.index_oid if ledger is chain[-1] else derived
         signed = Signed(ledger.commit.payload, ledger.commit.armour)
         moments = (ledger.commit.identity().seconds, now_s)
-        signature = verify_at(stargate.verifier, signed, judged_by.keys, moments)
+        signature = verify_at(judging.verifier, signed, judged_by.keys, moments)
 
         def txn_known(txn: str) -> bool:
-            return txn in in_push or stargate.knows_transaction(txn)
+            return txn in in_push or judging.known.knows(txn)
 
         situation = Situation(pushed.push.ns, tip, judged_by.policy, now_s, txn_known, past_s)
         admission = admit(Candidate(ledger, index_oid, signature), situation, pushed.objects.read)
@@ -273,7 +287,7 @@ def _judge_chain(
             return refuse(admission.reasons)
         principal = admission.principal
         signers = [principal.name] if principal is not None else []
-        standing = judge_standing(stargate.refs, signers, judged_by.commit, ledger_ref(tip.ns))
+        standing = judge_standing(judging.gate.refs, signers, judged_by.commit, ledger_ref(tip.ns))
         if standing:
             return refuse(standing)
         if not pushed.objects.has(derived):
@@ -286,7 +300,7 @@ def _judge_chain(
 
 
 def _audit_chain(
-    stargate: Stargate, pushed: Pushed, judged_by: JudgedPolicy, way: tuple[Tip, list[_Admitted]]
+    objects: ObjectStore, pushed: Pushed, judged_by: JudgedPolicy, way: tuple[Tip, list[_Admitted]]
 ) -> Verdict:
     tip, steps = way
     expected: set[Oid] = {EMPTY_TREE}
@@ -300,15 +314,15 @@ def _audit_chain(
         expected |= set(step.tip.heads)
         tip = step.tip
     return _judge_strays(
-        stargate, [oid for oid in pushed.sent if oid not in expected], ledger_ref(tip.ns)
+        objects, [oid for oid in pushed.sent if oid not in expected], ledger_ref(tip.ns)
     )
 
 
-def _judge_strays(stargate: Stargate, unexpected: list[Oid], where: bytes) -> Verdict:
+def _judge_strays(objects: ObjectStore, unexpected: list[Oid], where: bytes) -> Verdict:
     """Nothing new may come along that the transaction does not reach. Stock git may resend what the
     repository has: its reachability walk is sparse.
     """
-    kinds = stargate.objects.kinds(unexpected)
+    kinds = objects.kinds(unexpected)
     strays = [oid for oid, kind in zip(unexpected, kinds, strict=True) if kind is None]
     if not strays:
         return Verdict()

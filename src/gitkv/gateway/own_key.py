@@ -4,12 +4,14 @@ good, so the key that signs is always one of them.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from gitkv.errors import IntegrityError
-from gitkv.gateway.stargate import Stargate
 from gitkv.model.identity import Signature
 from gitkv.model.policy import Policy
 from gitkv.model.refs import POLICY_PATH
 from gitkv.model.verdict import POLICY, Reason, reason
+from gitkv.ports import Clock, Signer, Verifier
 
 _PROBE = b"no commit: would a receipt signed now verify?\n"
 _ROTATION = (
@@ -18,10 +20,17 @@ _ROTATION = (
 )
 
 
-def check_own_key(stargate: Stargate) -> None:
+class OwnKey(NamedTuple):
+    """What the gateway signs with, and what its readers verify with."""
+
+    signer: Signer
+    verifier: Verifier
+    clock: Clock
+
+
+def check_own_key(key: OwnKey, policy: Policy) -> None:
     """Raises IntegrityError unless the policy in force lists the key of this gateway."""
-    policy = stargate.policy().policy
-    signature = _tried(stargate, policy)
+    signature = _tried(key, policy)
     if signature.status != "good":
         listed = ", ".join(key.fingerprint for key in policy.gateway_keys) or "none"
         raise IntegrityError(
@@ -31,9 +40,9 @@ def check_own_key(stargate: Stargate) -> None:
         )
 
 
-def judge_own_key(stargate: Stargate, policy: Policy) -> list[Reason]:
+def judge_own_key(key: OwnKey, policy: Policy) -> list[Reason]:
     """Why this policy cannot be put in force here; nothing when it lists the key that serves."""
-    signature = _tried(stargate, policy)
+    signature = _tried(key, policy)
     if signature.status == "good":
         return []
     expected = f"stargate.gateway_keys with {signature.fingerprint}, the key that signs receipts"
@@ -42,8 +51,8 @@ def judge_own_key(stargate: Stargate, policy: Policy) -> list[Reason]:
     ]
 
 
-def _tried(stargate: Stargate, policy: Policy) -> Signature:
+def _tried(key: OwnKey, policy: Policy) -> Signature:
     """What a reader of the history would make of a signature by this gateway."""
-    armour = stargate.signer.sign(_PROBE)
-    now_s = stargate.clock.now_s()
-    return stargate.verifier.verify(_PROBE, armour, policy.gateway_keys, now_s)
+    armour = key.signer.sign(_PROBE)
+    now_s = key.clock.now_s()
+    return key.verifier.verify(_PROBE, armour, policy.gateway_keys, now_s)

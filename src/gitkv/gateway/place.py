@@ -1,81 +1,24 @@
-"""Whether this directory is the one that served here last, with everything the mirror has confirmed
-since (docs/adr/0014).
-
-A backup that is put back brings older refs, and its files are new ones: `kv/place` is an empty file
-that nothing ever touches, and `kv/confirmed.json` names its inode and change time, which no copying
-tool can set, beside what the mirror had confirmed. Where both hold, a mirror that cannot be reached
-need not stop the writers.
+"""Whether this place has everything that the mirror has confirmed since it served here last
+(docs/adr/0014). Where it has, a mirror that cannot be reached need not stop the writers.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping
-
-from gitkv.git.ancestry import is_ancestor
-from gitkv.git.durable import sync
-from gitkv.git.process import Git
-from gitkv.model.oid import Oid, parse_oid
-from gitkv.model.refs import Ref
-from gitkv.ports import ObjectStore, RefStore
+from gitkv.gateway.gate import Gate
+from gitkv.model.oid import Oid
+from gitkv.ports import History, Host
 
 
-def remember_confirmed(git_dir: str, confirmed: Mapping[Ref, Oid]) -> None:
-    """Writes down, durably, that this directory is current, and what its mirror has confirmed.
-    Raises OSError.
-    """
-    record = {
-        "place": _made_place(git_dir),
-        "refs": {ref.decode(): oid.hex() for ref, oid in confirmed.items()},
-    }
-    path = _record_path(git_dir)
-    with open(path + ".draft", "w", encoding="ascii") as file:
-        file.write(json.dumps(record, sort_keys=True))
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(path + ".draft", path)
-    sync(os.path.dirname(path))
-
-
-def is_known_place(git: Git, objects: ObjectStore, refs: RefStore) -> bool:
-    """Whether this directory served here last, and has all that the mirror had confirmed."""
-    try:
-        with open(_record_path(git.git_dir), "rb") as file:
-            record = json.loads(file.read())
-        confirmed = {
-            Ref(ref.encode()): parse_oid(oid.encode()) for ref, oid in record["refs"].items()
-        }
-        if record["place"] != _place(git.git_dir):
-            return False
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+def is_known_place(host: Host, gate: Gate, history: History) -> bool:
+    """Whether this place served here last, and has all that the mirror had confirmed."""
+    confirmed = host.remembered()
+    if confirmed is None:
         return False
-    return all(holds(git, objects, refs.read(ref), oid) for ref, oid in confirmed.items())
+    return all(holds(gate, history, gate.refs.read(ref), oid) for ref, oid in confirmed.items())
 
 
-def holds(git: Git, objects: ObjectStore, ours: Oid | None, other: Oid) -> bool:
+def holds(gate: Gate, history: History, ours: Oid | None, other: Oid) -> bool:
     """Whether our ref stands at the other commit, or after it."""
     if ours is None or ours == other:
         return ours == other
-    return objects.has(other) and is_ancestor(git, other, ours)
-
-
-def _made_place(git_dir: str) -> list[int]:
-    path = _place_path(git_dir)
-    if not os.path.lexists(path):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400))
-        sync(path)
-    return _place(git_dir)
-
-
-def _place(git_dir: str) -> list[int]:
-    stat = os.lstat(_place_path(git_dir))
-    return [stat.st_ino, stat.st_ctime_ns]
-
-
-def _place_path(git_dir: str) -> str:
-    return os.path.join(git_dir, "kv", "place")
-
-
-def _record_path(git_dir: str) -> str:
-    return os.path.join(git_dir, "kv", "confirmed.json")
+    return gate.objects.has(other) and history.is_ancestor(other, ours)

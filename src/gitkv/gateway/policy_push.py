@@ -8,8 +8,8 @@ from functools import partial
 
 from gitkv.admission.admit import judge_time
 from gitkv.errors import IntegrityError
-from gitkv.gateway.own_key import judge_own_key
-from gitkv.gateway.stargate import JudgedPolicy, Stargate
+from gitkv.gateway.gate import Gate, JudgedPolicy
+from gitkv.gateway.own_key import OwnKey, judge_own_key
 from gitkv.gateway.watchlog import newest_receipt_s
 from gitkv.model.commit import Commit, parse_commit
 from gitkv.model.oid import COMMIT, Oid
@@ -35,10 +35,10 @@ PACK_BYTES_MAX = 8 << 20
 
 
 def judge_policy_push(
-    stargate: Stargate, move: RefUpdate, objects: ObjectStore, judged_by: JudgedPolicy
+    gate: Gate, key: OwnKey, move: RefUpdate, objects: ObjectStore, judged_by: JudgedPolicy
 ) -> Verdict:
     """Every commit is judged by the policy as it stood before the push, so no change is used by the
-    push that brings it.
+    push that brings it. `key` is the gateway's, which the new policy must list.
 
     Behind the first it is judged by the commit before it, too: who takes a right away has not got
     it any more, and whoever judges the history later knows of commits, not of pushes.
@@ -60,35 +60,36 @@ def judge_policy_push(
     before = judged_by
     try:
         for link in _read_chain(Oid(move.new), judged_by.commit, objects):
-            reasons = _judge_commit(stargate, judged_by, link, objects)
+            reasons = _judge_commit(gate, key, judged_by, link, objects)
             if not reasons and before is not judged_by:
-                reasons = _judge_commit(stargate, before, link, objects)
+                reasons = _judge_commit(gate, key, before, link, objects)
             if reasons:
                 return refuse(reasons)
             before = JudgedPolicy(link[0], parse_policy(policy_text(link[0], objects.read)))
     except FormError as error:
         return refuse([error.reason])
-    reasons = judge_own_key(stargate, before.policy)
+    reasons = judge_own_key(key, before.policy)
     return refuse(reasons) if reasons else ACCEPTED
 
 
 def _judge_commit(
-    stargate: Stargate,
+    gate: Gate,
+    key: OwnKey,
     judged_by: JudgedPolicy,
     link: tuple[Oid, Commit, Commit],
     objects: ObjectStore,
 ) -> list[Reason]:
     oid, commit, parent = link
-    policy, now_s = judged_by.policy, stargate.clock.now_s()
+    policy, now_s = judged_by.policy, key.clock.now_s()
     where = f"{POLICY_REF.decode()} commit {oid.hex()[:12]}"
     identity = commit.identity()
     signed = Signed(commit.payload, commit.armour)
-    signature = verify_at(stargate.verifier, signed, judged_by.keys, (identity.seconds, now_s))
+    signature = verify_at(key.verifier, signed, judged_by.keys, (identity.seconds, now_s))
     principal, reasons = judge_signature(
         policy._replace(signatures_required=True), signature, where
     )
     reasons += judge_identity(policy, principal, identity.email)
-    past_s = partial(newest_receipt_s, stargate.refs, stargate.objects)
+    past_s = partial(newest_receipt_s, gate.refs, gate.objects)
     reasons += judge_time(identity.seconds, parent.identity().seconds, now_s, where, past_s)
     if principal is not None:
         reasons += judge_policy_change(

@@ -5,9 +5,8 @@ force.
 from __future__ import annotations
 
 from gitkv.gateway.policy_push import PACK_BYTES_MAX
-from gitkv.gateway.stargate import Stargate
-from gitkv.git.pack_limits import Limits
-from gitkv.model.policy import NamespacePolicy
+from gitkv.model.policy import NamespacePolicy, Policy
+from gitkv.ports import IntakeLimits
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush
 
 # Nodes, pages and metadata that one changed key can bring, with names of ordinary length
@@ -16,14 +15,14 @@ _BYTES_MIN = 64 << 20  # for a policy that grants little: trees are not values
 _POLICY_BYTES_MAX = 64 << 20
 
 
-def pack_limits(stargate: Stargate, push: TransactionPush | PolicyPush) -> Limits:
+def pack_limits(policy: Policy, push: TransactionPush | PolicyPush) -> IntakeLimits:
     """The limits of the push's pack. One transaction as large as the policy allows passes; several
     in one push share its room.
     """
     if isinstance(push, PolicyPush):
-        return Limits(pack_bytes_max=PACK_BYTES_MAX, inflated_bytes_max=_POLICY_BYTES_MAX)
-    rules = stargate.policy().policy.namespace(push.ns) or NamespacePolicy(push.ns, ())
+        return IntakeLimits(pack_bytes_max=PACK_BYTES_MAX, inflated_bytes_max=_POLICY_BYTES_MAX)
+    rules = policy.namespace(push.ns) or NamespacePolicy(push.ns, ())
     inflated_bytes = rules.total_bytes_max + rules.keys_max * _KEY_BYTES + _BYTES_MIN
     # Deflate never adds more than a little to what it packs
-    pack_bytes = min(Limits().pack_bytes_max, inflated_bytes + inflated_bytes // 16)
-    return Limits(pack_bytes_max=pack_bytes, inflated_bytes_max=inflated_bytes)
+    pack_bytes = min(IntakeLimits().pack_bytes_max, inflated_bytes + inflated_bytes // 16)
+    return IntakeLimits(pack_bytes_max=pack_bytes, inflated_bytes_max=inflated_bytes)

@@ -12,15 +12,16 @@ from typing import NamedTuple
 
 from gitkv.errors import ConflictError
 from gitkv.gateway.deadline import JudgedTooLongError, Monotonic, TimedObjects
-from gitkv.gateway.deliver import make_durable, tidy_up
-from gitkv.gateway.judge import JudgedPush, Pushed, judge_old_values, judge_transaction
+from gitkv.gateway.deliver import DurableStep
+from gitkv.gateway.gate import Gate, JudgedPolicy
+from gitkv.gateway.hold import WriteHold
+from gitkv.gateway.judge import JudgedPush, Judging, Pushed, judge_old_values, judge_transaction
+from gitkv.gateway.own_key import OwnKey
 from gitkv.gateway.policy_push import judge_policy_push
 from gitkv.gateway.sent_objects import sent_record
 from gitkv.gateway.standing import judge_standing, lifted
-from gitkv.gateway.stargate import JudgedPolicy, Stargate
+from gitkv.gateway.telling import Report, tidy_up
 from gitkv.gateway.watchlog import entry_of, write_entry
-from gitkv.git.object_store import GitObjectStore, ObjectTooLargeError
-from gitkv.git.quarantine import Quarantine, QuarantinedPack
 from gitkv.ledger.compose import Tip
 from gitkv.model.configuration import DEFAULTS
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object
@@ -34,7 +35,7 @@ from gitkv.model.refs import (
     watchlog_ref,
 )
 from gitkv.model.verdict import ACCEPTED, CONFLICT, INTEGRITY, POLICY, Verdict, reason, refuse
-from gitkv.ports import Delivery, ObjectStore
+from gitkv.ports import Delivery, Intake, ObjectStore, ObjectTooLargeError, QuarantinedPack
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush
 
 READ_BYTES_MAX = (
@@ -60,27 +61,37 @@ class Answer(NamedTuple):
     signers: tuple[str, ...] = ()
 
 
+class Receiving(NamedTuple):
+    """What receiving a push takes: a judgement, the key for its receipt, the way into the
+    repository, whether there is one now, and who is told of what failed in tidying up.
+    """
+
+    judging: Judging
+    own_key: OwnKey
+    durable: DurableStep
+    hold: WriteHold
+    report: Report
+
+
 def receive(
-    stargate: Stargate,
+    receiving: Receiving,
     push: TransactionPush | PolicyPush,
-    quarantine: Quarantine,
+    intake: Intake,
     pack: QuarantinedPack,
     *,
     judging_s: float = DEFAULTS.push.judging_s,
     monotonic: Monotonic = time.monotonic,
 ) -> Answer:
-    """Judges the push and, when it is accepted, makes it durable. The quarantine is empty
+    """Judges the push and, when it is accepted, makes it durable. The intake is empty
     afterwards, whatever happens. Raises OutcomeUnknownError, and nothing else once the refs moved.
     """
-    objects = GitObjectStore(
-        stargate.git, quarantine_dir=quarantine.objects_dir, object_bytes_max=READ_BYTES_MAX
-    )
+    objects = intake.objects(READ_BYTES_MAX)
     timed = TimedObjects(objects, seconds=judging_s, monotonic=monotonic)
     try:
-        stargate.check_writable()
+        receiving.hold.check()
         if isinstance(push, PolicyPush):
-            return _receive_policy(stargate, push.policy_move, timed, pack)
-        return _receive_transaction(stargate, Pushed(push, timed, pack.oids), pack)
+            return _receive_policy(receiving, push.policy_move, timed, pack)
+        return _receive_transaction(receiving, Pushed(push, timed, pack.oids), pack)
     except JudgedTooLongError as error:
         expected, hint = "a push that is judged in time", "push less at a time"
         return Answer(refuse([reason(POLICY, "push.too-long", "push", expected, str(error), hint)]))
@@ -90,14 +101,14 @@ def receive(
         expected = f"trees and texts of at most {READ_BYTES_MAX} bytes"
         return Answer(refuse([reason(POLICY, "object.size", "pack", expected, str(error))]))
     finally:
-        tidy_up(stargate, objects.close, quarantine.discard)
+        tidy_up(receiving.report, objects.close, intake.discard)
 
 
-def refuse_stale(stargate: Stargate, push: TransactionPush | PolicyPush) -> Answer | None:
+def refuse_stale(gate: Gate, push: TransactionPush | PolicyPush) -> Answer | None:
     """The refusal of a transaction that another one has overtaken, before its pack is read; None
     for any other push.
     """
-    heads = stargate.heads(push.ns) if isinstance(push, TransactionPush) else None
+    heads = gate.heads(push.ns) if isinstance(push, TransactionPush) else None
     if heads is None or not isinstance(push, TransactionPush):
         return None
     stale = judge_old_values(push, heads)
@@ -105,41 +116,41 @@ def refuse_stale(stargate: Stargate, push: TransactionPush | PolicyPush) -> Answ
 
 
 def _receive_policy(
-    stargate: Stargate,
+    receiving: Receiving,
     move: RefUpdate,
     objects: ObjectStore,
     pack: QuarantinedPack,
 ) -> Answer:
-    judged_by = stargate.policy()
-    verdict = judge_policy_push(stargate, move, objects, judged_by)
+    gate, durable = receiving.judging.gate, receiving.durable
+    judged_by = gate.policy()
+    verdict = judge_policy_push(gate, receiving.own_key, move, objects, judged_by)
     if not verdict.accepted:
         return Answer(verdict)
-    with stargate.moving:
+    with durable.lock:
         try:
-            updates = [move, *lifted(stargate.refs)]
-            make_durable(stargate, Delivery(pack.pack_path, (), updates))
+            updates = [move, *lifted(gate.refs)]
+            durable.make_durable(Delivery(pack.pack_path, (), updates))
         except ConflictError as error:
             return Answer(_lost_race(POLICY_REF, error))
     return Answer(ACCEPTED)
 
 
-def _receive_transaction(stargate: Stargate, pushed: Pushed, pack: QuarantinedPack) -> Answer:
-    judged_by = stargate.policy()
-    judged = judge_transaction(stargate, pushed, judged_by)
+def _receive_transaction(receiving: Receiving, pushed: Pushed, pack: QuarantinedPack) -> Answer:
+    judging = receiving.judging
+    gate, known = judging.gate, judging.known
+    judged_by = gate.policy()
+    judged = judge_transaction(judging, pushed, judged_by)
     if not judged.verdict.accepted:
         return Answer(judged.verdict)
-    with stargate.moving:
-        if stargate.policy().commit != judged_by.commit:
-            return Answer(_policy_moved(judged_by, stargate.policy()))
+    with receiving.durable.lock:
+        if gate.policy().commit != judged_by.commit:
+            return Answer(_policy_moved(judged_by, gate.policy()))
         standing = judge_standing(
-            stargate.refs, judged.principals, judged_by.commit, ledger_ref(pushed.push.ns)
+            gate.refs, judged.principals, judged_by.commit, ledger_ref(pushed.push.ns)
         )
         if standing:
             return Answer(refuse(standing))
-        replayed = [
-            tip for tip in judged.tips if stargate.knows_transaction(tip.ledger.attestation.txn)
-        ]
-        if replayed:
+        if any(known.knows(tip.ledger.attestation.txn) for tip in judged.tips):
             return Answer(
                 refuse(
                     [
@@ -154,55 +165,55 @@ def _receive_transaction(stargate: Stargate, pushed: Pushed, pack: QuarantinedPa
                 )
             )
         try:
-            receipt = apply_tips(stargate, judged, judged_by, pack)
+            receipt = _apply_tips(receiving, judged, judged_by, pack)
         except ConflictError as error:
             return Answer(_lost_race(ledger_ref(pushed.push.ns), error))
     return Answer(ACCEPTED, receipt, judged.principals)
 
 
-def apply_tips(
-    stargate: Stargate,
+def _apply_tips(
+    receiving: Receiving,
     judged: JudgedPush,
     judged_by: JudgedPolicy,
     pack: QuarantinedPack,
 ) -> Receipt:
-    """Commits judged tips with a watchlog entry each; to be called with `stargate.moving` held.
-    Raises ConflictError.
+    """Commits judged tips with a watchlog entry each; to be called with the lock held. Raises
+    ConflictError.
     """
     last = judged.tips[-1]
     ns, epoch = last.ns, last.ledger.attestation.epoch
     base = judged.base
-    actual = stargate.heads(ns)
+    gate = receiving.judging.gate
+    actual = gate.heads(ns)
     if actual != base:  # known before anything is written that would have to be undone
         shown = "none" if actual is None else actual.ledger.hex()
         raise ConflictError("another push was first", expected=base.ledger.hex(), actual=shown)
-    log_before = stargate.watchlog_tip(last)
+    log_before, signer = gate.watchlog_tip(last), receiving.own_key.signer
     entries, log = [], log_before
     for tip in judged.tips:
-        log, body = write_entry(entry_of(tip, judged_by.commit), log, judged.now_s, stargate.signer)
+        log, body = write_entry(entry_of(tip, judged_by.commit), log, judged.now_s, signer)
         entries.append(body)
     updates = [
         *last.heads.move_from(base, ns),
         RefUpdate(watchlog_ref(ns, epoch), log_before, hash_object(COMMIT, entries[-1])),
     ]
     newest = entries[-1]
-    moved = _audited_move(stargate, judged_by, last, log)
+    moved = _audited_move(gate, judged_by, last, log)
     if not moved:  # the audit comes after the answer, when the pack may be rolled up with others
         record = sent_record(ns, log, pack.oids, judged.now_s)
         entries.append(record)
         updates.append(RefUpdate(unaudited_ref(ns, log), ZERO_OID, hash_object(COMMIT, record)))
     txns = [tip.ledger.attestation.txn for tip in judged.tips]
-    make_durable(stargate, Delivery(pack.pack_path, entries, updates + moved), txns)
+    delivery = Delivery(pack.pack_path, entries, updates + moved)
+    receiving.durable.make_durable(delivery, txns)
     return Receipt(last, log, newest)
 
 
-def _audited_move(
-    stargate: Stargate, judged_by: JudgedPolicy, tip: Tip, log: Oid
-) -> list[RefUpdate]:
+def _audited_move(gate: Gate, judged_by: JudgedPolicy, tip: Tip, log: Oid) -> list[RefUpdate]:
     """Audited before the answer: the mark moves along. Otherwise the background audit moves it."""
     rules, ref = judged_by.policy.namespace(tip.ns), audited_ref(tip.ns)
-    before = stargate.refs.read(ref)
-    everything_before_is = before == stargate.watchlog_tip(tip)
+    before = gate.refs.read(ref)
+    everything_before_is = before == gate.watchlog_tip(tip)
     if rules is None or rules.verify != VERIFY_BEFORE_ACK or not everything_before_is:
         return []
     return [RefUpdate(ref, before or ZERO_OID, log)]

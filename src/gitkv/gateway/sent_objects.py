@@ -13,13 +13,13 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from gitkv.errors import IntegrityError
-from gitkv.gateway.stargate import Stargate
+from gitkv.gateway.gate import Gate
 from gitkv.gateway.watchlog import GATEWAY_EMAIL, GATEWAY_NAME
 from gitkv.ledger.compose import Tip
 from gitkv.model.commit import Identity, commit_payload
-from gitkv.model.oid import COMMIT, EMPTY_TREE, OID_BYTES, OID_HEX, ZERO_OID, Oid, parse_oid
+from gitkv.model.oid import COMMIT, EMPTY_TREE, OID_BYTES, ZERO_OID, Oid, parse_oid
 from gitkv.model.refs import Namespace, RefUpdate, unaudited_ref
-from gitkv.ports import RefStore
+from gitkv.ports import History, RefStore
 
 _RECORD = re.compile(
     rb"tree [0-9a-f]{40}\nauthor [^\n]+\ncommitter [^\n]+\n\n"
@@ -54,23 +54,21 @@ def dropped_records(refs: RefStore, ns: Namespace, entries: Iterable[Oid]) -> Dr
 
 
 def stray_objects(
-    stargate: Stargate, entry: Oid, reached: Collection[Oid], before: Tip
+    gate: Gate, history: History, entry: Oid, reached: Collection[Oid], before: Tip
 ) -> list[Oid]:
     """The objects of the push that ended with this entry which nothing reaches: neither its
     transactions nor the state before them. Raises IntegrityError when its record is damaged.
 
     Stock git may send again what the repository has; only then is the older history walked.
     """
-    record = stargate.refs.read(unaudited_ref(before.ns, entry))
+    record = gate.refs.read(unaudited_ref(before.ns, entry))
     if record is None:  # not the last of its push, or the gateway's own
         return []
-    sent = _parse_record(stargate.objects.read(record, COMMIT), entry)
-    unexpected = [oid for oid in sent if oid not in reached]
-    if not unexpected:
-        return []
-    walked = stargate.git.run("rev-list", "--objects", *(oid.hex() for oid in before.heads)).stdout
-    known = {parse_oid(line[:OID_HEX]) for line in walked.split(b"\n") if line}
-    return [oid for oid in unexpected if oid not in known]
+    sent = _parse_record(gate.objects.read(record, COMMIT), entry)
+    unexpected = {oid for oid in sent if oid not in reached}
+    if unexpected:
+        unexpected.difference_update(history.reachable(before.heads))
+    return sorted(unexpected)
 
 
 def _parse_record(body: bytes, entry: Oid) -> list[Oid]:

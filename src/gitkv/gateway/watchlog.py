@@ -10,15 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gitkv.errors import IntegrityError
-from gitkv.git.ancestry import commits_back
-from gitkv.git.process import Git
 from gitkv.ledger.compose import Tip
 from gitkv.model.commit import Identity, commit_payload, parse_commit, sign_payload
 from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid, hash_object, parse_oid
 from gitkv.model.refs import WATCHLOG, EpochLabel, Namespace, parse_epoch, parse_namespace
 from gitkv.model.verdict import INTEGRITY, FormError, reason
-from gitkv.ports import ObjectStore, RefStore, Signer
+from gitkv.ports import History, ObjectStore, RefStore, Signer
 
 GATEWAY_NAME = "Stargate"
 GATEWAY_EMAIL = "stargate@git-kv.invalid"
@@ -84,17 +82,17 @@ def parse_entry(body: bytes) -> Entry:
     )
 
 
-def entries_back(git: Git, objects: ObjectStore, newest: Oid) -> Iterator[Entry]:
+def entries_back(history: History, objects: ObjectStore, newest: Oid) -> Iterator[Entry]:
     """All entries of a watchlog, newest first, a few thousand held at a time.
 
-    git lists the commits; that they are one line from `newest` down to transaction 0, with nothing
-    left out, is proved from the raw objects. Raises IntegrityError, and FormError for a commit that
-    is no entry.
+    The history lists the commits; that they are one line from `newest` down to transaction 0, with
+    nothing left out, is proved from the raw objects. Raises IntegrityError, and FormError for a
+    commit that is no entry.
     """
     listed: deque[Oid] = deque()
     expected: Oid | None = newest
     last: Entry | None = None
-    for body in objects.read_many(_remembered(commits_back(git, newest), listed), COMMIT):
+    for body in objects.read_many(_remembered(history.commits_back(newest), listed), COMMIT):
         oid, entry = listed.popleft(), parse_entry(body)
         if oid != expected or (last is not None and entry.seq != last.seq - 1):
             raise _gap(newest, oid)

@@ -4,9 +4,17 @@ message claims.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from gitkv.git.process import Completed, Git, end_process, failure, scratch_file, scratch_text
+from gitkv.git.process import (
+    Completed,
+    Git,
+    damage,
+    end_process,
+    failure,
+    scratch_file,
+    scratch_text,
+)
 from gitkv.model.oid import Oid, parse_oid
 
 
@@ -26,14 +34,43 @@ def commits_back(git: Git, newest: Oid) -> Iterator[Oid]:
     """`newest` and all its ancestors, as git lists them, one at a time. Raises ToolError, and
     FormError for a line that is not an id.
     """
+    return _listed(git, "--end-of-options", newest.hex())
+
+
+def reachable(git: Git, tips: Iterable[Oid]) -> Iterator[Oid]:
+    """Every object that these commits reach, one at a time. Raises as `commits_back`."""
+    hexes = [oid.hex() for oid in tips]
+    return _listed(git, "--objects", "--no-object-names", "--end-of-options", *hexes)
+
+
+def _listed(git: Git, *words: str) -> Iterator[Oid]:
     with scratch_file() as complaints:
-        child = git.popen("rev-list", "--end-of-options", newest.hex(), stderr=complaints)
+        child = git.popen("rev-list", *words, stderr=complaints)
         try:
             assert child.stdout is not None
             for line in child.stdout:
                 yield parse_oid(line.removesuffix(b"\n"))
             if child.wait() != 0:
                 told = Completed(b"", scratch_text(complaints), child.returncode)
-                raise failure("rev-list", told)
+                raise damage("rev-list", told) or failure("rev-list", told)
         finally:
             end_process(child)
+
+
+class GitHistory:
+    """History of one repository, as git tells it."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+
+    def is_ancestor(self, older: Oid, newer: Oid) -> bool:
+        """As in the port."""
+        return is_ancestor(self._git, older, newer)
+
+    def commits_back(self, newest: Oid) -> Iterator[Oid]:
+        """As in the port."""
+        return commits_back(self._git, newest)
+
+    def reachable(self, tips: Iterable[Oid]) -> Iterator[Oid]:
+        """As in the port."""
+        return reachable(self._git, tips)

@@ -14,7 +14,12 @@ from collections.abc import Iterator
 from io import BufferedReader
 from typing import IO, NamedTuple
 
-from gitkv.errors import GitKvError, IntegrityError, ToolError, UnavailableError
+from gitkv.errors import (
+    GitKvError,
+    IntegrityError,
+    ToolError,
+    UnavailableError,
+)
 from gitkv.git.process import (
     DAMAGED,
     Completed,
@@ -28,6 +33,7 @@ from gitkv.git.process import (
 )
 from gitkv.model.content import PIECE_BYTES
 from gitkv.model.oid import Oid, parse_oid
+from gitkv.ports import ObjectTooLargeError
 
 # git maps each pack that it has looked into and never lets go of one, a removed one neither: 2 maps
 # a transaction, of 65,530 that a process may have. So a child ends after so many changes among the
@@ -38,10 +44,6 @@ GROUPS_MAX = 8192
 _INFO = re.compile(rb"([0-9a-f]{40}) (?:blob|tree|commit|tag) [0-9]+\n")
 _INFOS = re.compile(rb"[0-9a-f]{40} (?:missing|([a-z]+) ([0-9]+))\n")
 _INFO_BYTES = 1 << 16
-
-
-class ObjectTooLargeError(IntegrityError):
-    """An object is larger than its reader would ever hold; it was not read."""
 
 
 class ChildEndedError(ToolError):

@@ -19,7 +19,6 @@ from typing import TypeVar
 
 from gitkv.errors import IntegrityError
 from gitkv.git.cat_file import Body, CatFile, ChildEndedError
-from gitkv.git.cat_file import ObjectTooLargeError as ObjectTooLargeError
 from gitkv.git.forks import ForkLock, watch
 from gitkv.git.process import DAMAGED, Git
 from gitkv.model.oid import TREE, Oid

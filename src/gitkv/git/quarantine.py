@@ -20,12 +20,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO, NamedTuple
+from typing import IO
 
 from gitkv.errors import GitKvError, IntegrityError, UnavailableError
-from gitkv.git.object_store import quarantine_environment
+from gitkv.git.object_store import GitObjectStore, quarantine_environment
 from gitkv.git.pack import PACK_HEADER_BYTES, parse_pack_header, read_index
-from gitkv.git.pack_limits import MEMORY_BYTES, Grant, Limits, grant_for
+from gitkv.git.pack_limits import MEMORY_BYTES, Grant, grant_for, object_limits
 from gitkv.git.pack_scan import PackScan, PackTooMuchError
 from gitkv.git.process import (
     Completed,
@@ -38,8 +38,8 @@ from gitkv.git.process import (
 )
 from gitkv.git.quarantine_folder import drop_folder, make_folder, quarantine_root
 from gitkv.git.shortage import shortage_in
-from gitkv.model.oid import Oid
 from gitkv.model.verdict import POLICY
+from gitkv.ports import IntakeLimits, QuarantinedPack
 
 _TRAILER_BYTES = 20
 _RESULT = re.compile(rb"pack\t([0-9a-f]{40})\n")
@@ -103,18 +103,6 @@ class PackRefused(GitKvError):  # named like the rule of the reason that is made
         self.exit_code = exit_code
 
 
-class QuarantinedPack(NamedTuple):
-    """A checked pack. `oids`: the objects that were sent; `bases`: objects of ours that complete a
-    thin pack, both in ascending order.
-
-    `pack_path` is "" when it is empty.
-    """
-
-    pack_path: str
-    oids: tuple[Oid, ...]
-    bases: tuple[Oid, ...]
-
-
 class Quarantine:
     """One pack's quarantine under `<git_dir>/kv/quarantine/`: `feed` until the end, `finish`, then
     `discard`, also when somebody has taken the pack out of it.
@@ -127,7 +115,7 @@ class Quarantine:
     def __init__(
         self,
         git: Git,
-        limits: Limits | None = None,
+        limits: IntakeLimits | None = None,
         *,
         reserve: Callable[[int], None] = lambda size: None,
     ) -> None:
@@ -136,7 +124,7 @@ class Quarantine:
         """
         self._git = git
         self._reserve = reserve
-        self._limits = limits or Limits()
+        self._limits = limits or IntakeLimits()
         self.objects_dir = os.path.join(quarantine_root(git.git_dir), os.urandom(8).hex())
         self._head = b""
         self._fed_bytes = 0
@@ -164,6 +152,12 @@ class Quarantine:
         except BaseException:
             self.discard()
             raise
+
+    def objects(self, object_bytes_max: int) -> GitObjectStore:
+        """As in the port `Intake`."""
+        return GitObjectStore(
+            self._git, quarantine_dir=self.objects_dir, object_bytes_max=object_bytes_max
+        )
 
     def wait_until_ended(self) -> None:
         """Blocks until git has read the whole pack, or given up; a sender who waits for our answer
@@ -227,7 +221,7 @@ class Quarantine:
                 f"pack: expected at most {limits.objects_max} objects, got {self._count}",
                 exit_code=POLICY,
             )
-        return PackScan(limits.objects, self._count)
+        return PackScan(object_limits(limits), self._count)
 
     def _measure(self, data: bytes) -> None:
         """Counts what the next bytes will cost, and grants git what an honest pack of that size

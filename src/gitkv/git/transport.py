@@ -33,17 +33,12 @@ from gitkv.model.address import redact
 from gitkv.model.oid import Oid
 from gitkv.model.refs import Ref
 from gitkv.model.verdict import printable
+from gitkv.ports import PUSH_UNCLEAR, PUSHED, REJECTED, REMOTE_REJECTED, UP_TO_DATE, PushStatus
 
 _LOOSE_MAX = 7  # git syncs loose objects one after the other: more of them are kept as a pack
 FETCH_TIMEOUT_S = (
     300.0  # a host that takes a connection and says nothing would hold a reader for ever
 )
-
-OK = "ok"
-UP_TO_DATE = "up-to-date"
-REJECTED = "rejected"  # this side saw that the move is not a fast-forward
-REMOTE_REJECTED = "remote rejected"
-ERROR = "error"  # the remote's answer was lost: the move may have happened
 
 _LISTED = re.compile(rb"([0-9a-f]{40})\t([^\n]+)")
 _FLAGS = (b" ", b"+", b"-", b"*", b"!", b"=")
@@ -56,15 +51,6 @@ class Push(NamedTuple):
 
     oid: Oid
     ref: Ref
-
-
-class PushStatus(NamedTuple):
-    """What became of one ref: a state of this module, and the reason when there is one
-    (printable).
-    """
-
-    state: str
-    reason: str = ""
 
 
 def fetch(
@@ -195,7 +181,7 @@ def push(
             for ref, status in statuses.items()
         }
     missing = {
-        move.ref: PushStatus(ERROR, telling(done.stderr, remote))
+        move.ref: PushStatus(PUSH_UNCLEAR, telling(done.stderr, remote))
         for move in moves
         if move.ref not in statuses
     }
@@ -220,12 +206,12 @@ def _status(flag: bytes, summary: bytes, url: str) -> PushStatus:
     if flag == b"=":
         return PushStatus(UP_TO_DATE)
     if flag != b"!":
-        return PushStatus(OK)
+        return PushStatus(PUSHED)
     text = redact(summary.decode("utf-8", "backslashreplace"), url)
     found = _SUMMARY.fullmatch(text)
     if found is None:
-        return PushStatus(ERROR, printable(text))
-    return PushStatus(_STATES.get(found[1], ERROR), printable(found[2] or found[1]))
+        return PushStatus(PUSH_UNCLEAR, printable(text))
+    return PushStatus(_STATES.get(found[1], PUSH_UNCLEAR), printable(found[2] or found[1]))
 
 
 def _fetch_failure(git: Git, done: Completed, remote: str) -> GitKvError:

@@ -17,11 +17,11 @@ from gitkv.git import quarantine_folder
 from gitkv.git.journal import adopt_pack
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.pack import PackWriter, _entry_header, pack_header
-from gitkv.git.pack_limits import Limits
 from gitkv.git.process import Git
-from gitkv.git.quarantine import PackRefused, Quarantine, QuarantinedPack
+from gitkv.git.quarantine import PackRefused, Quarantine
 from gitkv.git.quarantine_folder import sweep
 from gitkv.model.oid import BLOB, TREE, Oid, hash_object
+from gitkv.ports import IntakeLimits, QuarantinedPack
 from gitkv.testing.world import wait_until
 
 MIB = 1 << 20
@@ -79,7 +79,7 @@ def _files(bare: Path) -> list[Path]:
     ]
 
 
-def _refusal(bare: Path, data: bytes, limits: Limits | None = None) -> str:
+def _refusal(bare: Path, data: bytes, limits: IntakeLimits | None = None) -> str:
     with pytest.raises(PackRefused) as caught:
         _received(Quarantine(_git(bare), limits), data)
     assert _files(bare) == []
@@ -210,7 +210,7 @@ def test_one_object_twice_is_refused(bare_repo: Path) -> None:
 
 
 def test_too_many_objects_are_refused_by_the_header_alone(bare_repo: Path) -> None:
-    quarantine = Quarantine(_git(bare_repo), Limits(objects_max=1000))
+    quarantine = Quarantine(_git(bare_repo), IntakeLimits(objects_max=1000))
     with pytest.raises(PackRefused, match="at most 1000 objects, got 1001"):
         quarantine.feed(pack_header(1001))
     assert _files(bare_repo) == []
@@ -218,7 +218,7 @@ def test_too_many_objects_are_refused_by_the_header_alone(bare_repo: Path) -> No
 
 def test_too_many_bytes_are_refused_while_they_come(bare_repo: Path) -> None:
     assert "at most 1000 bytes" in _refusal(
-        bare_repo, _written(bare_repo, (BLOB, os.urandom(2000))), Limits(pack_bytes_max=1000)
+        bare_repo, _written(bare_repo, (BLOB, os.urandom(2000))), IntakeLimits(pack_bytes_max=1000)
     )
 
 
@@ -226,7 +226,7 @@ def test_a_blob_bomb_streams_through_little_memory(bare_repo: Path) -> None:
     bomb = _pack([_entry(_BLOB, bytes(256 * MIB))], 1)
     assert len(bomb) < MIB
     quarantine = Quarantine(
-        _git(bare_repo), Limits(memory_bytes_max=160 * MIB, blob_bytes_max=256 * MIB)
+        _git(bare_repo), IntakeLimits(memory_bytes_max=160 * MIB, blob_bytes_max=256 * MIB)
     )
     pack = _received(quarantine, bomb)
     with GitObjectStore(_git(bare_repo), quarantine_dir=quarantine.objects_dir) as store:
@@ -238,7 +238,9 @@ def test_a_blob_bomb_streams_through_little_memory(bare_repo: Path) -> None:
 
 def test_objects_are_as_large_as_their_headers_say_at_most(bare_repo: Path) -> None:
     assert "inflates to 2097152 bytes" in _refusal(
-        bare_repo, _pack([_entry(_BLOB, bytes(2 * MIB))], 1), Limits(blob_bytes_max=2 * MIB - 1)
+        bare_repo,
+        _pack([_entry(_BLOB, bytes(2 * MIB))], 1),
+        IntakeLimits(blob_bytes_max=2 * MIB - 1),
     )
     assert _files(bare_repo) == []
 
@@ -247,7 +249,7 @@ def test_a_tree_bomb_meets_the_memory_limit(bare_repo: Path) -> None:
     assert "memory" in _refusal(
         bare_repo,
         _pack([_entry(_TREE, bytes(256 * MIB))], 1),
-        Limits(memory_bytes_max=160 * MIB, other_bytes_max=256 * MIB),
+        IntakeLimits(memory_bytes_max=160 * MIB, other_bytes_max=256 * MIB),
     )
 
 
@@ -262,18 +264,18 @@ def test_a_delta_bomb_meets_the_memory_limit(bare_repo: Path) -> None:
     )
     assert len(bomb) < MIB
     assert "memory" in _refusal(
-        bare_repo, bomb, Limits(memory_bytes_max=160 * MIB, blob_bytes_max=1 << 30)
+        bare_repo, bomb, IntakeLimits(memory_bytes_max=160 * MIB, blob_bytes_max=1 << 30)
     )
 
 
 def test_a_processor_time_limit_ends_git(bare_repo: Path) -> None:
     bomb = _pack([_entry(_BLOB, bytes(100 * MIB))] * 40, 40)
-    assert "limit" in _refusal(bare_repo, bomb, Limits(cpu_s_max=1))
+    assert "limit" in _refusal(bare_repo, bomb, IntakeLimits(cpu_s_max=1))
 
 
 def test_a_pack_that_takes_too_long_is_refused(bare_repo: Path) -> None:
     bomb = _pack([_entry(_BLOB, bytes(100 * MIB))] * 20, 20)
-    assert "within" in _refusal(bare_repo, bomb, Limits(wall_s_max=0.1))
+    assert "within" in _refusal(bare_repo, bomb, IntakeLimits(wall_s_max=0.1))
 
 
 def test_what_a_killed_daemon_left_is_swept(
@@ -339,11 +341,11 @@ def _back(distance: int) -> bytes:
 
 @pytest.mark.parametrize("named", [False, True], ids=["by place", "by id"])
 def test_a_chain_of_deltas_has_a_greatest_length(bare_repo: Path, named: bool) -> None:
-    quarantine = Quarantine(_git(bare_repo), Limits(chain_max=20))
+    quarantine = Quarantine(_git(bare_repo), IntakeLimits(chain_max=20))
     assert len(_received(quarantine, _chain(20, named=named)).oids) == 21
     quarantine.discard()
 
-    refusal = _refusal(bare_repo, _chain(21, named=named), Limits(chain_max=20))
+    refusal = _refusal(bare_repo, _chain(21, named=named), IntakeLimits(chain_max=20))
 
     assert "chains of at most 20 deltas" in refusal
 
@@ -360,11 +362,11 @@ def test_a_chain_by_place_is_refused_before_git_has_read_it(bare_repo: Path) -> 
 
 def test_many_middling_objects_are_refused_by_what_they_come_to(bare_repo: Path) -> None:
     pack = _pack([_entry(_BLOB, bytes(MIB) + bytes([number])) for number in range(50)], 50)
-    quarantine = Quarantine(_git(bare_repo), Limits(inflated_bytes_max=51 * MIB))
+    quarantine = Quarantine(_git(bare_repo), IntakeLimits(inflated_bytes_max=51 * MIB))
     assert len(_received(quarantine, pack).oids) == 50
     quarantine.discard()
 
-    refusal = _refusal(bare_repo, pack, Limits(inflated_bytes_max=50 * MIB))
+    refusal = _refusal(bare_repo, pack, IntakeLimits(inflated_bytes_max=50 * MIB))
 
     assert "inflate to more than 52428800 bytes" in refusal
 
@@ -376,7 +378,7 @@ def test_what_deltas_make_counts_before_git_makes_it(bare_repo: Path) -> None:
         for number in range(40)
     ]
     data = _pack([_entry(_BLOB, base), *deltas], 41)
-    quarantine = Quarantine(_git(bare_repo), Limits(inflated_bytes_max=1 << 30))
+    quarantine = Quarantine(_git(bare_repo), IntakeLimits(inflated_bytes_max=1 << 30))
 
     with pytest.raises(PackRefused, match="inflate to more than"):
         quarantine.feed(data[:-20])

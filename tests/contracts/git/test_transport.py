@@ -12,21 +12,10 @@ import pytest
 
 from gitkv.errors import AccessError, IntegrityError, ToolError, UnavailableError
 from gitkv.git.process import Git
-from gitkv.git.transport import (
-    ERROR,
-    OK,
-    REJECTED,
-    REMOTE_REJECTED,
-    UP_TO_DATE,
-    Push,
-    PushStatus,
-    fetch,
-    ls_remote,
-    parse_push_report,
-    push,
-)
+from gitkv.git.transport import Push, fetch, ls_remote, parse_push_report, push
 from gitkv.model.oid import Oid
 from gitkv.model.refs import Ref
+from gitkv.ports import PUSH_UNCLEAR, PUSHED, REJECTED, REMOTE_REJECTED, UP_TO_DATE, PushStatus
 
 LEDGER, INDEX = Ref(b"refs/kv/main"), Ref(b"refs/kv-index/main")
 _DECLINED = "hook declined; remote: error: hook declined to update refs/kv/main"
@@ -46,7 +35,10 @@ def _commit(git: Git, message: str, parent: Oid | None = None) -> Oid:
 def test_a_push_moves_refs_and_a_second_one_is_up_to_date(clone: Git, bare_repo: Path) -> None:
     first = _commit(clone, "1")
     moves = [Push(first, LEDGER), Push(first, INDEX)]
-    assert push(clone, str(bare_repo), moves) == {LEDGER: PushStatus(OK), INDEX: PushStatus(OK)}
+    assert push(clone, str(bare_repo), moves) == {
+        LEDGER: PushStatus(PUSHED),
+        INDEX: PushStatus(PUSHED),
+    }
     assert ls_remote(clone, str(bare_repo)) == {LEDGER: first, INDEX: first}
     assert push(clone, str(bare_repo), moves) == {
         LEDGER: PushStatus(UP_TO_DATE),
@@ -150,13 +142,18 @@ def test_every_kind_of_line_in_a_push_report_is_read() -> None:
         b"",
     ])  # fmt: skip
     states = {ref[-1:]: status for ref, status in parse_push_report(report).items()}
-    assert [states[letter].state for letter in (b"a", b"b", b"c", b"d")] == [OK, OK, OK, UP_TO_DATE]
+    assert [states[letter].state for letter in (b"a", b"b", b"c", b"d")] == [
+        PUSHED,
+        PUSHED,
+        PUSHED,
+        UP_TO_DATE,
+    ]
     assert states[b"e"] == PushStatus(REJECTED, "fetch first")
     assert states[b"f"] == PushStatus(
         REMOTE_REJECTED, "[8 trailer.digest] x: expected a, got b (hint: c)"
     )
-    assert states[b"g"] == PushStatus(ERROR, "remote failed to report status")
-    assert states[b"h"] == PushStatus(ERROR, "no brackets")
+    assert states[b"g"] == PushStatus(PUSH_UNCLEAR, "remote failed to report status")
+    assert states[b"h"] == PushStatus(PUSH_UNCLEAR, "no brackets")
 
 
 def test_what_the_host_says_of_a_refusal_is_kept(clone: Git, bare_repo: Path) -> None:

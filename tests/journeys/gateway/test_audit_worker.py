@@ -32,9 +32,9 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 
 def _move_mark(gateway: Gateway, ns: Namespace, oid: Oid) -> Oid:
-    before = gateway.stargate.refs.read(audited_ref(ns))
+    before = gateway.stargate.gate.refs.read(audited_ref(ns))
     assert before is not None
-    gateway.stargate.refs.move([RefUpdate(audited_ref(ns), before, oid)])
+    gateway.stargate.gate.refs.move([RefUpdate(audited_ref(ns), before, oid)])
     return before
 
 
@@ -48,7 +48,7 @@ def _passed(gateway: Gateway, ns: Namespace) -> int:
 
 def test_a_broken_namespace_holds_up_no_other(gateway: Gateway) -> None:
     now = [0.0]
-    audit = Audit(gateway.stargate, lambda: now[0])
+    audit = Audit(gateway.stargate.auditing, gateway.stargate.hold, lambda: now[0])
     mark = _move_mark(gateway, A, gateway.tip(B).ledger.oid)  # no entry of this watchlog
     for pushes in range(1, 5):
         _push(gateway, A)
@@ -70,7 +70,7 @@ def test_a_broken_namespace_is_left_alone_for_a_while_and_the_others_are_not(
     gateway: Gateway,
 ) -> None:
     now = [0.0]
-    audit = Audit(gateway.stargate, lambda: now[0])
+    audit = Audit(gateway.stargate.auditing, gateway.stargate.hold, lambda: now[0])
     mark = _move_mark(gateway, A, gateway.tip(B).ledger.oid)
     _push(gateway, A)
     assert 0.0 < audit.step() <= 0.5
@@ -87,7 +87,7 @@ def test_a_failure_of_all_namespaces_is_raised_for_the_runner_to_tell(gateway: G
     path = gateway.git_dir / "packed-refs"
     whole = path.read_bytes()
     path.write_bytes(b"")
-    audit = Audit(gateway.stargate)
+    audit = Audit(gateway.stargate.auditing, gateway.stargate.hold)
     with pytest.raises(Exception, match="packed-refs"):
         audit.step()
     path.write_bytes(whole)

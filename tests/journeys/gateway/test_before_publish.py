@@ -44,7 +44,7 @@ def _rules(gateway: Gateway, changes: dict[bytes, Put | None]) -> set[str]:
 
 
 def _is_suspended(gateway: Gateway) -> bool:
-    return is_suspended(gateway.stargate.refs, "alice", gateway.stargate.policy().commit)
+    return is_suspended(gateway.stargate.gate.refs, "alice", gateway.stargate.gate.policy().commit)
 
 
 def test_a_value_over_the_limit_is_refused_before_it_is_accepted(eager: Gateway) -> None:
@@ -68,7 +68,7 @@ def test_a_large_page_of_the_index_is_no_value(eager: Gateway) -> None:
     _set(eager, max_value_inline=64, max_value_total=20_000)
     keys = {b"k%03d" % n: Put(b"%d" % n) for n in range(150)}
     assert eager.push(eager.transaction(keys)).verdict.accepted
-    assert audit_pending(eager.stargate, NS) == 1
+    assert audit_pending(eager.stargate.auditing, NS) == 1
     assert not eager.names("audit.violation")
 
 
@@ -78,10 +78,10 @@ def test_an_overshoot_that_admission_cannot_see_is_undone_and_suspends_nobody(
     value = Put(b"y" * 4000)
     assert eager.push(eager.transaction({b"first": value})).verdict.accepted
     _set(eager, max_value_inline=1000)
-    audit_pending(eager.stargate, NS)
+    audit_pending(eager.stargate.auditing, NS)
     made = eager.transaction({b"second": value})
     assert eager.push(made).verdict.accepted, "the value is in the repository, not in the pack"
-    audit_pending(eager.stargate, NS)
+    audit_pending(eager.stargate.auditing, NS)
     [told] = eager.names("audit.violation")
     assert "value.size" in str(told["reasons"]) and told["suspended"] == ""
     assert not _is_suspended(eager)
@@ -96,12 +96,12 @@ def test_a_pointer_is_undone_and_what_its_writer_did_later_is_applied_again(
     assert eager.push(bad).verdict.accepted
     later = eager.transaction({b"sound": Put(b"1")})
     assert eager.push(later).verdict.accepted
-    audit_pending(eager.stargate, NS)
+    audit_pending(eager.stargate.auditing, NS)
     assert eager.names("audit.reapplied") and not _is_suspended(eager)
     applied = eager.tip().ledger
     txns = [made[0].tip.ledger.attestation.txn for made in (bad, later)]
     assert txns[1].encode() in applied.text
-    restored = eager.stargate.objects.read(applied.commit.parents[0], b"commit")
+    restored = eager.stargate.gate.objects.read(applied.commit.parents[0], b"commit")
     assert all(txn.encode() in restored for txn in txns), "it names all that it undid"
     assert eager.push().verdict.accepted
 
@@ -109,18 +109,18 @@ def test_a_pointer_is_undone_and_what_its_writer_did_later_is_applied_again(
 def test_a_forgery_suspends_even_the_only_admin_who_can_lift_it(eager: Gateway) -> None:
     forged = eager.transaction(bend=lambda plan: plan._replace(keys_set=7))
     assert eager.push(forged).verdict.accepted
-    audit_pending(eager.stargate, NS)
+    audit_pending(eager.stargate.auditing, NS)
     assert _is_suspended(eager) and eager.names("audit.violation")[0]["suspended"] == "alice"
     assert _rules(eager, {b"k": Put(b"v")}) == {"writer.suspended"}
     assert eager.change_policy(lambda text: text + b"# talked about it\n").verdict.accepted
     assert eager.push().verdict.accepted
-    assert audit_pending(eager.stargate, NS) == 1
+    assert audit_pending(eager.stargate.auditing, NS) == 1
 
 
 def test_what_was_undone_never_reaches_the_mirror(eager: Gateway) -> None:
     assert eager.push(eager.transaction({b"file": Put(POINTER)})).verdict.accepted
     eager.watch.push_once()
-    audit_pending(eager.stargate, NS)
+    audit_pending(eager.stargate.auditing, NS)
     eager.watch.push_once()
     assert eager.refs(eager.mirror)["refs/kv/main"] == eager.tip().ledger.oid.hex()
-    assert eager.stargate.refs.read(watermark_ref(NS)) == eager.tip().ledger.oid
+    assert eager.stargate.gate.refs.read(watermark_ref(NS)) == eager.tip().ledger.oid

@@ -16,20 +16,20 @@ def _rules(gateway: Gateway) -> set[tuple[int, str]]:
 @pytest.mark.parametrize("behind_s", [660, 1200, 1201, 3600, 90 * 86400])
 def test_a_clock_before_the_newest_receipt_is_to_blame(gateway: Gateway, behind_s: int) -> None:
     assert gateway.push().verdict.accepted
-    gateway.stargate.clock = SetClock(int(time.time()) - behind_s)
+    gateway.set_clock(SetClock(int(time.time()) - behind_s))
     assert _rules(gateway) == {(5, "clock.behind")}
 
 
 def test_a_policy_change_is_told_the_same(gateway: Gateway) -> None:
     assert gateway.push().verdict.accepted
-    gateway.stargate.clock = SetClock(int(time.time()) - 700)
+    gateway.set_clock(SetClock(int(time.time()) - 700))
     verdict = gateway.change_policy(lambda text: text + b"# more\n").verdict
     assert {entry.rule for entry in verdict.reasons} == {"clock.behind"}
 
 
 def test_a_clock_a_little_behind_accepts(gateway: Gateway) -> None:
     assert gateway.push().verdict.accepted
-    gateway.stargate.clock = SetClock(int(time.time()) - 500)
+    gateway.set_clock(SetClock(int(time.time()) - 500))
     assert gateway.push().verdict.accepted
 
 

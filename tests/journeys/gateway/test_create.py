@@ -14,8 +14,8 @@ import pytest
 from gitkv.daemon import create as create_module
 from gitkv.daemon.create import create_stargate
 from gitkv.errors import PolicyError, ToolError, UnavailableError, UsageError
-from gitkv.gateway.fitness import check_files
 from gitkv.gateway.setup import CreationRequest
+from gitkv.git.fitness import check_files
 from gitkv.model.refs import Namespace
 from gitkv.sign.gateway_key import generate
 

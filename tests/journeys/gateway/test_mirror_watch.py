@@ -83,9 +83,8 @@ def test_an_alarm_names_the_ref_that_diverged_and_no_other(served: Gateway, ref:
 
 def test_the_worker_looks_by_itself_every_few_minutes(served: Gateway) -> None:
     now = [0.0]
-    git = Git(str(served.git_dir), env=served.env)
     worker = Mirror(
-        served.stargate, git, str(served.mirror), MirrorTiming(interval_s=0), lambda: now[0]
+        served.stargate.mirroring, served.remote(), MirrorTiming(interval_s=0), lambda: now[0]
     )
     worker.step()
     whole = served.refs(served.mirror)
@@ -102,11 +101,12 @@ def test_only_the_mirror_sees_the_operators_configuration(gateway: Gateway) -> N
     config = gateway.root / "operator.gitconfig"
     config.write_text(f'[url "{gateway.root}/"]\n\tinsteadOf = "forge:"\n')
     gateway.restart({"GIT_CONFIG_GLOBAL": str(config)})
-    git = Git(str(gateway.git_dir), env=gateway.env)
-    worker = Mirror(gateway.stargate, git, "forge:mirror.git", MirrorTiming(interval_s=0))
+    worker = Mirror(
+        gateway.stargate.mirroring, gateway.remote("forge:mirror.git"), MirrorTiming(interval_s=0)
+    )
     assert worker.look_once().state == "current"
     assert gateway.push().verdict.accepted
     assert worker.push_once().state == "pushed"
     assert gateway.refs(gateway.mirror)["refs/kv/main"] == gateway.tip().ledger.oid.hex()
-    sealed = gateway.stargate.git.run("config", "--list").stdout
+    sealed = gateway.git.run("config", "--list").stdout
     assert b"insteadof" not in sealed

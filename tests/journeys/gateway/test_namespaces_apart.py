@@ -72,9 +72,8 @@ def test_the_follower_tells_who_diverged_leaves_it_alone_for_a_while_and_heals_i
     gateway: Gateway,
 ) -> None:
     now = [0.0]
-    git = Git(str(gateway.git_dir), env=gateway.env)
     mirror = Mirror(
-        gateway.stargate, git, str(gateway.mirror), MirrorTiming(interval_s=0), lambda: now[0]
+        gateway.stargate.mirroring, gateway.remote(), MirrorTiming(interval_s=0), lambda: now[0]
     )
     mirror.step()
     whole = gateway.refs(gateway.mirror)["refs/kv/a"]
@@ -101,9 +100,8 @@ def test_usually_everything_travels_in_one_push(gateway: Gateway) -> None:
     _push(gateway, A)
     _push(gateway, B)
     now = [0.0]
-    git = Git(str(gateway.git_dir), env=gateway.env)
     mirror = Mirror(
-        gateway.stargate, git, str(gateway.mirror), MirrorTiming(interval_s=10), lambda: now[0]
+        gateway.stargate.mirroring, gateway.remote(), MirrorTiming(interval_s=10), lambda: now[0]
     )
     assert mirror.step() == 10.0
     [told] = gateway.names("mirror.pushed")
@@ -128,9 +126,9 @@ def test_receipts_wait_for_the_policy_that_judges_them(gateway: Gateway) -> None
 def test_a_namespace_that_cannot_be_read_holds_up_no_other(gateway: Gateway) -> None:
     _push(gateway, A)
     pushed = _push(gateway, B)
-    mark = gateway.stargate.refs.read(audited_ref(A))
+    mark = gateway.stargate.gate.refs.read(audited_ref(A))
     assert mark is not None
     no_entry = gateway.tip(A).ledger.oid
-    gateway.stargate.refs.move([RefUpdate(audited_ref(A), mark, no_entry)])
+    gateway.stargate.gate.refs.move([RefUpdate(audited_ref(A), mark, no_entry)])
     assert gateway.watch.push_once().state == "failed"
     assert gateway.refs(gateway.mirror)["refs/kv/b"] == pushed

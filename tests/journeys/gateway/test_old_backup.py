@@ -77,13 +77,13 @@ def test_it_serves_again_once_it_was_brought_up_to_the_mirror(served: Gateway) -
     newest = served.refs()
     backup.restore()
     served.restart()
-    git = served.stargate.git
+    git = served.git
     names = ("refs/heads/main", "refs/kv/*", "refs/kv-index/*", "refs/kv-watchlog/*")
     git.run("fetch", "--quiet", str(served.mirror), *(f"{name}:{name}" for name in names))
     git.run("update-ref", "refs/kv-audited/main", "refs/kv-watchlog/main@e1")
     git.run("pack-refs", "--all", "--prune")
     served.restart()
-    assert served.stargate.tip is not None and served.push().verdict.accepted
+    assert served.stargate.gate.tip is not None and served.push().verdict.accepted
     assert served.refs()["refs/heads/main"] == newest["refs/heads/main"]
     _mirrored(served)
 
@@ -137,7 +137,7 @@ def test_a_record_that_is_lost_or_torn_proves_nothing(
 def test_a_mirror_that_was_never_ours_holds_writes_at_start_and_names_the_ref(
     served: Gateway,
 ) -> None:
-    tree = served.stargate.git.run("rev-parse", "refs/kv/main^{tree}").stdout.decode().strip()
+    tree = served.git.run("rev-parse", "refs/kv/main^{tree}").stdout.decode().strip()
     git = Git(str(served.mirror), env=served.env)
     foreign = git.run("commit-tree", tree, "-m", "not ours").stdout.decode().strip()
     git.run("update-ref", "refs/kv-index/main", foreign)
@@ -148,7 +148,7 @@ def test_a_mirror_that_was_never_ours_holds_writes_at_start_and_names_the_ref(
 def test_an_empty_mirror_in_place_of_a_lost_one_is_filled(served: Gateway) -> None:
     before = served.refs(served.mirror)
     shutil.rmtree(served.mirror)
-    served.stargate.git.run("init", "--quiet", "--bare", "--end-of-options", str(served.mirror))
+    served.git.run("init", "--quiet", "--bare", "--end-of-options", str(served.mirror))
     served.restart()
     assert served.push().verdict.accepted
     _mirrored(served)

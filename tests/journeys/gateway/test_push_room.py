@@ -24,7 +24,7 @@ def test_a_pack_is_refused_for_now_when_it_would_take_more_than_is_left(gateway:
     with closing(room.share("bob")) as share:
         share.grow_to(3 << 20)
         other = room.share("bob")
-        quarantine = Quarantine(gateway.stargate.git, reserve=other.grow_to)
+        quarantine = Quarantine(gateway.git, reserve=other.grow_to)
 
         with pytest.raises(UnavailableError):
             for chunk in writer.finish().chunks():

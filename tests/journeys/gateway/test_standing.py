@@ -58,7 +58,7 @@ def _forge(gateway: Gateway) -> None:
 
 
 def _is_suspended(gateway: Gateway) -> bool:
-    return is_suspended(gateway.stargate.refs, "alice", gateway.stargate.policy().commit)
+    return is_suspended(gateway.stargate.gate.refs, "alice", gateway.stargate.gate.policy().commit)
 
 
 def _lift(gateway: Gateway) -> None:
@@ -66,7 +66,7 @@ def _lift(gateway: Gateway) -> None:
 
 
 def _subjects(gateway: Gateway) -> list[str]:
-    told = gateway.stargate.git.run("log", "--format=%s", "refs/kv/main").stdout.decode()
+    told = gateway.git.run("log", "--format=%s", "refs/kv/main").stdout.decode()
     return [line for line in told.splitlines() if line.startswith("restore")]
 
 
@@ -83,40 +83,42 @@ def _dies_at(step: str, times: int) -> Callable[[str], None]:
 
 def test_a_suspension_is_a_ref_to_the_policy_and_goes_with_its_next_move(eager: Gateway) -> None:
     _forge(eager)
-    audit_pending(eager.stargate, NS)
-    assert eager.stargate.refs.read_all(SUSPENDED) == {
-        suspended_ref("alice"): eager.stargate.policy().commit
+    audit_pending(eager.stargate.auditing, NS)
+    assert eager.stargate.gate.refs.read_all(SUSPENDED) == {
+        suspended_ref("alice"): eager.stargate.gate.policy().commit
     }
     assert not os.path.lexists(eager.git_dir / "kv" / "suspended")
     eager.restart()
     assert _is_suspended(eager)
     _lift(eager)
-    assert eager.stargate.refs.read_all(SUSPENDED) == {}
+    assert eager.stargate.gate.refs.read_all(SUSPENDED) == {}
 
 
 def test_a_gateway_that_ends_before_the_restoration_has_suspended_nobody(eager: Gateway) -> None:
     _forge(eager)
-    eager.stargate.journal._step = _dies_at("entries-written", 1)  # type: ignore[attr-defined]
+    eager.step = _dies_at("entries-written", 1)
     with pytest.raises(Killed):
-        audit_pending(eager.stargate, NS)
+        audit_pending(eager.stargate.auditing, NS)
+    eager.step = lambda name: None
     eager.restart()
     assert not _is_suspended(eager) and not _subjects(eager)
-    audit_pending(eager.stargate, NS)
+    audit_pending(eager.stargate.auditing, NS)
     assert _is_suspended(eager) and len(_subjects(eager)) == 1
 
 
 def test_a_gateway_that_ends_after_the_restoration_suspends_nobody_again(eager: Gateway) -> None:
     _forge(eager)
-    eager.stargate.step = _dies_at("refs-moved", 1)
+    eager.step = _dies_at("refs-moved", 1)
     with pytest.raises(Killed):
-        audit_pending(eager.stargate, NS)
+        audit_pending(eager.stargate.auditing, NS)
+    eager.step = lambda name: None
     eager.restart()
     assert _is_suspended(eager) and len(_subjects(eager)) == 1
     _lift(eager)
-    audit_pending(eager.stargate, NS)
+    audit_pending(eager.stargate.auditing, NS)
     assert not _is_suspended(eager), "an admin had lifted it"
     assert eager.push().verdict.accepted
-    assert audit_pending(eager.stargate, NS) == 1
+    assert audit_pending(eager.stargate.auditing, NS) == 1
 
 
 def test_nobody_escapes_a_suspension_with_a_push_that_was_judged_before(two: Gateway) -> None:
@@ -125,10 +127,10 @@ def test_nobody_escapes_a_suspension_with_a_push_that_was_judged_before(two: Gat
 
     def meanwhile(name: str) -> None:
         if name == "admitted":
-            two.stargate.step = lambda name: None
-            audit_pending(two.stargate, NS)
+            two.step = lambda name: None
+            audit_pending(two.stargate.auditing, NS)
 
-    two.stargate.step = meanwhile
+    two.step = meanwhile
     answer = two.push(made)
     assert [entry.rule for entry in answer.verdict.reasons] == ["writer.suspended"]
 
@@ -136,38 +138,38 @@ def test_nobody_escapes_a_suspension_with_a_push_that_was_judged_before(two: Gat
 def test_what_a_push_held_is_known_until_its_audit_and_then_gone(eager: Gateway) -> None:
     made = eager.transaction({b"k%04d" % n: Put(b"%d" % n) for n in range(2000)})
     assert eager.push(made).verdict.accepted
-    [(ref, record)] = eager.stargate.refs.read_all(UNAUDITED).items()
-    body = eager.stargate.objects.read(record, b"commit")
+    [(ref, record)] = eager.stargate.gate.refs.read_all(UNAUDITED).items()
+    body = eager.stargate.gate.objects.read(record, b"commit")
     assert b"\n%b\n" % made[0].tip.ledger.oid.hex().encode() in body and len(body) > 64 << 10
     eager.restart()
-    assert eager.stargate.refs.read(ref) == record
-    assert audit_pending(eager.stargate, NS) == 1
+    assert eager.stargate.gate.refs.read(ref) == record
+    assert audit_pending(eager.stargate.auditing, NS) == 1
     assert not eager.names("audit.violation")
-    assert eager.stargate.refs.read_all(UNAUDITED) == {}
-    eager.stargate.objects.close()
-    assert not eager.stargate.objects.has(record), "nothing reaches it"
+    assert eager.stargate.gate.refs.read_all(UNAUDITED) == {}
+    eager.opened.objects.close()
+    assert not eager.stargate.gate.objects.has(record), "nothing reaches it"
 
 
 def test_a_push_that_is_not_accepted_leaves_no_record(eager: Gateway) -> None:
     made = eager.transaction()
     assert eager.push().verdict.accepted
-    audit_pending(eager.stargate, NS)
+    audit_pending(eager.stargate.auditing, NS)
     assert not eager.push(made).verdict.accepted
-    assert eager.stargate.refs.read_all(UNAUDITED) == {}
+    assert eager.stargate.gate.refs.read_all(UNAUDITED) == {}
 
 
 def test_what_is_private_is_not_brought_to_the_mirror_nor_shown_to_readers(eager: Gateway) -> None:
     _forge(eager)
-    before = eager.stargate.refs.read_all(UNAUDITED)
+    before = eager.stargate.gate.refs.read_all(UNAUDITED)
     eager.watch.push_once()
-    audit_pending(eager.stargate, NS)
+    audit_pending(eager.stargate.auditing, NS)
     eager.watch.push_once()
-    ours = eager.stargate.refs.read_all()
+    ours = eager.stargate.gate.refs.read_all()
     assert before and all(any(ref.startswith(prefix) for ref in ours) for prefix in PRIVATE[:2])
     shown = [ref.encode() for ref in eager.refs(eager.mirror)]
     assert not [ref for ref in shown if ref.startswith(PRIVATE)]
-    assert not [ref for ref in published_refs(eager.stargate) if ref.startswith(PRIVATE)]
-    listed = eager.stargate.git.run("ls-remote", str(eager.git_dir)).stdout
+    assert not [ref for ref in published_refs(eager.stargate.gate) if ref.startswith(PRIVATE)]
+    listed = eager.git.run("ls-remote", str(eager.git_dir)).stdout
     assert b"refs/kv/main" in listed and not any(prefix in listed for prefix in PRIVATE)
 
 

@@ -10,8 +10,9 @@ import pytest
 from support.gateway import NS, Gateway
 
 from gitkv.errors import IntegrityError
-from gitkv.gateway.fitness import REQUIRED_SETTINGS, read_settings
 from gitkv.gateway.watchlog import entries_back
+from gitkv.git.ancestry import GitHistory
+from gitkv.git.fitness import REQUIRED_SETTINGS, read_settings
 from gitkv.model.refs import FIRST_EPOCH, watchlog_ref
 
 HOSTILE = """\
@@ -58,7 +59,7 @@ def test_used_transaction_ids_are_known_after_a_restart_whatever_the_users_confi
     assert gateway.push(made[0]).verdict.accepted
     used = made[0][0].tip.ledger.attestation.txn
     gateway.restart(_hostile_home(tmp_path))
-    assert gateway.stargate.knows_transaction(used)
+    assert gateway.stargate.known.knows(used)
     answer = gateway.push(gateway.transaction(txn=used))
     assert [entry.rule for entry in answer.verdict.reasons] == ["transaction.replayed"]
 
@@ -67,19 +68,19 @@ def test_children_of_the_gateway_see_no_configuration_of_user_or_system(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     gateway.restart(_hostile_home(tmp_path))
-    told = gateway.stargate.git.run("config", "--list", "--show-scope").stdout.splitlines()
+    told = gateway.git.run("config", "--list", "--show-scope").stdout.splitlines()
     scopes, listed = {line.split(b"\t")[0] for line in told}, b"\n".join(told)
     assert scopes <= {b"local", b"command"} and b"UTF-16" not in listed
-    again = gateway.stargate.git.with_extra({"GIT_PROTOCOL": "version=2"})
+    again = gateway.git.with_extra({"GIT_PROTOCOL": "version=2"})
     assert b"UTF-16" not in again.run("config", "--list").stdout
 
 
 def test_every_entry_is_read_from_raw_objects_down_to_the_first(gateway: Gateway) -> None:
     for _ in range(5):
         assert gateway.push().verdict.accepted
-    newest = gateway.stargate.watchlog_tip(gateway.tip())
+    newest = gateway.stargate.gate.watchlog_tip(gateway.tip())
     stargate = gateway.stargate
-    seqs = [entry.seq for entry in entries_back(stargate.git, stargate.objects, newest)]
+    seqs = [entry.seq for entry in entries_back(stargate.history, stargate.gate.objects, newest)]
     assert seqs == [5, 4, 3, 2, 1, 0]
 
 
@@ -87,8 +88,8 @@ def test_a_list_of_commits_that_leaves_one_out_is_noticed(gateway: Gateway, tmp_
     """Whoever lists them, a broken commit-graph or another git: the raw commits decide."""
     for _ in range(3):
         assert gateway.push().verdict.accepted
-    newest = gateway.stargate.watchlog_tip(gateway.tip())
-    ids = gateway.stargate.git.run("rev-list", newest.hex()).stdout.split()
+    newest = gateway.stargate.gate.watchlog_tip(gateway.tip())
+    ids = gateway.git.run("rev-list", newest.hex()).stdout.split()
     for left_out in range(len(ids)):
         told = [oid for at, oid in enumerate(ids) if at != left_out]
         fake = tmp_path / f"bin{left_out}"
@@ -96,16 +97,16 @@ def test_a_list_of_commits_that_leaves_one_out_is_noticed(gateway: Gateway, tmp_
         listing = "\n".join(oid.decode() for oid in told)
         (fake / "git").write_text(f"#!/bin/sh\nprintf '%s\\n' '{listing}'\n")
         (fake / "git").chmod(0o755)
-        liar = gateway.stargate.git.with_extra({"PATH": f"{fake}:{os.environ['PATH']}"})
+        liar = gateway.git.with_extra({"PATH": f"{fake}:{os.environ['PATH']}"})
         with pytest.raises(IntegrityError, match="one line of entries"):
-            list(entries_back(liar, gateway.stargate.objects, newest))
+            list(entries_back(GitHistory(liar), gateway.stargate.gate.objects, newest))
 
 
 def test_a_gateway_starts_again_as_it_was(gateway: Gateway) -> None:
     assert gateway.push().verdict.accepted
     before = gateway.refs()
     gateway.restart()
-    assert gateway.refs() == before and gateway.stargate.namespaces() == [NS]
+    assert gateway.refs() == before and gateway.stargate.gate.namespaces() == [NS]
     assert watchlog_ref(NS, FIRST_EPOCH).decode() in before
 
 
@@ -217,9 +218,9 @@ def test_head_that_is_torn_or_stands_elsewhere_is_an_integrity_error(
 
 
 def test_no_mirror_must_be_said_and_not_be_missing(gateway: Gateway) -> None:
-    git = gateway.stargate.git
+    git = gateway.git
     git.run("config", "--local", "--unset", "stargate.mirror")
     _refuses(gateway, "stargate.mirror", "none")
     git.run("config", "--local", "stargate.mirror", "none")
     gateway.restart()
-    assert read_settings(gateway.stargate.git).mirror == ""
+    assert read_settings(gateway.git).mirror == ""

@@ -21,8 +21,8 @@ from gitkv.cli.main import main, split_globals
 from gitkv.client.follow import GoneBackError
 from gitkv.client.push_line import LostAnswerError
 from gitkv.errors import ConflictError, RejectedError, ToolError
-from gitkv.git.object_store import ObjectTooLargeError
 from gitkv.model.verdict import INTEGRITY, POLICY, reason, refuse
+from gitkv.ports import ObjectTooLargeError
 from gitkv.wire.batch import BatchError
 
 

@@ -11,7 +11,6 @@ import pytest
 from gitkv.daemon.workers import Schedule, Workers
 from gitkv.errors import UnavailableError
 from gitkv.gateway.backoff import Backoffs
-from gitkv.gateway.stargate import Stargate
 from gitkv.model.configuration import DEFAULTS
 from gitkv.testing.world import wait_until
 
@@ -85,7 +84,7 @@ def test_pauses_double_up_to_a_limit_each_name_by_itself_and_end_with_a_success(
 
 
 class Moves:
-    """As much of a gateway as the runner knows."""
+    """What a gateway tells, and how it wakes the runner."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Mapping[str, object]]] = []
@@ -93,9 +92,6 @@ class Moves:
 
     def report(self, event: str, fields: Mapping[str, object]) -> None:
         self.events.append((event, fields))
-
-    def on_move(self, wake: Callable[[], None]) -> None:
-        self.wake = wake
 
 
 class Counting:
@@ -117,7 +113,8 @@ class Counting:
 
 def _run(moves: Moves, *followers: Counting) -> tuple[Workers, list[BaseException]]:
     failed: list[BaseException] = []
-    workers = Workers(cast(Stargate, moves), followers, failed.append)
+    workers = Workers(followers, moves.report, failed.append)
+    moves.wake = workers.wake
     workers.start()
     return workers, failed
 

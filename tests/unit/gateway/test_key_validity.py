@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from support.accepted_in_memory import START_S, Accepted, texts
-from support.gate_in_memory import Gate, SetClock
+from support.gate_in_memory import JudgingGate, SetClock
 
 from gitkv.ledger.plan import Put
 
@@ -17,12 +17,12 @@ SKEWS_S = (-540, -1, 0, 1, 540)  # of a commit's own time against the gateway's 
 ENDS_S = (-541, -540, -1, 0, 1, 2, 540, 541)  # of the key's `not_after` against that clock
 
 
-def _world(name: str = "", end_s: int = 0, clock: SetClock | None = None) -> Gate:
+def _world(name: str = "", end_s: int = 0, clock: SetClock | None = None) -> JudgingGate:
     """A history under a policy in which the key of this principal, if any, ends at `end_s`."""
     team = Accepted().begin()
     team.now_s = NOW_S - 900
     if not name:
-        return Gate(team, SetClock(NOW_S))
+        return JudgingGate(team, SetClock(NOW_S))
     key = team.bob.line if name == "bob" else team.alice.line
     until = datetime.fromtimestamp(end_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     entry = f"key: {key}\n        not_after: {until}"
@@ -30,7 +30,7 @@ def _world(name: str = "", end_s: int = 0, clock: SetClock | None = None) -> Gat
     if name == "alice":  # an admin who stays, so that a policy change can be judged at all
         text = text.replace(b"  bob:\n", b"  bob:\n    admin: true\n")
     team.add_policy(text, team.alice, NOW_S - 900)
-    return Gate(team, clock or SetClock(NOW_S))
+    return JudgingGate(team, clock or SetClock(NOW_S))
 
 
 @pytest.mark.parametrize("skew_s", SKEWS_S)

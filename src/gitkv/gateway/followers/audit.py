@@ -17,17 +17,16 @@ from typing import NamedTuple
 from gitkv.admission.deep_audit import audit_under
 from gitkv.audit.step import StepAudit
 from gitkv.errors import GitKvError, IntegrityError
-from gitkv.gateway.author import deliver, gateway_stamp, spool
+from gitkv.gateway.author import Author, deliver, gateway_stamp
 from gitkv.gateway.backoff import Backoffs
-from gitkv.gateway.deliver import move_marks
 from gitkv.gateway.followers.follower import POLL_S, cause_of
+from gitkv.gateway.gate import Gate, JudgedPolicy
+from gitkv.gateway.hold import WriteHold
 from gitkv.gateway.judge import stray_reason
 from gitkv.gateway.sent_objects import dropped_records, stray_objects
 from gitkv.gateway.standing import suspension
-from gitkv.gateway.stargate import JudgedPolicy, Stargate
+from gitkv.gateway.telling import Announcements, Report
 from gitkv.gateway.watchlog import Entry
-from gitkv.git.audit_loader import AuditLoader
-from gitkv.git.pack import PackWriter
 from gitkv.ledger.compose import Tip, compose, read_tip
 from gitkv.ledger.index_line import parse_meta
 from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
@@ -40,6 +39,8 @@ from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, ZERO_OID, Oid
 from gitkv.model.policy import Principal
 from gitkv.model.refs import Namespace, RefUpdate, audited_ref, ledger_ref
 from gitkv.model.verdict import FormError, Reason
+from gitkv.ports import History, Spool, Verifier
+from gitkv.verifying.audit_loader import AuditLoader
 
 # Limits of the policy, which a client with an older policy oversteps in good faith: undone and
 # told, and nobody is suspended for it.
@@ -55,26 +56,46 @@ class Pending(NamedTuple):
     entry: Entry
 
 
+class Auditing(NamedTuple):
+    """What the audit after the answer takes: `author` to restore, and who is told of a mark that
+    has moved.
+    """
+
+    author: Author
+    verifier: Verifier
+    history: History
+    announcements: Announcements
+    report: Report
+
+    @property
+    def gate(self) -> Gate:
+        """Where things stand."""
+        return self.author.gate
+
+
 class Audit:
-    """The follower. One namespace's failure holds up no other, and each cause is told once."""
+    """The follower. One namespace's failure holds up no other, and each cause is told once. While
+    writes are held it does nothing.
+    """
 
     name = "audit"
     is_woken = True
 
     def __init__(
         self,
-        stargate: Stargate,
+        auditing: Auditing,
+        hold: WriteHold,
         now_s: Callable[[], float] = time.monotonic,
         retry: RetryPauses = DEFAULTS.retry,
     ) -> None:
-        self._stargate = stargate
+        self._auditing, self._hold = auditing, hold
         self._backoffs = Backoffs(now_s, pauses=retry)
 
     def step(self) -> float:
         """Audits what waits in each namespace. Raises only what concerns all of them."""
-        if self._stargate.held_because:
+        if self._hold.because:
             return POLL_S
-        namespaces = self._stargate.namespaces()
+        namespaces = self._auditing.gate.namespaces()
         self._backoffs.keep(namespaces)
         for ns in namespaces:
             if self._backoffs.left_s(ns) == 0.0:
@@ -86,103 +107,105 @@ class Audit:
 
     def _audit(self, ns: Namespace) -> None:
         try:
-            audit_pending(self._stargate, ns)
+            audit_pending(self._auditing, ns)
         except Exception as error:  # a defect of ours, too: the others are to be published
             detail = cause_of(error)
             if self._backoffs.failed(ns, detail):
-                self._stargate.report("audit.failed", {"ns": ns, "detail": detail})
+                self._auditing.report("audit.failed", {"ns": ns, "detail": detail})
         else:
             if self._backoffs.succeeded(ns):
-                self._stargate.report("audit.recovered", {"ns": ns})
+                self._auditing.report("audit.recovered", {"ns": ns})
 
 
-def audit_pending(stargate: Stargate, ns: Namespace) -> int:
+def audit_pending(auditing: Auditing, ns: Namespace) -> int:
     """Audits everything that waits in a namespace, in order; how many transactions that were."""
     audited, reached = 0, {EMPTY_TREE}
-    for pending in list(pending_entries(stargate, ns)):
-        before = _audited_tip(stargate, ns)
-        audit, signer = _audit(stargate, pending, before)
+    for pending in list(pending_entries(auditing.gate, ns)):
+        before = _audited_tip(auditing.gate, ns)
+        audit, signer = _audit(auditing, pending, before)
         audited += 1
         reached |= audit.objects | set(pending.entry.heads)
         reasons = audit.reasons
         if not reasons:
-            strays = stray_objects(stargate, pending.entry_oid, reached, before)
+            gate, history, entry = auditing.gate, auditing.history, pending.entry_oid
+            strays = stray_objects(gate, history, entry, reached, before)
             reasons = [stray_reason(strays, ledger_ref(ns))] if strays else []
         if reasons:
-            _answer_violation(stargate, ns, pending, signer, reasons)
-            return audited + audit_pending(stargate, ns)
-        with stargate.moving:
-            _mark(stargate, ns, pending.entry_oid, [pending])
-        stargate.report(
+            _answer_violation(auditing, ns, pending, signer, reasons)
+            return audited + audit_pending(auditing, ns)
+        with auditing.author.durable.lock:
+            _mark(auditing, ns, pending.entry_oid, [pending])
+        auditing.report(
             "audit.passed",
             {"ns": ns, "seq": pending.entry.seq, "ledger": pending.entry.heads.ledger.hex()},
         )
     return audited
 
 
-def pending_entries(stargate: Stargate, ns: Namespace) -> Iterator[Pending]:
+def pending_entries(gate: Gate, ns: Namespace) -> Iterator[Pending]:
     """Watchlog entries after the mark, oldest first."""
-    tip, mark = stargate.tip(ns), stargate.refs.read(audited_ref(ns))
+    tip, mark = gate.tip(ns), gate.refs.read(audited_ref(ns))
     if tip is None or mark is None:
         return
     found = []
-    at = stargate.watchlog_tip(tip)
+    at = gate.watchlog_tip(tip)
     while at != mark:
-        found.append(Pending(at, stargate.entry(at)))
-        parents = parse_commit(stargate.objects.read(at, COMMIT)).parents
+        found.append(Pending(at, gate.entry(at)))
+        parents = parse_commit(gate.objects.read(at, COMMIT)).parents
         if not parents:
             raise IntegrityError(f"refs/kv-audited/{ns} is not an entry of the watchlog")
         at = parents[0]
     yield from reversed(found)
 
 
-def _audited_tip(stargate: Stargate, ns: Namespace) -> Tip:
-    mark = stargate.refs.read(audited_ref(ns))
+def _audited_tip(gate: Gate, ns: Namespace) -> Tip:
+    mark = gate.refs.read(audited_ref(ns))
     if mark is None:
         raise IntegrityError(f"refs/kv-audited/{ns} is missing")
-    return _tip_of(stargate, stargate.entry(mark))
+    return _tip_of(gate, gate.entry(mark))
 
 
-def _tip_of(stargate: Stargate, entry: Entry) -> Tip:
-    return read_tip(entry.heads, stargate.objects.read)
+def _tip_of(gate: Gate, entry: Entry) -> Tip:
+    return read_tip(entry.heads, gate.objects.read)
 
 
-def _audit(stargate: Stargate, pending: Pending, before: Tip) -> tuple[StepAudit, Principal | None]:
+def _audit(auditing: Auditing, pending: Pending, before: Tip) -> tuple[StepAudit, Principal | None]:
     """By the policy that admitted it; `before`: what it was built on."""
-    judged_by, after = stargate.policy_at(pending.entry.policy), _tip_of(stargate, pending.entry)
-    signer = _signer(stargate, after, judged_by)
+    gate = auditing.gate
+    judged_by, after = gate.policy_at(pending.entry.policy), _tip_of(gate, pending.entry)
+    signer = _signer(auditing, after, judged_by)
     return audit_under(
-        judged_by.policy, (before, after), signer, AuditLoader(stargate.objects)
+        judged_by.policy, (before, after), signer, AuditLoader(auditing.gate.objects)
     ), signer
 
 
-def _signer(stargate: Stargate, tip: Tip, judged_by: JudgedPolicy) -> Principal | None:
-    signature = _signature(stargate, tip, judged_by.keys)
+def _signer(auditing: Auditing, tip: Tip, judged_by: JudgedPolicy) -> Principal | None:
+    signature = _signature(auditing, tip, judged_by.keys)
     return (
         judged_by.policy.principal_of_key(signature.fingerprint) if signature.fingerprint else None
     )
 
 
-def _signature(stargate: Stargate, tip: Tip, keys: Sequence[PublicKey]) -> Signature:
+def _signature(auditing: Auditing, tip: Tip, keys: Sequence[PublicKey]) -> Signature:
     commit = tip.ledger.commit
     seconds = commit.identity().seconds
-    return stargate.verifier.verify(commit.payload, commit.armour, keys, seconds)
+    return auditing.verifier.verify(commit.payload, commit.armour, keys, seconds)
 
 
-def _mark(stargate: Stargate, ns: Namespace, entry: Oid, done: Iterable[Pending]) -> None:
+def _mark(auditing: Auditing, ns: Namespace, entry: Oid, done: Iterable[Pending]) -> None:
     """Moves the mark, and with it goes what was kept for the audit of those that are `done`; to be
-    called with `stargate.moving` held.
+    called with the lock held.
     """
-    refs = stargate.refs
+    refs = auditing.gate.refs
     before = refs.read(audited_ref(ns)) or ZERO_OID
     dropped = dropped_records(refs, ns, [pending.entry_oid for pending in done])
     updates = [RefUpdate(audited_ref(ns), before, entry), *dropped.updates]
-    move_marks(stargate, updates, dropped.commits)
-    stargate.announce_move()
+    auditing.author.durable.move_marks(updates, dropped.commits)
+    auditing.announcements.announce()
 
 
 def _answer_violation(
-    stargate: Stargate, ns: Namespace, bad: Pending, signer: Principal | None, reasons: list[Reason]
+    auditing: Auditing, ns: Namespace, bad: Pending, signer: Principal | None, reasons: list[Reason]
 ) -> None:
     """Restores, applies the sound ones again, and suspends who forged something. The attempt stays
     in the history for everyone to see.
@@ -191,43 +214,43 @@ def _answer_violation(
     said = [entry.text() for entry in reasons]
     fields = {"ns": ns, "seq": bad.entry.seq, "signer": signer.name if signer else ""}
     suspended = forger.name if forger else ""
-    stargate.report("audit.violation", {**fields, "suspended": suspended, "reasons": said})
-    with stargate.moving:
+    auditing.report("audit.violation", {**fields, "suspended": suspended, "reasons": said})
+    with auditing.author.durable.lock:
         later = [
             pending
-            for pending in pending_entries(stargate, ns)
+            for pending in pending_entries(auditing.gate, ns)
             if pending.entry.seq > bad.entry.seq
         ]
-        good = _audited_tip(stargate, ns)
-        current = stargate.tip(ns)
+        good = _audited_tip(auditing.gate, ns)
+        current = auditing.gate.tip(ns)
         assert current is not None
         act = GatewayAct(RESTORE, ns, good.seq)
         text = _restoration_text(act, bad.entry, said, later)
         suspends: list[RefUpdate] = []
-        if forger is not None and not _was_restored(stargate, act, bad, later):
-            suspends = suspension(stargate.refs, forger.name, stargate.policy().commit)
+        if forger is not None and not _was_restored(auditing, act, bad, later):
+            suspends = suspension(auditing.gate.refs, forger.name, auditing.gate.policy().commit)
         plan = Plan(*good.trees, 0, 0)
-        restored = _author(stargate, current, (plan, spool(stargate)), text, suspends)
-        stargate.report("audit.restored", {"ns": ns, "seq": restored.seq, "state_of": good.seq})
+        restored = _author(auditing, current, (plan, auditing.author.spool()), text, suspends)
+        auditing.report("audit.restored", {"ns": ns, "seq": restored.seq, "state_of": good.seq})
         for base, pending in zip([bad, *later], later, strict=False):
-            _apply_again(stargate, base, pending, forger)
+            _apply_again(auditing, base, pending, forger)
         # The mark moves last: a gateway killed before it finds the violation again and does all of
         # this once more but suspend, which loses nothing.
-        end = stargate.tip(ns)
+        end = auditing.gate.tip(ns)
         assert end is not None
-        _mark(stargate, ns, stargate.watchlog_tip(end), [bad, *later])
+        _mark(auditing, ns, auditing.gate.watchlog_tip(end), [bad, *later])
 
 
-def _was_restored(stargate: Stargate, act: GatewayAct, bad: Pending, later: list[Pending]) -> bool:
+def _was_restored(auditing: Auditing, act: GatewayAct, bad: Pending, later: list[Pending]) -> bool:
     """Whether a restoration of ours answers this violation already: a gateway that was killed
     before it moved the mark suspends nobody once more, for an admin may have lifted it meanwhile.
     """
     begins = _restoration_head(act, bad.entry).encode()
     for pending in later:
-        tip = _tip_of(stargate, pending.entry)
+        tip = _tip_of(auditing.gate, pending.entry)
         if tip.ledger.commit.message.startswith(begins):
-            judged_by = stargate.policy_at(pending.entry.policy)
-            if _signature(stargate, tip, judged_by.policy.gateway_keys).status == "good":
+            judged_by = auditing.gate.policy_at(pending.entry.policy)
+            if _signature(auditing, tip, judged_by.policy.gateway_keys).status == "good":
                 return True
     return False
 
@@ -246,7 +269,7 @@ def _restoration_text(act: GatewayAct, bad: Entry, said: list[str], later: list[
 
 
 def _apply_again(
-    stargate: Stargate, base: Pending, pending: Pending, suspended: Principal | None
+    auditing: Auditing, base: Pending, pending: Pending, suspended: Principal | None
 ) -> None:
     """Applies a transaction that was built on `base`, if it is right by itself: the gateway signs
     no violation of anybody's.
@@ -257,27 +280,27 @@ def _apply_again(
         "txn": pending.entry.txn,
     }
     try:
-        before = _tip_of(stargate, base.entry)
-        audit, signer = _audit(stargate, pending, before)
+        before = _tip_of(auditing.gate, base.entry)
+        audit, signer = _audit(auditing, pending, before)
         if signer is None or signer == suspended or audit.reasons:
             why = (
                 audit.reasons[0].text()
                 if audit.reasons
                 else "signed by the suspended writer, or by the gateway"
             )
-            stargate.report("audit.not-reapplied", {**fields, "why": why})
+            auditing.report("audit.not-reapplied", {**fields, "why": why})
             return
-        current = stargate.tip(pending.entry.ns)
+        current = auditing.gate.tip(pending.entry.ns)
         assert current is not None
         changes = _changes(
-            stargate, audit.changes, (before, _tip_of(stargate, pending.entry), current)
+            auditing, audit.changes, (before, _tip_of(auditing.gate, pending.entry), current)
         )
-        writer = spool(stargate)
+        writer = auditing.author.spool()
         plan = plan_changes(
-            current.trees, current.seq + 1, changes, stargate.objects.read, writer.add
+            current.trees, current.seq + 1, changes, auditing.gate.objects.read, writer.add
         )
         if plan.keys_set + plan.keys_del == 0:
-            stargate.report(
+            auditing.report(
                 "audit.not-reapplied",
                 {**fields, "why": "without what was undone it changes nothing"},
             )
@@ -287,21 +310,21 @@ def _apply_again(
             f"{act.subject()}\n\nTransaction {pending.entry.txn} was undone together with a "
             "violation before it."
         )
-        _author(stargate, current, (plan, writer), text)
-        stargate.report("audit.reapplied", fields)
+        _author(auditing, current, (plan, writer), text)
+        auditing.report("audit.reapplied", fields)
     except (FormError, GitKvError) as error:
-        stargate.report("audit.not-reapplied", {**fields, "why": str(error)})
+        auditing.report("audit.not-reapplied", {**fields, "why": str(error)})
 
 
 def _changes(
-    stargate: Stargate, audited: Iterable[tuple[bytes, Oid | None]], tips: tuple[Tip, Tip, Tip]
+    auditing: Auditing, audited: Iterable[tuple[bytes, Oid | None]], tips: tuple[Tip, Tip, Tip]
 ) -> Changes:
     """What a transaction changed; `tips`: its base, itself, and where it is to be applied.
 
     New metadata of a value that it did not set goes with that value only: another one was somebody
     else's, and is undone.
     """
-    read = stargate.objects.read
+    read = auditing.gate.objects.read
     before, after, current = [open_ledger(tip.ledger.commit.tree, read) for tip in tips]
     changes: dict[bytes, Put | None] = {}
     for name, value in audited:
@@ -315,18 +338,18 @@ def _changes(
 
 
 def _author(
-    stargate: Stargate,
+    auditing: Auditing,
     base: Tip,
-    planned: tuple[Plan, PackWriter],
+    planned: tuple[Plan, Spool],
     text: str,
     updates: Sequence[RefUpdate] = (),
 ) -> Tip:
     """Makes the planned transaction durable, with its receipt; `updates` move along."""
     plan, writer = planned
-    stamp = gateway_stamp(stargate, text)
+    stamp = gateway_stamp(auditing.author.clock, text)
     transaction = compose(
-        base, plan, stamp, stargate.signer.sign, stargate.objects.read, writer.add
+        base, plan, stamp, auditing.author.signer.sign, auditing.gate.objects.read, writer.add
     )
-    log_before = stargate.watchlog_tip(base)
-    deliver(stargate, transaction, writer, log_before, audited=False, also=updates)
+    log_before = auditing.gate.watchlog_tip(base)
+    deliver(auditing.author, transaction, writer, log_before, audited=False, also=updates)
     return transaction.tip

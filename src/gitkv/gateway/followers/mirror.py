@@ -17,17 +17,18 @@ from typing import NamedTuple
 
 from gitkv.errors import GitKvError, IntegrityError
 from gitkv.gateway.backoff import Backoffs
-from gitkv.gateway.deliver import move_marks
+from gitkv.gateway.deliver import DurableStep
 from gitkv.gateway.followers.follower import POLL_S, cause_of
 from gitkv.gateway.followers.published import POLICY, Part, part_of, published
-from gitkv.gateway.place import holds, is_known_place, remember_confirmed
-from gitkv.gateway.stargate import Stargate
-from gitkv.git import transport
-from gitkv.git.process import Git
+from gitkv.gateway.gate import Gate
+from gitkv.gateway.hold import WriteHold
+from gitkv.gateway.place import holds, is_known_place
+from gitkv.gateway.telling import Report, Step
 from gitkv.model.configuration import DEFAULTS, MirrorTiming, RetryPauses
 from gitkv.model.oid import ZERO_OID, Oid
 from gitkv.model.refs import LEDGER, POLICY_REF, WATERMARK, Ref, RefUpdate
 from gitkv.model.verdict import FormError, printable
+from gitkv.ports import PUSHED, REJECTED, UP_TO_DATE, History, Host, PushStatus, Remote
 
 ALL = "*"  # what concerns the mirror as a whole
 _REFS_SHOWN = 5
@@ -54,10 +55,23 @@ class _Seen(NamedTuple):
     unclear: dict[str, str]
 
 
+class Mirroring(NamedTuple):
+    """What a mirror follows, and what it may stop: `hold` keeps writes out while the mirror has
+    what this repository has not.
+    """
+
+    gate: Gate
+    history: History
+    host: Host
+    durable: DurableStep
+    hold: WriteHold
+    report: Report
+    step: Step
+
+
 class Mirror:
     """The follower of one mirror of a Stargate. What comes within the least time between two pushes
-    travels together. `git` is the operator's own: credential helpers, ssh and
-    proxies of their configuration are for the mirror.
+    travels together.
     """
 
     name = "mirror"
@@ -65,17 +79,16 @@ class Mirror:
 
     def __init__(
         self,
-        stargate: Stargate,
-        git: Git,
-        url: str,
+        mirroring: Mirroring,
+        remote: Remote,
         timing: MirrorTiming = DEFAULTS.mirror,
         now_s: Callable[[], float] = time.monotonic,
         retry: RetryPauses = DEFAULTS.retry,
     ) -> None:
-        self._stargate = stargate
-        self._git = git
-        self._url = url
-        self._timing, self._interval_s = timing, timing.interval_for_s(url)
+        self._gate, self._history, self._host = mirroring[:3]
+        self._durable, self._hold, self._report, self._step = mirroring[3:]
+        self._remote = remote
+        self._timing, self._interval_s = timing, timing.interval_for_s(remote.address)
         self._now_s = now_s
         self._backoffs = Backoffs(now_s, pauses=retry)
         self._confirmed: dict[Ref, Oid] = {}
@@ -88,16 +101,15 @@ class Mirror:
         """Looks at the mirror before the first write. Writes are held while it has what this
         repository has not; they are let in without it only where this directory served last.
         """
-        stargate = self._stargate
         self._has_begun = True
         try:
             foreign = _whole(self._look())
         except (GitKvError, FormError) as error:
-            if is_known_place(stargate.git, stargate.objects, stargate.refs):
-                stargate.report("mirror.unseen", {"detail": str(error)})
-                stargate.release_writes()
+            if is_known_place(self._host, self._gate, self._history):
+                self._report("mirror.unseen", {"detail": str(error)})
+                self._hold.end()
             else:
-                self._hold(
+                self._hold_writes(
                     "the mirror cannot be reached, and this directory is not known to be the "
                     f"newest: {error}"
                 )
@@ -154,17 +166,17 @@ class Mirror:
             failures = self._backoffs.failures(part) if state != "pushed" else 0
             fields = {"detail": detail, "failures": failures}
             about = {} if part in (ALL, POLICY) else {"ns": part}
-            self._stargate.report(f"mirror.{state}", {**about, **fields})
+            self._report(f"mirror.{state}", {**about, **fields})
 
     def _look_if_due(self) -> list[MirrorOutcome]:
         is_due = self._now_s() - self._looked_s >= self._timing.look_every_s
-        if self._stargate.held_because or is_due:
+        if self._hold.because or is_due:
             return self._look_now()
         return []
 
     def _look_now(self) -> list[MirrorOutcome]:
         seen = self._look()
-        if self._stargate.held_because:
+        if self._hold.because:
             foreign = _whole(seen)
             self._settle(foreign)
             return [MirrorOutcome("diverged", _told(foreign))] if foreign else []
@@ -175,21 +187,21 @@ class Mirror:
 
     def _settle(self, foreign: Mapping[Ref, Oid]) -> None:
         if foreign:
-            self._hold(f"the mirror has what this repository has not: {_told(foreign)}")
+            self._hold_writes(f"the mirror has what this repository has not: {_told(foreign)}")
             return
-        if self._stargate.held_because:
-            self._stargate.release_writes()
+        if self._hold.because:
+            self._hold.end()
         self._remember()
 
-    def _hold(self, why: str) -> None:
-        if self._stargate.hold_writes(why):
+    def _hold_writes(self, why: str) -> None:
+        if self._hold.begin(why):
             hint = "restore the newest state, or repair the mirror: docs/operate/backup.md"
-            self._stargate.report("writes.held", {"why": why, "hint": hint})
+            self._report("writes.held", {"why": why, "hint": hint})
 
     def _push_all(self) -> Iterator[MirrorOutcome]:
-        if self._stargate.held_because:
+        if self._hold.because:
             return
-        parts, unreadable = published(self._stargate)
+        parts, unreadable = published(self._gate)
         for ns, why in unreadable.items():
             yield MirrorOutcome("failed", why, ns)
         yield from self._push_group(parts)
@@ -198,9 +210,9 @@ class Mirror:
         """Everything that does not fail at present together, and each part that does by itself when
         it is its time; `is_last`: not those.
         """
-        if self._stargate.held_because:
+        if self._hold.because:
             return
-        backoffs, (parts, unreadable) = self._backoffs, published(self._stargate)
+        backoffs, (parts, unreadable) = self._backoffs, published(self._gate)
         backoffs.keep(
             [ALL, *unreadable, *(name for name in parts if self._is_pending(parts[name]))]
         )
@@ -221,14 +233,11 @@ class Mirror:
             return
         # All of them, not the pending ones alone: the answer tells of every ref where it stands.
         wanted = {ref: oid for part in group.values() for ref, oid in part.refs.items()}
-        moves = [transport.Push(oid, ref) for ref, oid in sorted(wanted.items())]
-        statuses = transport.push(
-            self._git, self._url, moves, timeout_s=self._timing.push_timeout_s
-        )
+        statuses = self._remote.push(wanted, timeout_s=self._timing.push_timeout_s)
         bad = {
             ref: status
             for ref, status in statuses.items()
-            if status.state not in (transport.OK, transport.UP_TO_DATE)
+            if status.state not in (PUSHED, UP_TO_DATE)
         }
         if not bad:
             yield self._confirm(group, wanted)
@@ -245,14 +254,13 @@ class Mirror:
         """Whether readers can judge it: the policy travels with it, or is there."""
         if part.judged_by is None or POLICY in group:
             return True
-        stargate = self._stargate
-        return holds(stargate.git, stargate.objects, self._policy_there, part.judged_by)
+        return holds(self._gate, self._history, self._policy_there, part.judged_by)
 
     def _is_pending(self, part: Part) -> bool:
         return any(self._confirmed.get(ref) != oid for ref, oid in part.refs.items())
 
     def _confirm(self, group: Parts, wanted: dict[Ref, Oid]) -> MirrorOutcome:
-        self._stargate.step("mirror-pushed")
+        self._step("mirror-pushed")
         self._move_watermarks(wanted)
         pushed = sorted(
             ref.decode() for ref, oid in wanted.items() if self._confirmed.get(ref) != oid
@@ -266,11 +274,11 @@ class Mirror:
         part = next(iter(group)) if len(group) == 1 else ALL
         return MirrorOutcome("pushed", " ".join(pushed), part)
 
-    def _why_not(self, name: str, bad: Mapping[Ref, transport.PushStatus]) -> MirrorOutcome:
+    def _why_not(self, name: str, bad: Mapping[Ref, PushStatus]) -> MirrorOutcome:
         """An atomic push fails for every ref when it fails for one: which one is asked of the
         mirror itself.
         """
-        if any(status.state == transport.REJECTED for status in bad.values()):
+        if any(status.state == REJECTED for status in bad.values()):
             foreign = _only(self._look().foreign, name)
             if foreign:
                 return MirrorOutcome("diverged", _told(foreign), name)
@@ -280,10 +288,9 @@ class Mirror:
 
     def _look(self) -> _Seen:
         """Notes what the mirror shows."""
-        stargate = self._stargate
-        theirs = transport.ls_remote(self._git, self._url, timeout_s=self._timing.look_timeout_s)
+        theirs = self._remote.refs(timeout_s=self._timing.look_timeout_s)
         self._looked_s = self._now_s()
-        parts, refs = published(stargate).parts, stargate.refs.read_all()
+        parts, refs = published(self._gate).parts, self._gate.refs.read_all()
         wanted = {ref: oid for part in parts.values() for ref, oid in part.refs.items()}
         lost = [ref for ref, oid in self._confirmed.items() if theirs.get(ref) != oid]
         self._confirmed = {ref: oid for ref, oid in theirs.items() if wanted.get(ref) == oid}
@@ -295,17 +302,17 @@ class Mirror:
         self._policy_there = theirs.get(POLICY_REF) if is_ours else None
         moved = sorted(ref.decode() for ref in lost if ref not in seen.foreign)
         if moved:
-            stargate.report("mirror.changed", {"refs": moved[:_REFS_SHOWN]})
+            self._report("mirror.changed", {"refs": moved[:_REFS_SHOWN]})
         return seen
 
     def _compare(self, theirs: Mapping[Ref, Oid], refs: Mapping[Ref, Oid]) -> _Seen:
-        stargate, seen = self._stargate, _Seen({}, {})
+        seen = _Seen({}, {})
         for ref, oid in theirs.items():
             part = part_of(ref)
             if part is None:
                 continue
             try:
-                if not holds(stargate.git, stargate.objects, refs.get(ref), oid):
+                if not holds(self._gate, self._history, refs.get(ref), oid):
                     seen.foreign[ref] = oid
             except (GitKvError, FormError, OSError) as error:
                 seen.unclear[part] = f"{printable(ref)}: {cause_of(error)}"
@@ -313,20 +320,20 @@ class Mirror:
 
     def _remember(self) -> None:
         try:
-            remember_confirmed(self._stargate.git_dir, self._confirmed)
+            self._host.remember(self._confirmed)
         except OSError as error:
-            self._stargate.report("mirror.unremembered", {"detail": str(error)})
+            self._report("mirror.unremembered", {"detail": str(error)})
 
     def _move_watermarks(self, confirmed: Mapping[Ref, Oid]) -> None:
-        refs = self._stargate.refs
-        with self._stargate.moving:
+        refs = self._gate.refs
+        with self._durable.lock:
             updates = [
                 RefUpdate(ref, refs.read(ref) or ZERO_OID, oid)
                 for ref, oid in confirmed.items()
                 if ref.startswith(WATERMARK) and refs.read(ref) != oid
             ]
             if updates:
-                move_marks(self._stargate, updates)
+                self._durable.move_marks(updates)
 
 
 def _whole(seen: _Seen) -> dict[Ref, Oid]:

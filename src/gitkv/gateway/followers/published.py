@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gitkv.errors import GitKvError, IntegrityError
 from gitkv.gateway.followers.follower import cause_of
-from gitkv.gateway.stargate import Stargate
+from gitkv.gateway.gate import Gate
 from gitkv.model.oid import Oid
 from gitkv.model.refs import (
     INDEX,
@@ -47,25 +47,25 @@ class Published(NamedTuple):
         return {ref: oid for part in self.parts.values() for ref, oid in part.refs.items()}
 
 
-def published(stargate: Stargate) -> Published:
+def published(gate: Gate) -> Published:
     """Raises GitKvError when the refs themselves cannot be read."""
-    refs, found = stargate.refs.read_all(), Published({}, {})
+    refs, found = gate.refs.read_all(), Published({}, {})
     if POLICY_REF in refs:
         found.parts[POLICY] = Part({POLICY_REF: refs[POLICY_REF]})
-    for ns in stargate.namespaces():
+    for ns in gate.namespaces():
         mark = refs.get(audited_ref(ns))
         if mark is None:
             continue
         try:
-            found.parts[ns] = _part(stargate, ns, mark)
+            found.parts[ns] = _part(gate, ns, mark)
         except (GitKvError, ValueError, OSError) as error:
             found.unreadable[ns] = cause_of(error)
     return found
 
 
-def published_refs(stargate: Stargate) -> dict[Ref, Oid]:
+def published_refs(gate: Gate) -> dict[Ref, Oid]:
     """The refs of all parts. Raises IntegrityError when one cannot be read."""
-    found = published(stargate)
+    found = published(gate)
     for ns, why in found.unreadable.items():
         raise IntegrityError(f"{ns}: {why}")
     return found.refs
@@ -86,8 +86,8 @@ def part_of(ref: Ref) -> str | None:
     return None
 
 
-def _part(stargate: Stargate, ns: Namespace, mark: Oid) -> Part:
-    entry = stargate.entry(mark)
+def _part(gate: Gate, ns: Namespace, mark: Oid) -> Part:
+    entry = gate.entry(mark)
     refs = {
         **entry.heads.by_ref(ns),
         watchlog_ref(ns, entry.epoch): mark,

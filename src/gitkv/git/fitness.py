@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from gitkv.errors import IntegrityError, ToolError
 from gitkv.git.process import Git
 from gitkv.git.repository import parse_config
-from gitkv.model.refs import PRIVATE, Namespace, parse_namespace
+from gitkv.model.refs import PRIVATE, parse_namespace
 from gitkv.model.verdict import printable
+from gitkv.ports import Settings
 
 MIRROR_SETTING = "stargate.mirror"
 NAMESPACE_SETTING = "stargate.namespace"
@@ -36,15 +36,6 @@ REQUIRED_SETTINGS = (
 )
 _FOLDERS = ("objects", "objects/pack", "refs", "kv")
 _FROM_BACKUP = "restore it from a backup: docs/operate/backup.md"
-
-
-class Settings(NamedTuple):
-    """What the repository's own `config` says. `mirror`: a URL, "" when there is deliberately
-    none.
-    """
-
-    mirror: str
-    namespaces: tuple[Namespace, ...]
 
 
 def check_files(git_dir: str) -> None:

@@ -9,8 +9,8 @@ import shutil
 from contextlib import suppress
 
 from gitkv.errors import UsageError
-from gitkv.gateway.fitness import UNFINISHED
 from gitkv.git.durable import sync, sync_tree
+from gitkv.git.fitness import UNFINISHED
 
 
 def claim_directory(git_dir: str) -> bool:
