@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 USAGE = "diff [-p] REV [REV] [--prefix P] | diff KEY REV REV"
 NOTES = """\
-REV is @SEQ, a ledger commit, or an epoch's label; a missing second one is the newest state.
+REV is @SEQ, a ledger commit, an epoch's label, or a moment; a missing second one is the newest.
 One line a key: A (added), M (changed) or D (deleted), a tab, the key. With -p, or for one KEY, the
 lines of the values that differ, for people: JSON by its content, other text as it is.
 Exit code 1: they differ; 0: they do not."""

@@ -20,7 +20,8 @@ NOTES = """\
 One value is printed as it is; on a terminal a line end is added, and what could steer it is
 escaped. Several are printed one a line, as KEY, a tab and the value with control characters and
 backslashes escaped; for programs there are --json, -z and --output-dir. All come from one state.
-REV is @SEQ, a ledger commit, or an epoch's label. Exit code 1: no such key; 7: expired."""
+REV is @SEQ, a ledger commit, an epoch's label, or a moment ('2 days ago', 2026-03-03).
+Exit code 1: no such key; 7: expired."""
 
 
 def add_arguments(parser: Parser) -> None:

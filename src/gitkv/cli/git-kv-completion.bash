@@ -96,8 +96,8 @@ _git_kv ()
 	mset,-*) __gitcomp "--file --message --json" ;;
 	expire,-*) __gitcomp "--prefix --dry-run --message --json" ;;
 	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --allow-expired --json" ;;
-	history,-*) __gitcomp "--limit --json" ;;
-	log,-*) __gitcomp "--prefix --author --signer --limit --json" ;;
+	history,-*) __gitcomp "--limit --at --json" ;;
+	log,-*) __gitcomp "--prefix --author --signer --limit --at --json" ;;
 	blame,-*) __gitcomp "--at --read-from= --json" ;;
 	diff,-*) __gitcomp "--prefix --patch --json" ;;
 	verify,-*) __gitcomp "--from --to --anchor --json" ;;

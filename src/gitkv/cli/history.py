@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gitkv.reading.answers import Logged, Revision
     from gitkv.reading.blame import Blamed
 
-USAGE = "history KEY [-n N]"
+USAGE = "history KEY [-n N] [--at REV]"
 NOTES = (
     "One line a version, newest first: sequence number, time, what happened, size, etag, who, "
     "message.\nExit code 1: the key never existed."
@@ -27,12 +27,15 @@ def add_arguments(parser: Parser) -> None:
     """Declares the key and the limit."""
     parser.add_argument("key", metavar="KEY")
     parser.add_argument("-n", "--limit", type=count, metavar="N", help="at most N versions")
+    parser.add_argument(
+        "--at", default="", metavar="REV", help="as of this state (default: the newest)"
+    )
 
 
 def run(args: Namespace, context: Context) -> int:
     """Prints the versions of one key, newest first; returns the exit code."""
     with context.open_store() as store:
-        revisions = _at_least_one(store.history(args.key, limit=args.limit), args)
+        revisions = _at_least_one(store.history(args.key, limit=args.limit, at=args.at), args)
         if context.json:
             put_json_lines(revision._asdict() for revision in revisions)
         else:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gitkv.cli.context import Context
     from gitkv.client.store import Logged
 
-USAGE = "log [KEY | --prefix P] [--author TEXT] [--signer WHO] [-n N]"
+USAGE = "log [KEY | --prefix P] [--author TEXT] [--signer WHO] [-n N] [--at REV]"
 NOTES = "One line a transaction: sequence number, commit, time, keys set and deleted, who, message."
 
 
@@ -35,6 +35,9 @@ def add_arguments(parser: Parser) -> None:
         help="only those signed by a principal, or by a key whose fingerprint begins so",
     )
     parser.add_argument("-n", "--limit", type=count, metavar="N", help="at most N transactions")
+    parser.add_argument(
+        "--at", default="", metavar="REV", help="as of this state (default: the newest)"
+    )
 
 
 def run(args: Namespace, context: Context) -> int:
@@ -45,7 +48,7 @@ def run(args: Namespace, context: Context) -> int:
         from gitkv.reading.answers import Only
 
         only = Only(args.key or "", args.prefix or "", args.author, args.signer)
-        entries = store.log(limit=args.limit, only=only)
+        entries = store.log(limit=args.limit, only=only, at=args.at)
         if context.json:
             put_json_lines(entry._asdict() for entry in entries)
         else:

@@ -74,18 +74,20 @@ class StoreBrowsing(StoreMapping):
 
         return expired_entries(fresh_state(self._replica, read_from), prefix)
 
-    def history(self, key: str, *, limit: int | None = None) -> Iterator[Revision]:
+    def history(self, key: str, *, limit: int | None = None, at: str = "") -> Iterator[Revision]:
         """A key's versions, newest first, deletions included; empty for a key that never was."""
         from gitkv.reading.history import history_of
 
-        return history_of(fresh_state(self._replica, MIRROR), key, limit)
+        return history_of(fresh_state(self._replica, MIRROR, at=at), key, limit)
 
-    def log(self, *, limit: int | None = None, only: Only | None = None) -> Iterator[Logged]:
+    def log(
+        self, *, limit: int | None = None, only: Only | None = None, at: str = ""
+    ) -> Iterator[Logged]:
         """Transactions, newest first; `only`: those that it describes."""
         from gitkv.reading.answers import Only
         from gitkv.reading.history import log_of
 
-        return log_of(fresh_state(self._replica, MIRROR), limit, only or Only())
+        return log_of(fresh_state(self._replica, MIRROR, at=at), limit, only or Only())
 
     def blame(self, prefix: str = "", *, at: str = "", read_from: str = MIRROR) -> Iterator[Blamed]:
         """Unexpired keys that start with `prefix`, each with the transaction that set it last."""

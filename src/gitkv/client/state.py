@@ -8,13 +8,22 @@ from gitkv.reading.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gitkv.model.oid import Oid
     from gitkv.model.policy import Policy
 
 
-def fresh_state(replica: Replica, read_from: str, *, allow_expired: bool = False) -> State:
-    """The trusted state after `refresh`. Raises what `refresh` and `Replica.ledger` raise."""
+def fresh_state(
+    replica: Replica, read_from: str, *, at: str = "", allow_expired: bool = False
+) -> State:
+    """The trusted state after `refresh`, or an earlier one, `at` a revision. Raises what `refresh`
+    and `Replica.ledger` raise, UsageError for an unknown revision.
+    """
     refresh(replica, read_from)
     state = trusted_state(replica)
+    if at:
+        from gitkv.reading.revisions import resolve_revision
+
+        state = state._replace(tip=resolve_revision(state, at))
     return state.with_expired() if allow_expired else state
 
 
@@ -26,4 +35,9 @@ def trusted_state(replica: Replica) -> State:
 
         return read_policy(replica)
 
-    return State(replica.ns, replica.ledger(), replica.objects, replica.host.now_s(), policy)
+    def until(moment_s: int) -> Oid | None:
+        from gitkv.client.accepted import accepted_until  # only where a moment is asked for
+
+        return accepted_until(replica, moment_s)
+
+    return State(replica.ns, replica.ledger(), replica.objects, replica.host.now_s(), policy, until)

@@ -30,6 +30,14 @@ def is_ancestor(git: Git, older: Oid, newer: Oid) -> bool:
     return done.code == 0
 
 
+def newest_until(git: Git, newest: Oid, moment_s: int) -> Oid | None:
+    """The first commit, from `newest` back, whose committer's time is not after `moment_s`, in
+    seconds since 1970; None when all are. Raises ToolError.
+    """
+    done = git.run("rev-list", "-n1", f"--min-age={moment_s}", "--end-of-options", newest.hex())
+    return parse_oid(done.stdout.strip()) if done.stdout.strip() else None
+
+
 def commits_back(git: Git, newest: Oid) -> Iterator[Oid]:
     """`newest` and all its ancestors, as git lists them, one at a time. Raises ToolError, and
     FormError for a line that is not an id.

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from gitkv.model.policy import Policy
 
 
+def _nothing(moment_s: int) -> Oid | None:
+    return None
+
+
 class State(NamedTuple):
     """`tip`: the newest ledger commit that counts; `now_s`: seconds since 1970, by which keys
-    expire; `policy` gives the policy whose names are shown, None when there is none.
+    expire; `policy` gives the policy whose names are shown, None when there is none; `until` gives
+    the newest ledger commit accepted at or before a moment, None when there was none.
     """
 
     ns: Namespace
@@ -29,6 +34,7 @@ class State(NamedTuple):
     objects: ObjectStore
     now_s: int
     policy: Callable[[], Policy | None]
+    until: Callable[[int], Oid | None] = _nothing
 
     def load(self, oid: Oid, kind: bytes) -> bytes:
         """A Load of the rules."""

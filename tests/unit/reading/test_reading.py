@@ -76,6 +76,56 @@ def test_revisions_are_numbers_commits_and_labels(state: State, ledger: LedgerIn
 
 
 @pytest.mark.parametrize(
+    ("revision", "moment_s"),
+    [
+        ("2023-11-14", 1_699_920_000),
+        ("2023-11-14T22:13:25Z", START_S + 5),
+        ("2023-11-14 23:13:25+01:00", START_S + 5),
+        ("1 second ago", NOW_S - 1),
+        ("2 minutes ago", NOW_S - 120),
+        ("10m ago", NOW_S - 600),
+        ("3 h ago", NOW_S - 10800),
+        ("2 days ago", NOW_S - 172800),
+        ("4 weeks ago", NOW_S - 2419200),
+        ("0s ago", NOW_S),
+    ],
+)
+def test_a_moment_stands_for_what_was_accepted_by_then(
+    state: State, ledger: LedgerInMemory, revision: str, moment_s: int
+) -> None:
+    second = ledger.steps[1].after.ledger.oid
+    asked = []
+
+    def until(moment_s: int) -> Oid:
+        asked.append(moment_s)
+        return second
+
+    assert resolve_revision(state._replace(until=until), revision).oid == second
+    assert asked == [moment_s]
+
+
+def test_a_moment_is_never_guessed_at_and_must_be_over(
+    state: State, ledger: LedgerInMemory
+) -> None:
+    newest = state._replace(until=lambda moment_s: ledger.tip.ledger.oid)
+    for revision, why in (
+        ("2023-11-14T22:13:25", "is not a moment"),
+        ("2023-13-01", "is not a moment"),
+        ("yesterday", "is not a moment"),
+        ("2 months ago", "is not a moment"),
+        ("-1 days ago", "is not a moment"),
+        ("2099-01-01", "is still to come"),
+        ("999999999 weeks ago", "has no transaction at or before"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            resolve_revision(newest, revision)
+    with pytest.raises(UsageError, match="has no transaction at or before 2023-11-14"):
+        resolve_revision(state, "2023-11-14")
+    label = state.tip.attestation.epoch
+    assert resolve_revision(newest, label).oid == state.tip.oid
+
+
+@pytest.mark.parametrize(
     ("revision", "why"),
     [
         ("@6", "not in the ledger"),
