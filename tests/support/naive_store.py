@@ -58,6 +58,7 @@ class ObjectsInMemory:
         return (self._get(oid, BLOB) for oid in oids)
 
 
+@cache
 def is_low(level: int, name: bytes) -> bool:
     return int.from_bytes(sha256(bytes([level]) + name).digest()[:2], "big") < 1024
 

@@ -59,6 +59,12 @@ def loaded() -> Loaded:
     return Loaded()
 
 
+@pytest.fixture(scope="module")
+def loaded_once() -> Loaded:
+    """For whoever tries many trees and adds nothing but objects."""
+    return Loaded()
+
+
 def test_the_right_nodes_put_together_by_hand_pass(loaded: Loaded) -> None:
     leaves = [loaded.leaf(node) for node in cut(0, loaded.items)]
     assert len(leaves) > 1
@@ -66,8 +72,8 @@ def test_the_right_nodes_put_together_by_hand_pass(loaded: Loaded) -> None:
 
 
 @given(st.lists(st.integers(1, 299), min_size=1, max_size=6, unique=True))
-def test_any_other_cut_is_refused(cuts: list[int]) -> None:
-    loaded = Loaded()
+def test_any_other_cut_is_refused(loaded_once: Loaded, cuts: list[int]) -> None:
+    loaded = loaded_once
     edges = [0, *sorted(cuts), 300]
     nodes = [loaded.items[low:high] for low, high in pairwise(edges)]
     assume(nodes != cut(0, loaded.items))
