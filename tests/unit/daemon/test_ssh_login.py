@@ -9,11 +9,8 @@ import asyncssh
 import pytest
 
 from gitkv.daemon.door import (
-    CONNECTIONS_OF_ONE_MAX,
-    IDLE_MAX_S,
     IDLE_SETTLED_S,
     SPEAKING,
-    WAITING_OF_ONE_MAX,
     LoggedIn,
     Waiting,
 )
@@ -26,6 +23,11 @@ from gitkv.daemon.ssh_login import (
     admit,
 )
 from gitkv.errors import IntegrityError
+from gitkv.model.configuration import DEFAULTS
+
+OF_ONE_MAX = DEFAULTS.connections.of_one_max
+WAITING_OF_ONE_MAX = DEFAULTS.logins.waiting_of_one_max
+IDLE_S = DEFAULTS.connections.idle_s
 
 
 class Line(BoundedConnection):
@@ -51,7 +53,7 @@ class Scene:
     def __init__(self) -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
         gateway = SimpleNamespace(report=lambda event, fields: self.told.append((event, fields)))
-        self.lobby = Lobby(cast(Any, gateway))
+        self.lobby = Lobby(cast(Any, gateway), DEFAULTS.logins, DEFAULTS.connections)
         self.now_s = 0.0
         self.lobby.logged_in = LoggedIn(lambda: self.now_s)
         self.lobby.waiting = Waiting(lambda: 0.0)
@@ -109,7 +111,7 @@ def test_a_principal_who_broke_the_protocol_is_named(scene: Scene) -> None:
 
 
 def test_a_principal_who_leaves_politely_leaves_no_line_and_makes_room(scene: Scene) -> None:
-    for _ in range(3 * CONNECTIONS_OF_ONE_MAX):
+    for _ in range(3 * OF_ONE_MAX):
         login, line = scene.log_in("bob")
         login.connection_lost(None)
         assert line.ends == []
@@ -117,7 +119,7 @@ def test_a_principal_who_leaves_politely_leaves_no_line_and_makes_room(scene: Sc
 
 
 def test_one_principal_too_often_is_told_and_one_who_idles_makes_room(scene: Scene) -> None:
-    held = [scene.log_in("bob") for _ in range(CONNECTIONS_OF_ONE_MAX)]
+    held = [scene.log_in("bob") for _ in range(OF_ONE_MAX)]
     for login, _ in held:
         scene.lobby.logged_in.begin(login)
     late, line = scene.log_in("bob")
@@ -166,7 +168,7 @@ def test_of_a_crowd_from_one_address_one_that_says_nothing_goes_for_a_newcomer(
 def test_idle_connections_are_sent_away_when_their_time_is_over(scene: Scene) -> None:
     idle, busy = scene.log_in("bob"), scene.log_in("carol")
     scene.lobby.logged_in.begin(busy[0])
-    scene.now_s += IDLE_MAX_S - 1
+    scene.now_s += IDLE_S - 1
     scene.lobby.send_idle_away()
     assert idle[1].ends == []
     scene.now_s += 1
