@@ -7,14 +7,21 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from support import naive_store
+from support.large_values import FIXED, SMALL, noise
 from support.ledger_in_memory import LedgerInMemory
 from support.names import names, runs
 
+from gitkv.audit.history import UNLIMITED
+from gitkv.ledger.chunks import chunks_between, take_value
+from gitkv.ledger.compose import read_tip
 from gitkv.ledger.node import ENTRIES
 from gitkv.ledger.ordered_tree import OrderedTree
 from gitkv.ledger.plan import Put
+from gitkv.ledger.roots import open_ledger
 from gitkv.ledger.tree_diff import differences
 from gitkv.ledger.view import prefix_end
+from gitkv.model.chunking import Chunking
+from gitkv.model.manifest import parse_manifest
 from gitkv.model.oid import BLOB, Oid, hash_object
 from gitkv.testing.memory import MemoryObjectStore
 
@@ -56,6 +63,62 @@ def test_every_planned_transaction_passes_the_audit_and_sends_exactly_what_it_ad
         )
         assert len(found.changes) == step.plan.keys_set + step.plan.keys_del
     assert ledger.audit_all() == []
+
+
+_sizes = st.sampled_from([1, 1023, 1024, 1025, 5000, 20_000, 40_000])
+_large = st.builds(lambda size, seed: noise(size, seed), _sizes, st.integers(0, 3))
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from([b"a", b"b", b"c", b"d"]),
+            st.none()
+            | _puts
+            | st.builds(Put, _large, st.sampled_from(["", "text/plain"]), st.just(0)),
+            min_size=1,
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from([SMALL, FIXED]),
+)
+def test_large_and_small_values_together_pass_the_audit_with_all_they_bring(
+    history: list[dict[bytes, Put | None]], chunking: Chunking
+) -> None:
+    ledger, state = LedgerInMemory(), dict[bytes, bytes]()
+    rules = UNLIMITED._replace(value_bytes_max=1024, chunking=chunking.text.encode())
+    for transaction in history:
+        before = {oid for oid, _, _ in ledger.store.all()}
+        taken = {
+            name: None
+            if put is None
+            else put._replace(value=take_value([put.value], 1024, chunking, ledger.store.add))
+            for name, put in transaction.items()
+        }
+        step = ledger.write(taken)
+        for name, put in transaction.items():
+            state.pop(name, None)
+            if put is not None:
+                assert isinstance(put.value, bytes)
+                state[name] = put.value
+        if step is None:
+            continue
+        found = ledger.audit(step, rules)
+        assert found.reasons == []
+        new = {oid for oid, kind, _ in ledger.store.all() if kind != b"commit"} - before
+        assert new <= found.objects
+        assert (step.after.chunks_oid == step.before.chunks_oid) == (found.large == 0)
+        assert read_tip(step.after.heads, ledger.store.read) == step.after
+    assert ledger.audit_all() == []
+    trees = open_ledger(ledger.tip.trees.ledger_tree, ledger.store.read)
+    read = dict(trees.data.scan())
+    values = {name: ledger.store.read(Oid(oid), BLOB) for name, oid in read.items()}
+    for name, oid in trees.manifests.scan():
+        manifest = parse_manifest(ledger.store.read(Oid(oid), BLOB))
+        chunks = chunks_between(manifest, 0, manifest.size, ledger.store.read)
+        values[name] = b"".join([ledger.store.read(chunk.oid, BLOB) for _, chunk in chunks])
+    assert values == state
 
 
 @given(st.lists(changes(), min_size=1, max_size=5))

@@ -66,8 +66,8 @@ SSH_SIGNATURE = (VECTORS / "ssh-ed25519.sig").read_bytes()
 SIGNED = HEAD + b"gpgsig " + SSH_SIGNATURE.rstrip(b"\n").replace(b"\n", b"\n ") + b"\n\n" + MESSAGE
 ENTRY = (
     HEAD + b"\naccept main@1\n\nKV-Version: 1\nKV-NS: main\nKV-Epoch: e1\nKV-Seq: 1\n"
-    b"KV-Txn: 01890000-0000-7000-8000-000000000000\nKV-Ledger: %b\nKV-Index: %b\nKV-Policy: %b\n"
-    % (OID, OID, OID)
+    b"KV-Txn: 01890000-0000-7000-8000-000000000000\nKV-Ledger: %b\nKV-Index: %b\n"
+    b"KV-Chunks: -\nKV-Policy: %b\n" % (OID, OID, OID)
 )
 LIVE = b'{"created":1,"ctype":"a/b","key":"cfg:a","mod":9,"oid":"%b","size":1,"versions":2}\n' % OID
 LEAF = b"100644 cfg:a\0" + bytes(20) + b"100644 cfg:b\0" + bytes(20)

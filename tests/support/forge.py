@@ -33,8 +33,8 @@ from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.seek import jump_target
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.attestation import Attestation
-from gitkv.model.commit import Identity, IndexFacts, commit_payload, index_commit, sign_payload
-from gitkv.model.heads import Heads
+from gitkv.model.commit import DerivedFacts, Identity, commit_payload, index_commit, sign_payload
+from gitkv.model.heads import Heads, heads_among
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid
 from gitkv.model.refs import POLICY_REF, Namespace, Ref, RefUpdate, index_ref, ledger_ref
 from gitkv.sign.gateway_key import Ed25519Signer
@@ -188,8 +188,9 @@ class Forge:
 
     def tip(self) -> Tip:
         """Where Stargate's ledger stands."""
-        refs = self._refs()
-        return read_tip(Heads(refs[ledger_ref(self.ns)], refs[index_ref(self.ns)]), self.load)
+        heads = heads_among(self._refs(), self.ns)
+        assert heads is not None
+        return read_tip(heads, self.load)
 
     def policy_commit(self) -> Oid:
         found = self._refs().get(POLICY_REF)
@@ -236,7 +237,7 @@ class Forge:
         )
         armour = bend.armour((bend.sign or self.signer.sign)(payload))
         ledger = emit(COMMIT, bend.body(sign_payload(payload, armour) if armour else payload))
-        facts = IndexFacts(
+        facts = DerivedFacts(
             said.ns, said.seq, ledger, identity.seconds, plan.index_tree, base.index_oid
         )
         index = emit(COMMIT, bend.index(index_commit(facts)[1]))

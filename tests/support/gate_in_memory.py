@@ -13,7 +13,7 @@ from gitkv.gateway.own_key import OwnKey
 from gitkv.gateway.policy_push import judge_policy_push
 from gitkv.ledger.plan import Changes
 from gitkv.model.heads import NOWHERE
-from gitkv.model.refs import POLICY_REF, RefUpdate, index_ref, ledger_ref
+from gitkv.model.refs import POLICY_REF, RefUpdate
 from gitkv.model.verdict import Verdict
 from gitkv.sign.verifier import SignatureVerifier
 from gitkv.testing.memory import MemoryRefStore
@@ -69,8 +69,7 @@ class JudgingGate:
         tip = self.team.tip
         refs = {
             POLICY_REF: self.team.policies[-1],
-            ledger_ref(NS): tip.ledger.oid,
-            index_ref(NS): tip.index_oid,
+            **tip.heads.by_ref(NS),
         }
         gate = Gate(self.team.store, MemoryRefStore(refs))
         verifier = SignatureVerifier("/nowhere", {})

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -124,8 +124,11 @@ class Gateway:
         bend: Callable[[Plan], Plan] = lambda plan: plan,
         ns: Namespace = NS,
         ahead_s: int = 0,
+        also: Iterable[tuple[bytes, bytes]] = (),
     ) -> tuple[Transaction, PackWriter]:
-        """Alice's, on the tip, her clock ahead; `bend` makes something else of the plan."""
+        """Alice's, on the tip, her clock ahead; `bend` makes something else of the plan. `also`:
+        kinds and bodies of objects that travel with it.
+        """
         writer, tip = PackWriter(str(self.root)), self.tip(ns)
         made = changes or {b"k:" + os.urandom(6).hex().encode(): Put(os.urandom(4).hex().encode())}
         read, has = self.stargate.gate.objects.read, self.stargate.gate.objects.has
@@ -135,6 +138,8 @@ class Gateway:
             oid = hash_object(kind, body)
             return oid if has(oid) else writer.add(kind, body)
 
+        for kind, body in also:
+            add(kind, body)
         plan = bend(plan_changes(tip.trees, tip.seq + 1, made, read, add))
         who = Identity("Alice", "alice@example.com", int(time.time()) + ahead_s)
         stamp = Stamp(who, txn or uuid7(time.time_ns() // 1_000_000, os.urandom(10)), "kv: set")

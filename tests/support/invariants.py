@@ -14,13 +14,13 @@ import time
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from gitkv.audit.commit import parse_commit
+from gitkv.audit.commit import chunk_commit, parse_commit
 from gitkv.audit.history import Verify, audit_history
 from gitkv.git.object_store import GitObjectStore
 from gitkv.git.process import Git
 from gitkv.model.commit import parse_commit as parse_any_commit
 from gitkv.model.identity import PublicKey
-from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid
+from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid, hash_object
 from gitkv.model.policy import Policy
 from gitkv.policy.text import parse_policy
 from gitkv.sign.verifier import SignatureVerifier
@@ -30,7 +30,8 @@ from gitkv.verifying.audit_loader import AuditLoader
 _ENTRY = re.compile(
     rb"accept ([^\n]+)@([0-9]+)\n\nKV-Version: 1\nKV-NS: ([^\n]+)\nKV-Epoch: e1\nKV-Seq: ([0-9]+)\n"
     rb"KV-Txn: ([0-9a-f-]{36})\n"
-    rb"KV-Ledger: ([0-9a-f]{40})\nKV-Index: ([0-9a-f]{40})\nKV-Policy: ([0-9a-f]{40})\n"
+    rb"KV-Ledger: ([0-9a-f]{40})\nKV-Index: ([0-9a-f]{40})\nKV-Chunks: ([0-9a-f]{40}|-)\n"
+    rb"KV-Policy: ([0-9a-f]{40})\n"
 )
 _TEMPORARY = re.compile(
     r"tmp_|\.tmp|.*\.(lock|draft|new|keep)$|intent\.json|\.git-kv-spool|incoming-"
@@ -131,11 +132,16 @@ def _check_watchlog(
         f"I6: {len(log)} watchlog entries for {len(ledger)} ledger commits"
     )
     signed = _verify(world, list(policy_of(world).gateway_keys))
+    chunks, chunks_tree = b"-", b"-"
     for seq, (_, body) in enumerate(log):
         commit = parse_any_commit(body)
         match = _ENTRY.fullmatch(commit.message)
         assert match is not None and commit.tree == EMPTY_TREE, f"I6: entry {seq} is malformed"
         said = parse_commit(ledger[seq][1])
+        if said.chunks_tree != chunks_tree:
+            before = None if chunks == b"-" else Oid(bytes.fromhex(chunks.decode()))
+            made = chunk_commit(Oid(bytes.fromhex(ledger[seq][0])), said, before)
+            chunks, chunks_tree = hash_object(COMMIT, made).hex().encode(), said.chunks_tree
         expected = (
             said.ns,
             b"%d" % seq,
@@ -144,11 +150,14 @@ def _check_watchlog(
             said.txn,
             ledger[seq][0].encode(),
             index[seq][0].encode(),
+            chunks,
         )
-        assert match.groups()[:7] == expected, f"I3, I6: entry {seq} speaks of something else"
+        assert match.groups()[:8] == expected, f"I3, I6: entry {seq} speaks of something else"
         assert signed(commit.payload, commit.armour), (
             f"I6: entry {seq} is not signed by the gateway"
         )
+    shown = world.refs(world.gate).get(f"refs/kv-chunks/{said.ns.decode()}@e1", "-")
+    assert shown == chunks.decode(), f"I3: the chunk ref is at {shown}, expected {chunks.decode()}"
 
 
 def _check_mirror(world: World, ns: str, ledger: list[str]) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gitkv.audit.history import UNLIMITED, Verify, audit_history
-from gitkv.audit.step import AuditRules, Roots, StepAudit, StepFacts, audit_step
+from gitkv.audit.limits import AuditRules
+from gitkv.audit.step import Roots, StepAudit, StepFacts, audit_step
 from gitkv.ledger.compose import Stamp, Tip, compose, compose_first
 from gitkv.ledger.plan import Changes, Plan, plan_changes
 from gitkv.ledger.uuid7 import uuid7

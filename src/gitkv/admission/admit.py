@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gitkv.ledger.compose import Tip, index_facts
+from gitkv.ledger.compose import Tip, chunks_after, index_facts
 from gitkv.ledger.ordered_tree import OrderedTree
 from gitkv.ledger.roots import open_ledger
 from gitkv.ledger.seek import LedgerCommit, Load, jump_target
@@ -33,12 +33,13 @@ _VIOLATIONS_SHOWN = 3
 
 class Candidate(NamedTuple):
     """A pushed ledger commit with what the adapters found out about it. `index_oid` is the index
-    commit pushed beside it.
+    commit pushed beside it, `chunks_oid` the chunk commit that stands there then, None for none.
     """
 
     ledger: LedgerCommit
     index_oid: Oid
     signature: Signature
+    chunks_oid: Oid | None = None
 
 
 class Situation(NamedTuple):
@@ -169,12 +170,15 @@ def _judge_attestation(candidate: Candidate, tip: Tip, load: Load) -> list[Reaso
     ledger, before = candidate.ledger, tip.ledger
     said = ledger.attestation
     derived, _ = index_commit(index_facts(ledger, tip.index_oid))
+    made = chunks_after(ledger, tip)
+    chunks = tip.chunks_oid if made is None else made[0]
     checks = (
         ("attestation.base-tree", before.commit.tree.hex(), _hex(said.base_tree)),
         ("attestation.seq", str(tip.seq + 1), str(said.seq)),
         ("attestation.jump", jump_target(before, load).hex(), _hex(said.jump)),
         ("attestation.epoch", before.attestation.epoch, said.epoch),
         ("index.commit", derived.hex(), candidate.index_oid.hex()),
+        ("chunks.commit", _hex(chunks), _hex(candidate.chunks_oid)),
     )
     where = _where(tip.ns, ledger.oid)
     reasons = [
@@ -226,7 +230,8 @@ def _judge_reach(
             open_ledger(tip.ledger.commit.tree, load),
             open_ledger(ledger.commit.tree, load),
         )
-        return _outside(before.data, after.data, spans) + _outside(before.meta, after.meta, spans)
+        pairs = zip(before, after, strict=True)
+        return [entry for old, new in pairs for entry in _outside(old, new, spans)]
     except FormError as error:
         return [error.reason]
 

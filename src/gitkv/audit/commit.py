@@ -1,5 +1,5 @@
-"""A strict reader of ledger commits and their trailers (`spec/attestation` 1, 2), and the index
-commit they imply (4).
+"""A strict reader of ledger commits and their trailers (`spec/attestation` 1, 2), and the index and
+chunk commits they imply (4).
 
 The audit's own, written from the specification; admission has another. Whether values fit their
 ledger is decided in `history.py`.
@@ -38,7 +38,7 @@ _FIELDS = (
     ("KV-Base-Tree", _ID),
     ("KV-Jump", _ID),
     ("KV-Index-Tree", rb"[0-9a-f]{40}"),
-    ("KV-Chunks-Tree", rb"-"),
+    ("KV-Chunks-Tree", _ID),
     ("KV-Epoch", rb"[A-Za-z0-9_-]+"),
     ("KV-Keys-Set", _COUNT),
     ("KV-Keys-Del", _COUNT),
@@ -49,8 +49,8 @@ _TRAILERS = re.compile(
 
 
 class Commit(NamedTuple):
-    """A ledger commit as it stands. Ids are hex; `base`, `base_tree`, `jump` may be `-`; `time_s`
-    is the committer's.
+    """A ledger commit as it stands. Ids are hex; `base`, `base_tree`, `jump`, `chunks_tree` may be
+    `-`; `time_s` is the committer's.
     """
 
     tree: bytes
@@ -66,6 +66,7 @@ class Commit(NamedTuple):
     base_tree: bytes
     jump: bytes
     index_tree: bytes
+    chunks_tree: bytes
     epoch: bytes
     keys_set: int
     keys_del: int
@@ -96,6 +97,7 @@ def parse_commit(body: bytes) -> Commit:
         base_tree=fields[5],
         jump=fields[6],
         index_tree=fields[7],
+        chunks_tree=fields[8],
         epoch=parse_epoch(fields[9]).encode(),
         keys_set=int(fields[10]),
         keys_del=int(fields[11]),
@@ -148,10 +150,22 @@ def _has_controls(text: bytes, allowed: bytes) -> bool:
 
 def index_commit(ledger: Oid, commit: Commit, index_parent: Oid | None) -> bytes:
     """The one index commit of 4.1."""
-    person = b"git-kv <index@git-kv.invalid> %d +0000" % commit.time_s
-    parent = b"" if index_parent is None else b"parent %b\n" % index_parent.hex().encode()
-    head = b"tree %b\n%bauthor %b\ncommitter %b\n" % (commit.index_tree, parent, person, person)
-    return head + b"\nindex of %b@%d\n\nKV-Version: 1\nKV-Ledger: %b\n" % (
+    return _derived(b"index", commit.index_tree, ledger, commit, index_parent)
+
+
+def chunk_commit(ledger: Oid, commit: Commit, parent: Oid | None) -> bytes:
+    """The one chunk commit of 4.3."""
+    empty = EMPTY_TREE.hex().encode()
+    tree = empty if commit.chunks_tree == b"-" else commit.chunks_tree
+    return _derived(b"chunks", tree, ledger, commit, parent)
+
+
+def _derived(what: bytes, tree: bytes, ledger: Oid, commit: Commit, before: Oid | None) -> bytes:
+    person = b"git-kv <%b@git-kv.invalid> %d +0000" % (what, commit.time_s)
+    parent = b"" if before is None else b"parent %b\n" % before.hex().encode()
+    head = b"tree %b\n%bauthor %b\ncommitter %b\n" % (tree, parent, person, person)
+    return head + b"\n%b of %b@%d\n\nKV-Version: 1\nKV-Ledger: %b\n" % (
+        what,
         commit.ns,
         commit.seq,
         ledger.hex().encode(),
@@ -161,9 +175,5 @@ def index_commit(ledger: Oid, commit: Commit, index_parent: Oid | None) -> bytes
 def is_first_and_empty(commit: Commit) -> bool:
     """2.4 for sequence number 0."""
     empty = EMPTY_TREE.hex().encode()
-    return (commit.tree, commit.index_tree, commit.keys_set, commit.keys_del) == (
-        empty,
-        empty,
-        0,
-        0,
-    )
+    roots = (commit.tree, commit.index_tree, commit.chunks_tree)
+    return (*roots, commit.keys_set, commit.keys_del) == (empty, empty, b"-", 0, 0)

@@ -13,8 +13,15 @@ from collections.abc import Callable, Iterable
 from itertools import zip_longest
 from typing import NamedTuple
 
-from gitkv.audit.commit import Commit, index_commit, is_first_and_empty, parse_commit
-from gitkv.audit.step import AuditRules, Loader, Roots, StepFacts, audit_step
+from gitkv.audit.commit import (
+    Commit,
+    chunk_commit,
+    index_commit,
+    is_first_and_empty,
+    parse_commit,
+)
+from gitkv.audit.limits import AuditRules
+from gitkv.audit.step import Loader, Roots, StepFacts, audit_step
 from gitkv.model.chain import Chain
 from gitkv.model.oid import COMMIT, Oid, hash_object
 from gitkv.model.verdict import INTEGRITY, POLICY, REASONS_MAX, Reason, reason
@@ -31,7 +38,9 @@ Verify = Callable[[bytes, bytes], bool]  # (payload, armour) of a commit: is it 
 Judged = tuple[
     list[Reason], AuditRules
 ]  # what is against a commit's signer, and what that signer may do
-Judge = Callable[[int, Oid, Commit], Judged]  # of the commit that stands at this place
+# Of the commit that stands at this place, and the chunk commit that stands there then, None before
+# the first large value
+Judge = Callable[[int, Oid, Commit, Oid | None], Judged]
 
 _BACKWARDS_MAX_S = 600
 _RESTORE = re.compile(rb"restore ([a-z0-9._-]+)@(0|[1-9][0-9]{0,14})")
@@ -43,13 +52,15 @@ class Trust(NamedTuple):
 
     Signers and trees of the sequence numbers up to `trusted_to` are taken as right; place, form and
     index of their commits are not. `first_seq`: of the first commit; of one after 0 the place is
-    taken as right too, for what stands before it is not there, so it must be trusted.
+    taken as right too, for what stands before it is not there, so it must be trusted. `chunks`: the
+    chunk commit that stands there before it.
     """
 
     judge: Judge
     verify_gateway: Verify | None = None
     trusted_to: int = -1
     first_seq: int = 0
+    chunks: Oid | None = None
 
 
 def audit_history(
@@ -73,7 +84,10 @@ def audit_history(
         commits,
         index_commits,
         load,
-        Trust(lambda seq, oid, commit: (_unsigned(seq, commit, verify), rules), verify_gateway),
+        Trust(
+            lambda seq, oid, commit, chunks: (_unsigned(seq, commit, verify), rules),
+            verify_gateway,
+        ),
     )
 
 
@@ -121,6 +135,7 @@ class _Chain:
         self._txns: set[bytes] = set()
         self._last: Commit | None = None
         self._index: Oid | None = None
+        self._chunks: Oid | None = trust.chunks
         self._wrong_since: int | None = (
             None  # the first sequence number whose trees are wrong and not restored away
         )
@@ -148,8 +163,10 @@ class _Chain:
         self._judge_place(seq, commit)
         if self._last is not None or seq == 0:
             self._judge_index(oid, commit, index)
+        if self._last is not None and commit.chunks_tree != self._last.chunks_tree:
+            self._chunks = hash_object(COMMIT, chunk_commit(oid, commit, self._chunks))
         if seq > self._trust.trusted_to:
-            found, rules = self._trust.judge(seq, oid, commit)
+            found, rules = self._trust.judge(seq, oid, commit, self._chunks)
             self.reasons += found
             self._judge_trees(commit, rules)
         self._ids.append(oid)
@@ -266,6 +283,7 @@ def _unsigned(seq: int, commit: Commit, verify: Verify | None) -> list[Reason]:
 
 
 def _roots(commit: Commit) -> Roots:
-    return Roots(
-        Oid(bytes.fromhex(commit.tree.decode())), Oid(bytes.fromhex(commit.index_tree.decode()))
-    )
+    ledger, index = (Oid(bytes.fromhex(tree.decode())) for tree in (commit.tree, commit.index_tree))
+    if commit.chunks_tree == b"-":
+        return Roots(ledger, index)
+    return Roots(ledger, index, Oid(bytes.fromhex(commit.chunks_tree.decode())))

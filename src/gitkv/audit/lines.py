@@ -27,15 +27,17 @@ ASCII_NAME_BYTES_MAX = (
     240  # a longer one may still be valid (escapes count for one): ask is_escaped_key
 )
 
+_CHUNKS = rb'(?:"chunks":[1-9][0-9]{0,6},)?'
 _NUMBER = rb"(?:0|[1-9][0-9]{0,17})"
 _CTYPE = rb'"ctype":"(?:[ !#-\[\]-~]|\\["\\]){1,127}"'
 _EXPIRES = rb'"expires":[1-9][0-9]{0,11}'
 _MEMBERS = b"(?:%b,)?(?:%b,)?" % (_CTYPE, _EXPIRES)
-_LIVE_FORM = rb'\{"created":%b,%b"key":"%b","mod":%b,"oid":"%b","size":%b,"versions":%b\}'
+_LIVE_FORM = rb'\{%b"created":%b,%b"key":"%b","mod":%b,"oid":"%b","size":%b,"versions":%b\}'
 _ANY_NAME = rb"([A-Za-z0-9_:@+=,.%-]+)"
 _LIVE = re.compile(
     _LIVE_FORM
     % (
+        b"(%b)" % _CHUNKS,
         b"(%b)" % _NUMBER,
         b"(%b)" % _MEMBERS,
         _ANY_NAME,
@@ -48,7 +50,10 @@ _LIVE = re.compile(
 _PAGE = {
     "live": re.compile(
         rb"(%b)\n"
-        % (_LIVE_FORM % (_NUMBER, _MEMBERS, _ANY_NAME, _NUMBER, b"[0-9a-f]{40}", _NUMBER, _NUMBER))
+        % (
+            _LIVE_FORM
+            % (_CHUNKS, _NUMBER, _MEMBERS, _ANY_NAME, _NUMBER, b"[0-9a-f]{40}", _NUMBER, _NUMBER)
+        )
     ),
     "gone": re.compile(rb'(\{"key":"%b","mod":%b\})\n' % (_ANY_NAME, _NUMBER)),
 }
@@ -58,10 +63,11 @@ _ASCII_NAME = re.compile(ASCII_NAME)
 
 
 class LiveLine(NamedTuple):
-    """What a live line says that its successor may repeat. `meta`: the `ctype` and `expires`
-    members, each with a comma after it.
+    """What a live line says that its successor may repeat. `chunks`: that member, or nothing;
+    `meta`: the `ctype` and `expires` members; each with a comma after it.
     """
 
+    chunks: bytes
     created: bytes
     meta: bytes
     oid: bytes  # hex
@@ -101,25 +107,39 @@ def parse_live(line: bytes) -> LiveLine | None:
     match = _LIVE.fullmatch(line)
     if match is None:
         return None
-    return LiveLine(match[1], match[2], match[4], match[5], int(match[6]))
+    return LiveLine(match[1], match[2], match[3], match[5], match[6], int(match[7]))
 
 
-def live_line(
-    name: bytes, seq: int, value: tuple[bytes, int | bytes], kept: LiveLine | None, meta: bytes
-) -> bytes:
-    """The line 5.4 asks for after transaction `seq`. `value`: hex id and size; `kept`: the line
-    before, or None for a new key.
+class Shown(NamedTuple):
+    """What a live line says of a value: hex id, size in bytes, the `chunks` member with its comma,
+    or nothing.
+    """
+
+    oid: bytes
+    size: bytes
+    chunks: bytes = b""
+
+
+def shown(oid: bytes, size: int, chunks: int = 0) -> Shown:
+    """`oid`: raw; `chunks`: how many, 0 for a value that is not large."""
+    member = b'"chunks":%d,' % chunks if chunks else b""
+    return Shown(oid.hex().encode(), b"%d" % size, member)
+
+
+def live_line(name: bytes, seq: int, value: Shown, kept: LiveLine | None, meta: bytes) -> bytes:
+    """The line 5.4 asks for after transaction `seq`. `kept`: the line before, or None for a new
+    key.
     """
     created = kept.created if kept is not None else b"%d" % seq
     versions = kept.versions + 1 if kept is not None else 1
-    size = value[1] if isinstance(value[1], bytes) else b"%d" % value[1]
-    return b'{"created":%b,%b"key":"%b","mod":%d,"oid":"%b","size":%b,"versions":%d}' % (
+    return b'{%b"created":%b,%b"key":"%b","mod":%d,"oid":"%b","size":%b,"versions":%d}' % (
+        value.chunks,
         created,
         meta,
         name,
         seq,
-        value[0],
-        size,
+        value.oid,
+        value.size,
         versions,
     )
 

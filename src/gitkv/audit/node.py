@@ -44,12 +44,39 @@ def _form(mode: bytes, suffix: bytes) -> Form:
     return Form(mode, suffix, pattern, len(mode) + len(suffix) + 22)
 
 
-TO_TREES, TO_PAGES, TO_BLOBS = (
+TO_TREES, TO_PAGES, TO_BLOBS, TO_VALUES = (
     _form(b"40000", b"!"),
     _form(b"100644", b"!"),
     _form(b"100644", b""),
+    _form(b"40000", b""),
 )
 TREE_ENTRY = re.compile(rb"([^ \x00]{1,8}) ([^\x00]+)\x00(.{20})", re.DOTALL)
+
+
+class Root(NamedTuple):
+    """One map: "data", "manifests", "meta", "live", "gone" or "chunks", and its root, None when
+    empty.
+    """
+
+    map_name: str
+    oid: Oid | None
+
+    @property
+    def of_lines(self) -> bool:
+        """Whether the leaves of this map are pages of lines, not blobs of values."""
+        return self.map_name in ("live", "gone")
+
+    def is_lowest(self, mode: bytes, name: bytes) -> bool:
+        """Whether an entry like this, the first of a tree, says that no tree of the map is below
+        it.
+        """
+        return mode != b"40000" or (self.map_name == "chunks" and not name.endswith(b"!"))
+
+    def form(self, level: int) -> Form:
+        """What the entries of a node on this level point to; level 0 is the lowest."""
+        if level == 0:
+            return TO_VALUES if self.map_name == "chunks" else TO_BLOBS
+        return TO_PAGES if self.of_lines and level == 1 else TO_TREES
 
 
 def parse_node(body: bytes, form: Form, where: str) -> Items:

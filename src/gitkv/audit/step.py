@@ -14,8 +14,16 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from gitkv.audit.ledger_side import LedgerSide, value_after
-from gitkv.audit.lfs import LFS_POINTER_SIZES, is_lfs_pointer
+from gitkv.audit.large import Large
+from gitkv.audit.ledger_side import LedgerSide, in_both, one_map, value_after
+from gitkv.audit.limits import (
+    CHUNKS_HASHED,
+    CHUNKS_UNREAD,
+    AuditRules,
+    judge_inline,
+    judge_large_limits,
+    judge_total,
+)
 from gitkv.audit.lines import (
     META_BYTES_MAX,
     created_line,
@@ -24,20 +32,19 @@ from gitkv.audit.lines import (
     only_expiry_is_wrong,
     parse_meta,
 )
-from gitkv.audit.node import MalformedError, malformed
+from gitkv.audit.node import MalformedError, Root, malformed
+from gitkv.audit.store import judge_store, read_manifests
 from gitkv.audit.tree import (
     Loader,
     MapDiff,
-    Root,
     TreeWalk,
     read_blobs,
 )
 from gitkv.model.oid import EMPTY_TREE, Oid
 from gitkv.model.verdict import INTEGRITY, POLICY, REASONS_MAX, Reason, reason
 
-__all__ = ["AuditRules", "Loader", "Roots", "StepAudit", "StepFacts", "audit_step"]
+__all__ = ["Loader", "Roots", "StepAudit", "StepFacts", "audit_step"]
 
-EXPIRES_MAX = 253402300799
 _T = TypeVar("_T")
 
 # A changed key alters its node, at times the two beside it, in both trees and on each of 16 levels
@@ -45,15 +52,18 @@ _T = TypeVar("_T")
 _NODES_PER_KEY = 64
 _NODES_SPARE = 16
 
-_LEDGER_MAPS = ("data", "meta")
+_LEDGER_MAPS = ("data", "manifests", "meta")
 _INDEX_MAPS = ("gone", "live")
 
 
 class Roots(NamedTuple):
-    """The trees of a ledger commit and of its index commit; EMPTY_TREE when empty."""
+    """The trees of a ledger commit and of its index commit; EMPTY_TREE when empty. The chunk store
+    as the trailer has it; None when empty.
+    """
 
     ledger_tree: Oid
     index_tree: Oid
+    chunks_tree: Oid | None = None
 
 
 class StepFacts(NamedTuple):
@@ -64,33 +74,20 @@ class StepFacts(NamedTuple):
     keys_del: int
 
 
-class AuditRules(NamedTuple):
-    """What the policy lets the signer do. Sizes in bytes, expiry in seconds since 1970.
-
-    `ranges`: sorted, disjoint, half-open ranges of names, `None` meaning no end.
-    """
-
-    ranges: tuple[tuple[bytes, bytes | None], ...]
-    value_bytes_max: int
-    total_bytes_max: int
-    keys_max: int
-    lfs_forbidden: bool
-    expiry_required: bool = False
-    expires_max: int = EXPIRES_MAX
-
-
 class StepAudit(NamedTuple):
     """`reasons`: the breaches found, at most REASONS_MAX; none means the step is right. The rest is
     complete only without reasons.
 
     `changes`: name and value after (None when deleted) of each changed key, sorted by name.
-    `objects`: what the new state has and the old one lacks: tree nodes, pages, values, metadata
-    (and the empty tree where a root is empty).
+    `objects`: what the new state has and the old one lacks: tree nodes, pages, values, metadata,
+    chunks (and the empty tree where a root is empty). `large`: how many large values the chunk
+    store got.
     """
 
     reasons: list[Reason]
     changes: tuple[tuple[bytes, Oid | None], ...]
     objects: set[Oid]
+    large: int = 0
 
 
 def audit_step(
@@ -106,7 +103,7 @@ def audit_step(
         changes = step.judge(before, after)
     except MalformedError as stop:
         step.reasons.append(stop.reason)
-    return StepAudit(step.reasons[:REASONS_MAX], changes, step.objects)
+    return StepAudit(step.reasons[:REASONS_MAX], changes, step.objects, step.large)
 
 
 class _Step:
@@ -122,6 +119,7 @@ class _Step:
         self._walk = TreeWalk(load, _NODES_PER_KEY * (keys + _NODES_SPARE))
         self.reasons: list[Reason] = []
         self.objects: set[Oid] = set()
+        self.large = 0
 
     def judge_counts_claimed(self) -> None:
         claimed = self._facts.keys_set + self._facts.keys_del
@@ -150,36 +148,55 @@ class _Step:
         live, gone = self._diff(old_live, new_live), self._diff(old_gone, new_gone)
         if live is None or gone is None:
             return ()
-        changed = sorted(ledger.data.changed | ledger.meta.changed)
+        values = ledger.values
+        changed = sorted(values.changed | ledger.meta.changed)
         self._judge_live([name for name in changed if name not in ledger.deleted], ledger, live)
         self._judge_gone(ledger.deleted, live, gone)
-        self._judge_silence(ledger.data.changed | ledger.meta.changed, live, gone)
+        self._judge_silence(values.changed | ledger.meta.changed, live, gone)
         self._judge_not_gone(
-            [name for name in ledger.data.changed if name not in ledger.data.old], old_gone, gone
+            [name for name in values.changed if name not in values.old], old_gone, gone
         )
-        return tuple((name, value_after(name, ledger.data, live)) for name in changed)
+        if not self.reasons and self._rules.chunks != CHUNKS_UNREAD:
+            self._judge_chunks(before.chunks_tree, after.chunks_tree, ledger.large)
+        return tuple((name, value_after(name, values, live)) for name in changed)
+
+    def _judge_chunks(
+        self, before: Oid | None, after: Oid | None, set_: dict[bytes, Large]
+    ) -> None:
+        stores = Root("chunks", before), Root("chunks", after)
+        found = judge_store(
+            self._walk, stores, set_, self._load, contents=self._rules.chunks == CHUNKS_HASHED
+        )
+        self.objects |= found.objects
+        self.large = found.added
 
     def _judge_ledger(self, before: Oid, after: Oid) -> LedgerSide | None:
-        old_data, old_meta = self._walk.roots(before, _LEDGER_MAPS)
-        new_data, new_meta = self._new_roots(before, after, _LEDGER_MAPS)
+        old_data, old_manifests, old_meta = self._walk.roots(before, _LEDGER_MAPS)
+        new_data, new_manifests, new_meta = self._new_roots(before, after, _LEDGER_MAPS)
         data, meta = self._diff(old_data, new_data), self._diff(old_meta, new_meta)
-        if data is None or meta is None:
+        manifests = self._diff(old_manifests, new_manifests)
+        if data is None or manifests is None or meta is None:
             return None
-        deleted = {name for name in data.changed if name not in data.new}
-        changed = sorted(data.changed | meta.changed)
+        doubled = in_both(self._walk, (data, manifests), (old_data, old_manifests))
+        for name in sorted(doubled):
+            expected = "a value or a manifest"
+            self._refuse(INTEGRITY, "manifest.doubled", name, expected, "both")
+        if doubled:
+            return None
+        values = one_map(data, manifests)
+        deleted = {name for name in values.changed if name not in values.new}
+        changed = sorted(values.changed | meta.changed)
         self._judge_counts(len(changed) - len(deleted), len(deleted))
         self._judge_owned(changed)
-        values = sorted(data.changed - deleted)
         metas = sorted(name for name in meta.changed if name in meta.new)
-        self.objects.update(Oid(data.new[name]) for name in values)
+        self.objects.update(Oid(values.new[name]) for name in values.changed - deleted)
         self.objects.update(Oid(meta.new[name]) for name in metas)
-        ledger = LedgerSide(
-            data, meta, deleted, self._judge_values(values, data), self._judge_metas(metas, meta)
-        )
-        self._judge_meta_keys(ledger, old_data, old_meta)
+        sizes, large = self._judge_values(values, manifests)
+        ledger = LedgerSide(values, meta, deleted, sizes, large, self._judge_metas(metas, meta))
+        self._judge_meta_keys(ledger, (old_data, old_manifests), old_meta)
         return ledger
 
-    def _new_roots(self, old: Oid, new: Oid, map_names: tuple[str, str]) -> tuple[Root, Root]:
+    def _new_roots(self, old: Oid, new: Oid, map_names: tuple[str, ...]) -> list[Root]:
         if new != old or new == EMPTY_TREE:
             self.objects.add(new)
         return self._walk.roots(new, map_names)
@@ -247,47 +264,23 @@ class _Step:
                     "one outside its prefixes",
                 )
 
-    def _judge_values(self, names: Sequence[bytes], data: MapDiff) -> dict[bytes, int]:
-        """Sizes by name of the values set; limits and LFS pointers are judged on the way."""
-        oids = [Oid(data.new[name]) for name in names]
-        sizes = self._ask(self._load.sizes, oids)
-        total = sum(sizes)
-        if total > self._rules.total_bytes_max:
-            self._add(
-                reason(
-                    POLICY,
-                    "value.total",
-                    "transaction",
-                    f"at most {self._rules.total_bytes_max} bytes in all values",
-                    str(total),
-                )
-            )
-        if sizes and max(sizes) > self._rules.value_bytes_max:
-            for name, size in zip(names, sizes, strict=True):
-                if size > self._rules.value_bytes_max:
-                    self._refuse(
-                        POLICY,
-                        "value.size",
-                        name,
-                        f"at most {self._rules.value_bytes_max} bytes",
-                        str(size),
-                    )
-        if self._rules.lfs_forbidden:
-            self._judge_pointers(
-                {
-                    oid: name
-                    for name, oid, size in zip(names, oids, sizes, strict=True)
-                    if size in LFS_POINTER_SIZES
-                }
-            )
-        return dict(zip(names, sizes, strict=True))
-
-    def _judge_pointers(self, suspects: dict[Oid, bytes]) -> None:
-        for name, body in zip(
-            suspects.values(), read_blobs(self._load, list(suspects)), strict=True
-        ):
-            if is_lfs_pointer(body):
-                self._refuse(POLICY, "value.lfs", name, "the value itself", "a Git LFS pointer")
+    def _judge_values(
+        self, values: MapDiff, manifests: MapDiff
+    ) -> tuple[dict[bytes, int], dict[bytes, Large]]:
+        """Sizes by name of the values set, and the large ones; limits are judged on the way."""
+        names = sorted(name for name in values.changed if name in values.new)
+        inline = [name for name in names if name not in manifests.new]
+        oids = [Oid(values.new[name]) for name in inline]
+        sizes = dict(zip(inline, self._ask(self._load.sizes, oids), strict=True))
+        large = read_manifests(
+            {name: Oid(values.new[name]) for name in names if name in manifests.new}, self._load
+        )
+        found = judge_inline(sizes, values.new, self._rules, self._load)
+        found += judge_large_limits(large, self._rules)
+        sizes |= {name: one.size for name, one in large.items()}
+        for entry in found + judge_total(sizes, self._rules):
+            self._add(entry)
+        return sizes, large
 
     def _judge_metas(self, names: Sequence[bytes], meta: MapDiff) -> dict[bytes, bytes]:
         """The members a live line repeats, by name."""
@@ -319,13 +312,15 @@ class _Step:
                 members[oid] = parsed[0]
         return {name: members.get(Oid(meta.new[name]), b"") for name in names}
 
-    def _judge_meta_keys(self, ledger: LedgerSide, old_data: Root, old_meta: Root) -> None:
-        """4.3: only names in `data` have metadata. Asks the old trees about names that one diff
-        shows and the other does not.
+    def _judge_meta_keys(
+        self, ledger: LedgerSide, old_values: tuple[Root, Root], old_meta: Root
+    ) -> None:
+        """4.3: only names that have a value have metadata. Asks the old trees about names that one
+        diff shows and the other does not.
         """
-        data, meta = ledger.data, ledger.meta
-        unsure = [name for name in meta.changed if name in meta.new and name not in data.changed]
-        known = self._walk.find(old_data, unsure)
+        values, meta = ledger.values, ledger.meta
+        unsure = [name for name in meta.changed if name in meta.new and name not in values.changed]
+        known = {name for root in old_values for name in self._walk.find(root, unsure)}
         stray = {name for name in unsure if name not in known}
         stray |= {name for name in ledger.deleted if name in meta.new}
         stray |= self._walk.find(
@@ -341,17 +336,12 @@ class _Step:
             )
 
     def _judge_live(self, kept: Iterable[bytes], ledger: LedgerSide, live: MapDiff) -> None:
-        seq, new, old, sizes, metas = (
-            self._facts.seq,
-            ledger.data.new,
-            ledger.data.old,
-            ledger.sizes,
-            ledger.metas,
-        )
+        seq, new, old = self._facts.seq, ledger.values.new, ledger.values.old
+        sizes, metas, large = ledger.sizes, ledger.metas, ledger.large
         for name in kept:
             got = live.new.get(name)
             if (
-                name in sizes and name not in old and name not in metas
+                name in sizes and name not in old and name not in metas and name not in large
             ):  # a plain new key: nearly all of a bulk load
                 expected: bytes | None = created_line(name, seq, new[name], sizes[name])
             else:

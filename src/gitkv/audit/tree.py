@@ -19,12 +19,9 @@ from typing import NamedTuple, Protocol
 
 from gitkv.audit.lines import parse_page
 from gitkv.audit.node import (
-    TO_BLOBS,
-    TO_PAGES,
-    TO_TREES,
     TREE_ENTRY,
-    Form,
     Items,
+    Root,
     malformed,
     parse_node,
     tree_entries,
@@ -52,24 +49,6 @@ class Loader(Protocol):
 
     def blobs(self, oids: Sequence[Oid]) -> Iterator[bytes]:
         """Bodies in the order asked, one at a time."""
-
-
-class Root(NamedTuple):
-    """One map: "data", "meta", "live" or "gone", and its root, None when empty."""
-
-    map_name: str
-    oid: Oid | None
-
-    @property
-    def of_lines(self) -> bool:
-        """Whether the leaves of this map are pages of lines, not blobs of values."""
-        return self.map_name in ("live", "gone")
-
-    def form(self, level: int) -> Form:
-        """What the entries of a node on this level point to; level 0 is the lowest."""
-        if level == 0:
-            return TO_BLOBS
-        return TO_PAGES if self.of_lines and level == 1 else TO_TREES
 
 
 class _Place(NamedTuple):
@@ -103,8 +82,8 @@ class TreeWalk:
         self._nodes_max = nodes_max
         self._low: dict[int, dict[bytes, bool]] = {}
 
-    def roots(self, tree: Oid, map_names: tuple[str, str]) -> tuple[Root, Root]:
-        """The two maps of a ledger or index tree (4.1, 5.1). Raises MalformedError for others."""
+    def roots(self, tree: Oid, map_names: tuple[str, ...]) -> list[Root]:
+        """The maps of a ledger or index tree (4.1, 5.1). Raises MalformedError for others."""
         held: dict[str, Oid] = {}
         entries = list(tree_entries(self._tree(tree), "tree " + tree.hex()))
         for mode, name, oid in entries:
@@ -113,7 +92,7 @@ class TreeWalk:
                     POLICY,
                     "tree.entry",
                     "tree " + tree.hex(),
-                    f"only 40000 {' and '.join(map_names)}",
+                    f"only 40000 {', '.join(map_names)}",
                     mode + b" " + name,
                 )
             held[name.decode()] = oid
@@ -126,9 +105,7 @@ class TreeWalk:
                 "sorted entries, each once",
                 b" ".join(names),
             )
-        return Root(map_names[0], held.get(map_names[0])), Root(
-            map_names[1], held.get(map_names[1])
-        )
+        return [Root(name, held.get(name)) for name in map_names]
 
     def diff(self, before: Root, after: Root) -> MapDiff:
         """How maps differ. Raises MalformedError at the first breach of section 3 in `after`."""
@@ -201,7 +178,7 @@ class TreeWalk:
                     "tree " + oid.hex(),
                 )
             first = first or head[2]
-            if head[1] != b"40000":
+            if root.is_lowest(head[1], head[2]):
                 return level, [_Place(first.removesuffix(b"!"), root.oid, None)]
             oid = Oid(head[3])
         raise malformed(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from gitkv.client.replica import Replica
-from gitkv.client.trust.memory import receipt_ref
+from gitkv.client.trust.receipt import receipt_ref
 from gitkv.git.ancestry import newest_until
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import ledger_ref

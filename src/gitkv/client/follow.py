@@ -17,10 +17,10 @@ from gitkv.client.trust.memory import (
     Memory,
     change,
     read_memory,
-    receipt_ref,
     shown_ref,
     written_ref,
 )
+from gitkv.client.trust.receipt import receipt_ref
 from gitkv.client.trust.shown import (
     GoneBackError,
     NotVouchedError,
@@ -83,7 +83,8 @@ def adopt(replica: Replica, shown: Shown, source: Source) -> Tip:
     for _ in range(_MOVES_MAX):
         memory = read_memory(replica, source.tracking)
         trusted = replica.heads()
-        if trusted == shown.heads and _is_settled(replica, shown, memory, source):
+        is_shown = trusted is not None and trusted[:2] == shown.heads[:2]
+        if trusted is not None and is_shown and _is_settled(replica, shown, memory, source):
             return replica.read_pair(trusted)
         proof = prove_shown(replica, shown, memory, source)
         try:
@@ -211,7 +212,7 @@ def leads_on(
     """Whether `shown` is or comes after `trusted`; False when a mirror lags. Raises IntegrityError
     for anything else.
     """
-    for what, ours, theirs in zip(("ledger", "index"), trusted, shown, strict=True):
+    for what, ours, theirs in zip(("ledger", "index"), trusted[:2], shown[:2], strict=True):
         if is_ancestor(replica.git, ours, theirs):
             continue
         if not is_ancestor(replica.git, theirs, ours):

@@ -93,7 +93,7 @@ def objections(replica: Replica, built: Built) -> list[Reason]:
 
 def _reasons(replica: Replica, built: Built, policy: Policy, signature: Signature) -> list[Reason]:
     objects = _WithNewObjects(replica.objects, built.new_objects)
-    candidate = Candidate(built.tip.ledger, built.tip.index_oid, signature)
+    candidate = Candidate(built.tip.ledger, built.tip.index_oid, signature, built.tip.chunks_oid)
     situation = Situation(replica.ns, built.base, policy, replica.host.now_s(), _never_seen)
     admission = admit(candidate, situation, objects.load)
     return list(

@@ -20,12 +20,12 @@ from gitkv.client.trust.memory import (
     Memory,
     change,
     read_memory,
-    receipt_ref,
     shown_refs,
     written_ref,
 )
 from gitkv.client.trust.policies import prove_policy
-from gitkv.client.trust.proof import Proof, index_of, is_genuine, receipt_at
+from gitkv.client.trust.proof import Proof, is_genuine, receipt_at
+from gitkv.client.trust.receipt import heads_of, receipt_ref
 from gitkv.client.trust.shown import Shown, Source, fetch_shown, mirror_source
 from gitkv.errors import GitKvError, IntegrityError, UnavailableError, UsageError
 from gitkv.git.ancestry import is_ancestor
@@ -145,7 +145,7 @@ def _prove(replica: Replica, shown: Shown, memory: Memory, source: Source) -> tu
                 hint="tell the operator: an old backup may have been restored; nothing was changed",
             )
         receipt = receipt_at(known, replica.ns, look_of(replica))  # a mirror may lag
-        proof = proof._replace(receipt=receipt, heads=Heads(receipt.ledger, index_of(receipt)))
+        proof = proof._replace(receipt=receipt, heads=heads_of(receipt))
     return memory, proof
 
 
@@ -185,7 +185,7 @@ def _move(replica: Replica, source: Source, before: _Before, proof: Proof) -> Re
         *_memory_updates(replica, before.memory, proof, target.ledger),
         *(
             one
-            for ref, oid in target.by_ref(replica.ns).items()
+            for ref, oid in target._replace(chunks=None).by_ref(replica.ns).items()
             for one in change(ref, before.refs.get(ref), oid)
         ),
     ]
@@ -204,7 +204,7 @@ def _target(replica: Replica, source: Source, before: _Before, proof: Proof) -> 
         return proved
     goes_on = all(
         _is_ancestor(replica, older, newer)
-        for older, newer in zip(proved, before.heads, strict=True)
+        for older, newer in zip(proved[:2], before.heads[:2], strict=True)
     )
     if goes_on and is_explained(replica, before.heads.ledger, before.sound):
         return before.heads

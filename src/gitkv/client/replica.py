@@ -18,7 +18,14 @@ from gitkv.git.process import DAMAGED, Git
 from gitkv.git.ssh_pipe import SshPipe
 from gitkv.ledger.compose import Tip, read_tip
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
-from gitkv.model.heads import Heads, MissingHeadError, head_refs, heads_among
+from gitkv.model.heads import (
+    ChunkHead,
+    Heads,
+    MissingHeadError,
+    head_refs,
+    heads_among,
+    readable_refs,
+)
 from gitkv.model.key import encode_key
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import Namespace, Ref, RefUpdate, ledger_ref
@@ -102,14 +109,33 @@ class Replica:
         """The trusted heads as the refs say, None when there is no ledger. Raises IntegrityError
         when one stands without the other.
         """
-        refs = self.read_refs(head_refs(self.ns))
+        heads = self._heads_of_refs()
+        if heads is None or self.keeps_chunks:
+            return heads
+        from gitkv.client.trust.receipt import chunk_head, receipt_ref  # of no use to readers
+
+        receipt = self.read_refs([receipt_ref(self.ns)]).get(receipt_ref(self.ns))
+        return heads._replace(chunks=chunk_head(heads, receipt, self.load))
+
+    @property
+    def keeps_chunks(self) -> bool:
+        """Whether the chunk store is here as a ref, with all that it reaches. A clone fetches of it
+        what it needs.
+        """
+        return not self.remote
+
+    def _heads_of_refs(self) -> Heads | None:
+        refs = self.read_refs(self._refs())
         try:
             return heads_among(refs, self.ns)
         except MissingHeadError as error:
             ledger = refs.get(ledger_ref(self.ns))
-            if ledger is None or not self._complete_move(ledger, None):
+            if ledger is None or not self._complete_move(ledger, None, None):
                 raise self.trouble() or IntegrityError(str(error), hint=DAMAGED) from None
-        return heads_among(self.read_refs(head_refs(self.ns)), self.ns)
+        return heads_among(self.read_refs(self._refs()), self.ns)
+
+    def _refs(self) -> tuple[Ref, ...]:
+        return readable_refs(self.ns) if self.keeps_chunks else head_refs(self.ns)
 
     def read_refs(self, names: Sequence[Ref]) -> dict[Ref, Oid]:
         """Those of these refs that are there."""
@@ -156,7 +182,7 @@ class Replica:
         IntegrityError for another namespace.
         """
         try:
-            tip = read_tip(heads, self.load)
+            tip = read_tip(heads, self.load, with_chunks=self.keeps_chunks)
         except FormError as error:
             raise TornPairError(
                 f"ledger {heads.ledger.hex()} and index {heads.index_oid.hex()} do not belong "
@@ -175,7 +201,8 @@ class Replica:
         The others come first: where git is cut short between two, what proves a head is there
         before it.
         """
-        return self.move_refs([*also, *after.move_from(before, self.ns)])
+        moves = after.move_from(before, self.ns)
+        return self.move_refs([*also, *(moves if self.keeps_chunks else moves[:2])])
 
     def move_refs(self, updates: Sequence[RefUpdate]) -> bool:
         """Moves refs as one; False when one is no longer where it was. Raises BusyError."""
@@ -189,10 +216,11 @@ class Replica:
             return False
         return True
 
-    def _complete_move(self, ledger: Oid, index: Oid | None) -> bool:
-        from gitkv.client.mend import complete_move  # after a crash only
+    def _complete_move(self, ledger: Oid, index: Oid | None, chunks: ChunkHead | None) -> bool:
+        from gitkv.client.mend import Half, complete_move  # after a crash only
 
-        return complete_move(self.git, self.ns, (ledger, index), self.load)
+        half = Half(ledger, index, chunks if self.keeps_chunks else None, self.keeps_chunks)
+        return complete_move(self.git, self.ns, half, self.load)
 
     def has_commit(self, oid: Oid) -> bool:
         """Whether this commit is in the repository."""

@@ -239,7 +239,7 @@ class _TeamWrite:
         if self._replica.has_commit(shown.ledger):
             receipts = refs.get(watchlog_name(self._replica, shown.ledger))
             state = Shown(shown, receipts, refs.get(POLICY_REF))
-            needed = [*shown, state.watchlog, state.policy]
+            needed = [*shown[:2], state.watchlog, state.policy]
             if all(oid is not None and self._replica.has_commit(oid) for oid in needed):
                 return adopt(self._replica, state, self.source)
         return follow(self._replica, self.source)
@@ -257,12 +257,12 @@ class _TeamWrite:
     def _take_turn(self, line: PushLine, guess: Tip | None) -> Mapping[Ref, Oid]:
         """Waits for our turn, and stores what comes with it; where Stargate stands then."""
         memory = read_memory(self._replica, self.source.tracking)
-        ours = () if guess is None else (*guess.heads, memory.receipt, memory.policy)
+        ours = () if guess is None else (*guess.heads[:2], memory.receipt, memory.policy)
         refs, pack = line.take_turn(self._replica.ns, [oid for oid in ours if oid is not None])
         if pack:
             from gitkv.git.received_pack import store_received  # only when there is something new
 
-            store_received(self._replica.git, pack, self._shown(refs), self.source.name)
+            store_received(self._replica.git, pack, self._shown(refs)[:2], self.source.name)
         return refs
 
     def _shown(self, refs: Mapping[Ref, Oid]) -> Heads:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 
 from gitkv.client.replica import Replica
-from gitkv.client.trust.memory import POLICY_TRUSTED, receipt_ref
+from gitkv.client.trust.memory import POLICY_TRUSTED
+from gitkv.client.trust.receipt import receipt_ref
 from gitkv.model.heads import Heads
 from gitkv.model.oid import OID_HEX, Oid, parse_oid
 from gitkv.model.refs import POLICY_PATH, EpochLabel, parse_epoch

@@ -140,7 +140,7 @@ def _objects_for(serving: Serving, asked: TurnRequest) -> bytes:
     # A writer that is alone lacks no more than the receipt of its last write
     if base.ns != tip.ns or not tip.seq - TRANSACTIONS_MAX <= base.seq < tip.seq:
         return b""
-    wants = [*tip.heads, gate.watchlog_tip(tip), gate.policy().commit]
+    wants = [*tip.heads[:2], gate.watchlog_tip(tip), gate.policy().commit]
     kinds = gate.objects.kinds(asked.haves)
     haves = [oid for oid, kind in zip(asked.haves, kinds, strict=True) if kind == COMMIT]
     if set(wants) <= set(haves):

@@ -20,11 +20,11 @@ from gitkv.gateway.known import KnownTransactions
 from gitkv.gateway.standing import judge_standing
 from gitkv.gateway.telling import Step
 from gitkv.gateway.watchlog import newest_receipt_s
-from gitkv.ledger.compose import Tip, index_facts
+from gitkv.ledger.compose import Tip, chunks_after, index_facts
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit, seek
 from gitkv.model.commit import index_commit
-from gitkv.model.heads import NOWHERE, Heads, head_refs
-from gitkv.model.oid import EMPTY_TREE, Oid
+from gitkv.model.heads import NOWHERE, Heads
+from gitkv.model.oid import EMPTY_TREE, ZERO_OID, Oid
 from gitkv.model.policy import VERIFY_BEFORE_ACK, Principal
 from gitkv.model.refs import index_ref, ledger_ref
 from gitkv.model.verdict import (
@@ -103,7 +103,7 @@ def judge_transaction(judging: Judging, pushed: Pushed, judged_by: JudgedPolicy)
                 )
             ]
         )
-    stale = judge_old_values(push, tip.heads)
+    stale = judge_old_values(push, tip.heads) or _judge_epoch(push, tip)
     if stale:
         return _refused(stale)
     try:
@@ -145,13 +145,21 @@ class _Admitted(NamedTuple):
         return self.principal.name if self.principal else ""
 
 
+def _judge_epoch(push: TransactionPush, tip: Tip) -> list[Reason]:
+    head, epoch = push.new.chunks, tip.ledger.attestation.epoch
+    if head is None or head.epoch == epoch:
+        return []
+    return [reason(POLICY, "push.epoch", ledger_ref(push.ns), f"chunks of {epoch}", head.epoch)]
+
+
 def judge_old_values(push: TransactionPush, heads: Heads) -> list[Reason]:
     """The refs must stand where the client says they do, or it has not seen the newest state."""
     hint = "fetch, rebuild the transaction on the new tip, and push again"
+    actual = heads.by_ref(push.ns)
     return [
-        reason(CONFLICT, "base.stale", ref, actual.hex(), claimed.hex(), hint)
-        for ref, actual, claimed in zip(head_refs(push.ns), heads, push.old, strict=True)
-        if claimed != actual
+        reason(CONFLICT, "base.stale", ref, actual.get(ref, ZERO_OID).hex(), claimed.hex(), hint)
+        for ref, claimed in push.old.by_ref(push.ns).items()
+        if claimed != actual.get(ref, ZERO_OID)
     ]
 
 
@@ -271,9 +279,15 @@ def _judge_chain(
     steps: list[_Admitted] = []
     in_push: set[str] = set()
     past_s = partial(newest_receipt_s, judging.gate.refs, judging.gate.objects)
+    pushed_chunks = pushed.push.new.chunks or tip.heads.chunks
     for ledger in chain:
         derived, _ = index_commit(index_facts(ledger, tip.index_oid))
-        index_oid = pushed.push.new.index_oid if ledger is chain[-1] else derived
+        made = chunks_after(ledger, tip)
+        chunks_oid = tip.chunks_oid if made is None else made[0]
+        after = Tip(ledger, derived, chunks_oid)
+        is_last = ledger is chain[-1]
+        index_oid = pushed.push.new.index_oid if is_last else derived
+        shown = (pushed_chunks and pushed_chunks.oid) if is_last else chunks_oid
         signed = Signed(ledger.commit.payload, ledger.commit.armour)
         moments = (ledger.commit.identity().seconds, now_s)
         signature = verify_at(judging.verifier, signed, judged_by.keys, moments)
@@ -282,7 +296,9 @@ def _judge_chain(
             return txn in in_push or judging.known.knows(txn)
 
         situation = Situation(pushed.push.ns, tip, judged_by.policy, now_s, txn_known, past_s)
-        admission = admit(Candidate(ledger, index_oid, signature), situation, pushed.objects.read)
+        admission = admit(
+            Candidate(ledger, index_oid, signature, shown), situation, pushed.objects.read
+        )
         if admission.reasons:
             return refuse(admission.reasons)
         principal = admission.principal
@@ -290,10 +306,12 @@ def _judge_chain(
         standing = judge_standing(judging.gate.refs, signers, judged_by.commit, ledger_ref(tip.ns))
         if standing:
             return refuse(standing)
-        if not pushed.objects.has(derived):
-            where, expected = index_ref(tip.ns), f"a pack that holds {derived.hex()}"
-            return refuse([reason(BROKEN, "pack.incomplete", where, expected, "one without it")])
-        tip = Tip(ledger, derived)
+        for oid in after.heads.oids[1:]:
+            if not pushed.objects.has(oid):
+                where, expected = index_ref(tip.ns), f"a pack that holds {oid.hex()}"
+                lost = reason(BROKEN, "pack.incomplete", where, expected, "one without it")
+                return refuse([lost])
+        tip = after
         in_push.add(ledger.attestation.txn)
         steps.append(_Admitted(tip, principal))
     return steps
@@ -311,7 +329,7 @@ def _audit_chain(
         if audit.reasons:
             return refuse(audit.reasons)
         expected |= audit.objects
-        expected |= set(step.tip.heads)
+        expected |= set(step.tip.heads.oids)
         tip = step.tip
     return _judge_strays(
         objects, [oid for oid in pushed.sent if oid not in expected], ledger_ref(tip.ns)

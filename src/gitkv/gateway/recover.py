@@ -13,6 +13,7 @@ from gitkv.gateway.stargate import Stargate
 from gitkv.model.heads import head_refs
 from gitkv.model.refs import (
     AUDITED,
+    CHUNKS,
     INDEX,
     LEDGER,
     WATCHLOG,
@@ -56,7 +57,12 @@ def _check_namespaces(gate: Gate, expected: Sequence[Namespace]) -> None:
     named = {
         ref.removeprefix(family) for family in _FAMILIES for ref in refs if ref.startswith(family)
     }
-    named |= {ref[len(WATCHLOG) :].rpartition(b"@")[0] for ref in refs if ref.startswith(WATCHLOG)}
+    named |= {
+        ref.removeprefix(family).rpartition(b"@")[0]
+        for family in (WATCHLOG, CHUNKS)
+        for ref in refs
+        if ref.startswith(family)
+    }
     try:
         found = {*expected, *(parse_namespace(name) for name in named)}
     except ValueError as error:

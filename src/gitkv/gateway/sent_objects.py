@@ -67,7 +67,7 @@ def stray_objects(
     sent = _parse_record(gate.objects.read(record, COMMIT), entry)
     unexpected = {oid for oid in sent if oid not in reached}
     if unexpected:
-        unexpected.difference_update(history.reachable(before.heads))
+        unexpected.difference_update(history.reachable(before.heads.oids))
     return sorted(unexpected)
 
 

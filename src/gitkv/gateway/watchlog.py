@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gitkv.errors import IntegrityError
 from gitkv.ledger.compose import Tip
 from gitkv.model.commit import Identity, commit_payload, parse_commit, sign_payload
-from gitkv.model.heads import Heads
+from gitkv.model.heads import ChunkHead, Heads
 from gitkv.model.oid import COMMIT, EMPTY_TREE, Oid, hash_object, parse_oid
 from gitkv.model.refs import WATCHLOG, EpochLabel, Namespace, parse_epoch, parse_namespace
 from gitkv.model.verdict import INTEGRITY, FormError, reason
@@ -24,7 +24,8 @@ GATEWAY_EMAIL = "stargate@git-kv.invalid"
 _MESSAGE = re.compile(
     rb"accept [^\n]+\n\nKV-Version: 1\nKV-NS: ([^\n]+)\nKV-Epoch: ([^\n]+)\nKV-Seq: "
     rb"(0|[1-9][0-9]{0,14})\nKV-Txn: ([0-9a-f-]{36})\n"
-    rb"KV-Ledger: ([0-9a-f]{40})\nKV-Index: ([0-9a-f]{40})\nKV-Policy: ([0-9a-f]{40})\n"
+    rb"KV-Ledger: ([0-9a-f]{40})\nKV-Index: ([0-9a-f]{40})\nKV-Chunks: ([0-9a-f]{40}|-)\n"
+    rb"KV-Policy: ([0-9a-f]{40})\n"
 )
 
 
@@ -51,11 +52,13 @@ def write_entry(
     entry: Entry, previous: Oid | None, now_s: int, signer: Signer
 ) -> tuple[Oid, bytes]:
     """Id and bytes of the signed entry commit."""
+    chunks = entry.heads.chunks
     message = (
         f"accept {entry.ns}@{entry.seq}\n\nKV-Version: 1\nKV-NS: {entry.ns}\nKV-Epoch: "
         f"{entry.epoch}\n"
         f"KV-Seq: {entry.seq}\nKV-Txn: {entry.txn}\n"
         f"KV-Ledger: {entry.heads.ledger.hex()}\nKV-Index: {entry.heads.index_oid.hex()}\n"
+        f"KV-Chunks: {'-' if chunks is None else chunks.oid.hex()}\n"
         f"KV-Policy: {entry.policy.hex()}\n"
     ).encode()
     identity = Identity(GATEWAY_NAME, GATEWAY_EMAIL, now_s)
@@ -71,13 +74,15 @@ def parse_entry(body: bytes) -> Entry:
     match = _MESSAGE.fullmatch(parse_commit(body).message)
     if match is None:
         raise FormError(reason(INTEGRITY, "watchlog.form", "watchlog", "an entry", body[-200:]))
-    ns, epoch, seq, txn, ledger, index, policy = match.groups()
+    ns, label, seq, txn, ledger, index, chunks, policy = match.groups()
+    epoch = parse_epoch(label)
+    head = None if chunks == b"-" else ChunkHead(epoch, parse_oid(chunks))
     return Entry(
         parse_namespace(ns),
-        parse_epoch(epoch),
+        epoch,
         int(seq),
         txn.decode(),
-        Heads(parse_oid(ledger), parse_oid(index)),
+        Heads(parse_oid(ledger), parse_oid(index), head),
         parse_oid(policy),
     )
 

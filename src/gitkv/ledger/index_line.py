@@ -12,15 +12,16 @@ from gitkv.model.verdict import INTEGRITY, FormError, reason
 EXPIRES_MAX = 253402300799
 
 _N = rb"(?:0|[1-9][0-9]{0,17})"
+_CHUNKS = rb"[1-9][0-9]{0,6}"
 _CTYPE = rb'(?:[ !#-\[\]-~]|\\["\\]){1,254}'
 _NAME = rb"[A-Za-z0-9_:@+=,.%-]+"
 _LIVE_LINE = re.compile(
-    rb'(\{"created":%b,(?:"ctype":"%b",)?(?:"expires":%b,)?"key":"(%b)","mod":%b,"oid":"[0-9a-f]{40}","size":%b,"versions":%b\}\n)'
-    % (_N, _CTYPE, _N, _NAME, _N, _N, _N)
+    rb'(\{(?:"chunks":%b,)?"created":%b,(?:"ctype":"%b",)?(?:"expires":%b,)?"key":"(%b)","mod":%b,"oid":"[0-9a-f]{40}","size":%b,"versions":%b\}\n)'
+    % (_CHUNKS, _N, _CTYPE, _N, _NAME, _N, _N, _N)
 )
 _LIVE = re.compile(
-    rb'\{"created":(%b),(?:"ctype":"(%b)",)?(?:"expires":(%b),)?"key":"(%b)","mod":(%b),"oid":"([0-9a-f]{40})","size":(%b),"versions":(%b)\}\n'
-    % (_N, _CTYPE, _N, _NAME, _N, _N, _N)
+    rb'\{(?:"chunks":(%b),)?"created":(%b),(?:"ctype":"(%b)",)?(?:"expires":(%b),)?"key":"(%b)","mod":(%b),"oid":"([0-9a-f]{40})","size":(%b),"versions":(%b)\}\n'
+    % (_CHUNKS, _N, _CTYPE, _N, _NAME, _N, _N, _N)
 )
 _GONE_LINE = re.compile(rb'(\{"key":"(%b)","mod":%b\}\n)' % (_NAME, _N))
 _GONE = re.compile(rb'\{"key":"(%b)","mod":(%b)\}\n' % (_NAME, _N))
@@ -35,7 +36,8 @@ class LiveLine(NamedTuple):
     """What the index says of a key.
 
     `created`, `mod`: sequence numbers; `size` in bytes; `expires` seconds since 1970, 0 for never;
-    `ctype` may be empty.
+    `ctype` may be empty. `chunks`: how many a large value has, whose manifest `oid` is then; 0 for
+    a value that `oid` is itself.
     """
 
     name: bytes
@@ -46,6 +48,7 @@ class LiveLine(NamedTuple):
     versions: int
     ctype: str = ""
     expires: int = 0
+    chunks: int = 0
 
     def is_expired(self, now_s: int) -> bool:
         """Whether the value has expired at `now_s`, in seconds since 1970."""
@@ -54,7 +57,7 @@ class LiveLine(NamedTuple):
 
 def format_live(line: LiveLine) -> bytes:
     """The canonical line, LF included (spec/format 5.2)."""
-    if not line.ctype and not line.expires:  # nearly every line: one formatting call
+    if not line.ctype and not line.expires and not line.chunks:  # nearly every line: one call
         return b'{"created":%d,"key":"%b","mod":%d,"oid":"%b","size":%d,"versions":%d}\n' % (
             line.created,
             line.name,
@@ -65,7 +68,9 @@ def format_live(line: LiveLine) -> bytes:
         )
     ctype = b'"ctype":"%b",' % _quote(line.ctype) if line.ctype else b""
     expires = b'"expires":%d,' % line.expires if line.expires else b""
-    return b'{"created":%d,%b%b"key":"%b","mod":%d,"oid":"%b","size":%d,"versions":%d}\n' % (
+    chunks = b'"chunks":%d,' % line.chunks if line.chunks else b""
+    return b'{%b"created":%d,%b%b"key":"%b","mod":%d,"oid":"%b","size":%d,"versions":%d}\n' % (
+        chunks,
         line.created,
         ctype,
         expires,
@@ -98,7 +103,7 @@ def parse_live(line: bytes) -> LiveLine:
     match = _LIVE.fullmatch(line)
     if match is None:
         raise _broken("a canonical line of a live key", line)
-    created, ctype, expires, name, mod, oid, size, versions = match.groups()
+    chunks, created, ctype, expires, name, mod, oid, size, versions = match.groups()
     return LiveLine(
         name,
         int(created),
@@ -108,6 +113,7 @@ def parse_live(line: bytes) -> LiveLine:
         int(versions),
         _unquote(ctype),
         int(expires or 0),
+        int(chunks or 0),
     )
 
 

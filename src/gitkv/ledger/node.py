@@ -30,18 +30,21 @@ _LOW_FIRST_BYTE = 4  # the 16-bit hash is below 1024 exactly when its first byte
 # a long name would be tried as the start of an entry.
 _ENTRY = re.compile(rb"100644 ([^ /!\x00]+)\x00([\x00-\xff]{20})")
 _INNER_TREE = re.compile(rb"40000 ([^ /!\x00]+)!\x00([\x00-\xff]{20})")
+# Git trees that payloads of a chunk store are (spec/format 3.5); `!` tells inner entries from them.
+_SUBTREE = re.compile(rb"40000 ([^ /!\x00]+)\x00([\x00-\xff]{20})")
 _INNER_PAGE = re.compile(rb"100644 ([^ /!\x00]+)!\x00([\x00-\xff]{20})")
 
 
 class Leaves(NamedTuple):
     """How level 0 is written. `lowest_root`: 1 when a leaf is a blob, which no commit could point
-    to.
+    to; `is_bottom` tells the lowest tree: a leaf, or the level above pages.
     """
 
     kind: bytes
     decode: Callable[[bytes], list[Item]]
     encode: Callable[[list[Item]], bytes]
     lowest_root: int
+    is_bottom: Callable[[bytes], bool]
 
 
 def is_low(level: int, name: bytes) -> bool:
@@ -66,11 +69,22 @@ def encode_entries(items: list[Item]) -> bytes:
     return b"".join([b"100644 %b\0%b" % item for item in items])
 
 
-def is_bottom(body: bytes) -> bool:
-    """True for a tree whose first entry is a blob: a leaf of entries, or the lowest inner level
-    above pages.
-    """
+def _points_to_blobs(body: bytes) -> bool:
     return body.startswith(b"100644 ")
+
+
+def _points_to_values(body: bytes) -> bool:
+    return _SUBTREE.match(body) is not None
+
+
+def decode_subtrees(body: bytes) -> list[Item]:
+    """Items of a leaf of a chunk store."""
+    return _items(_SUBTREE, body, len("40000 ") + 1)
+
+
+def encode_subtrees(items: list[Item]) -> bytes:
+    """The body of a leaf tree whose items are trees; the items are in order."""
+    return b"".join([b"40000 %b\0%b" % item for item in items])
 
 
 def decode_inner(body: bytes, *, points_to_pages: bool) -> list[Item]:
@@ -131,7 +145,8 @@ def check_sorted(items: list[Item]) -> None:
         )
 
 
-ENTRIES = Leaves(TREE, decode_entries, encode_entries, lowest_root=0)
+ENTRIES = Leaves(TREE, decode_entries, encode_entries, 0, _points_to_blobs)
+SUBTREES = Leaves(TREE, decode_subtrees, encode_subtrees, 0, _points_to_values)
 
 
 def line_leaves(pattern: re.Pattern[bytes]) -> Leaves:
@@ -147,7 +162,7 @@ def line_leaves(pattern: re.Pattern[bytes]) -> Leaves:
         check_sorted(items)
         return items
 
-    return Leaves(BLOB, decode, _join_lines, lowest_root=1)
+    return Leaves(BLOB, decode, _join_lines, 1, _points_to_blobs)
 
 
 def _join_lines(items: list[Item]) -> bytes:

@@ -18,7 +18,6 @@ from gitkv.ledger.node import (
     Leaves,
     decode_inner,
     encode_inner,
-    is_bottom,
     starts_node,
 )
 from gitkv.model.oid import TREE, Oid, hash_object
@@ -65,7 +64,7 @@ class OrderedTree:
             return self.leaves.lowest_root
         oid, inner_levels = self.root, 0
         body = self._load(oid, TREE)
-        while not is_bottom(body):
+        while not self.leaves.is_bottom(body):
             inner_levels += 1
             if inner_levels > LEVELS_MAX:
                 raise FormError(

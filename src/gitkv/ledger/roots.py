@@ -1,5 +1,5 @@
-"""The trees that commits point to: which ordered trees a ledger (spec/format 4.1) and an index
-(5.1) hold.
+"""The trees that commits point to: which ordered trees a ledger (spec/format 4.1), an index (5.1)
+and a chunk store (8.5) hold.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from gitkv.ledger.index_line import GONE_LEAVES, LIVE_LEAVES
-from gitkv.ledger.node import ENTRIES
+from gitkv.ledger.node import ENTRIES, SUBTREES
 from gitkv.ledger.ordered_tree import Emit, Load, OrderedTree
 from gitkv.model.oid import EMPTY_TREE, TREE, Oid
 from gitkv.model.verdict import POLICY, FormError, reason
@@ -16,10 +16,21 @@ from gitkv.model.verdict import POLICY, FormError, reason
 _ENTRY = re.compile(rb"40000 ([a-z]+)\x00([\x00-\xff]{20})")
 
 
+class Trees(NamedTuple):
+    """The trees of a ledger commit, and of the index and the chunk commit that belong to it.
+    `chunks_tree` is None where the chunk store is empty.
+    """
+
+    ledger_tree: Oid
+    index_tree: Oid
+    chunks_tree: Oid | None = None
+
+
 class LedgerTrees(NamedTuple):
     """The ordered trees of one ledger commit."""
 
     data: OrderedTree
+    manifests: OrderedTree
     meta: OrderedTree
 
 
@@ -31,12 +42,10 @@ class IndexTrees(NamedTuple):
 
 
 def open_ledger(tree: Oid, load: Load) -> LedgerTrees:
-    """Raises FormError when the tree holds anything but `data` and `meta`."""
-    roots = _parse(tree, load, (b"data", b"meta"))
-    return LedgerTrees(
-        OrderedTree(roots.get(b"data"), ENTRIES, load),
-        OrderedTree(roots.get(b"meta"), ENTRIES, load),
-    )
+    """Raises FormError when the tree holds anything but `data`, `manifests` and `meta`."""
+    names = (b"data", b"manifests", b"meta")
+    roots = _parse(tree, load, names)
+    return LedgerTrees(*(OrderedTree(roots.get(name), ENTRIES, load) for name in names))
 
 
 def open_index(tree: Oid, load: Load) -> IndexTrees:
@@ -46,6 +55,11 @@ def open_index(tree: Oid, load: Load) -> IndexTrees:
         OrderedTree(roots.get(b"live"), LIVE_LEAVES, load),
         OrderedTree(roots.get(b"gone"), GONE_LEAVES, load),
     )
+
+
+def open_chunks(tree: Oid | None, load: Load) -> OrderedTree:
+    """The chunk store: `Manifest.store_name` to the tree of a value."""
+    return OrderedTree(tree, SUBTREES, load)
 
 
 def write_root(roots: dict[bytes, Oid | None], emit: Emit) -> Oid:

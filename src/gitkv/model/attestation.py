@@ -27,7 +27,7 @@ _TRAILERS = (
     (b"Base-Tree", _OID_OR_DASH),
     (b"Jump", _OID_OR_DASH),
     (b"Index-Tree", _OID),
-    (b"Chunks-Tree", b"-"),
+    (b"Chunks-Tree", _OID_OR_DASH),
     (b"Epoch", _WORD),
     (b"Keys-Set", _NUMBER),
     (b"Keys-Del", _NUMBER),
@@ -41,7 +41,7 @@ _STRAY = re.compile(rb"(?:^|\n)(?:[Kk][Vv]-|---)")
 
 class Attestation(NamedTuple):
     """The trailers, proved. `base`, `base_tree` and `jump` are None in the first commit of a
-    ledger.
+    ledger, `chunks_tree` where the chunk store is empty.
     """
 
     ns: Namespace
@@ -54,6 +54,7 @@ class Attestation(NamedTuple):
     epoch: EpochLabel
     keys_set: int
     keys_del: int
+    chunks_tree: Oid | None = None
 
     def trailers(self) -> bytes:
         """The trailer lines of a commit message (spec/attestation 2.1)."""
@@ -62,8 +63,8 @@ class Attestation(NamedTuple):
             f"{_dash(self.base)}\n"
             f"KV-Base-Tree: {_dash(self.base_tree)}\nKV-Jump: {_dash(self.jump)}\nKV-Index-Tree: "
             f"{self.index_tree.hex()}\n"
-            f"KV-Chunks-Tree: -\nKV-Epoch: {self.epoch}\nKV-Keys-Set: {self.keys_set}\n"
-            f"KV-Keys-Del: {self.keys_del}\n"
+            f"KV-Chunks-Tree: {_dash(self.chunks_tree)}\nKV-Epoch: {self.epoch}\n"
+            f"KV-Keys-Set: {self.keys_set}\nKV-Keys-Del: {self.keys_del}\n"
         ).encode()
 
 
@@ -104,7 +105,7 @@ def _is_text(text: bytes) -> bool:
 
 
 def _attestation(groups: tuple[bytes, ...]) -> Attestation:
-    ns, txn, seq, base, base_tree, jump, index_tree, epoch, keys_set, keys_del = groups
+    ns, txn, seq, base, base_tree, jump, index_tree, chunks_tree, epoch, keys_set, keys_del = groups
     return Attestation(
         parse_namespace(ns),
         txn.decode("ascii"),
@@ -116,6 +117,7 @@ def _attestation(groups: tuple[bytes, ...]) -> Attestation:
         parse_epoch(epoch),
         int(keys_set),
         int(keys_del),
+        _undash(chunks_tree),
     )
 
 

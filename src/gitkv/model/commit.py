@@ -140,9 +140,9 @@ def sign_payload(payload: bytes, armour: bytes) -> bytes:
     )
 
 
-class IndexFacts(NamedTuple):
-    """What an index commit is derived from (spec/attestation 4.1); `seconds` is the ledger commit's
-    committer time.
+class DerivedFacts(NamedTuple):
+    """What an index or a chunk commit is derived from (spec/attestation 4.1, 4.3); `seconds` is the
+    ledger commit's committer time.
     """
 
     ns: Namespace
@@ -153,10 +153,22 @@ class IndexFacts(NamedTuple):
     previous: Oid | None
 
 
-def index_commit(facts: IndexFacts) -> tuple[Oid, bytes]:
+def index_commit(facts: DerivedFacts) -> tuple[Oid, bytes]:
     """Id and bytes of the one index commit that belongs to a ledger commit."""
-    identity = b"git-kv <index@git-kv.invalid> %d +0000" % facts.seconds
-    message = b"index of %b@%d\n\nKV-Version: 1\nKV-Ledger: %b\n" % (
+    return _derived_commit(b"index", facts)
+
+
+def chunk_commit(facts: DerivedFacts) -> tuple[Oid, bytes]:
+    """Id and bytes of the one chunk commit that belongs to a ledger commit which changes the chunk
+    store.
+    """
+    return _derived_commit(b"chunks", facts)
+
+
+def _derived_commit(what: bytes, facts: DerivedFacts) -> tuple[Oid, bytes]:
+    identity = b"git-kv <%b@git-kv.invalid> %d +0000" % (what, facts.seconds)
+    message = b"%b of %b@%d\n\nKV-Version: 1\nKV-Ledger: %b\n" % (
+        what,
         facts.ns.encode(),
         facts.seq,
         facts.ledger.hex().encode(),

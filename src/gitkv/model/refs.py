@@ -21,6 +21,7 @@ POLICY_REF = Ref(b"refs/heads/main")
 POLICY_PATH = ".kv/policy.yaml"
 LEDGER = b"refs/kv/"
 INDEX = b"refs/kv-index/"
+CHUNKS = b"refs/kv-chunks/"
 WATCHLOG = b"refs/kv-watchlog/"
 WATERMARK = b"refs/kv-mirror/"
 AUDITED = b"refs/kv-audited/"  # how far the deep audit has come
@@ -63,6 +64,11 @@ def ledger_ref(ns: Namespace) -> Ref:
 def index_ref(ns: Namespace) -> Ref:
     """The ref of a namespace's index."""
     return Ref(INDEX + ns.encode())
+
+
+def chunks_ref(ns: Namespace, epoch: EpochLabel) -> Ref:
+    """The ref of a namespace's chunk store in one epoch."""
+    return Ref(b"%b%b@%b" % (CHUNKS, ns.encode(), epoch.encode()))
 
 
 def watchlog_ref(ns: Namespace, epoch: EpochLabel) -> Ref:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gitkv.audit.commit import Commit, parse_commit
 from gitkv.audit.history import UNLIMITED, Judged, Trust, audit_chain
+from gitkv.audit.limits import CHUNKS_UNREAD
 from gitkv.errors import IntegrityError
 from gitkv.model.chain import Chain
 from gitkv.model.gateway_act import BEGIN, parse_gateway_act
@@ -29,7 +30,7 @@ from gitkv.verifying.policies import (
     judge_policies,
     own_policies,
 )
-from gitkv.verifying.receipts import Line, Receipts, parse_receipt
+from gitkv.verifying.receipts import Derived, Line, Receipts, parse_receipt
 from gitkv.verifying.signers import Signers
 
 _FIRST_SEQ = 0  # of the oldest commit that a line can be followed back to
@@ -70,12 +71,14 @@ class Seen(NamedTuple):
 
 class Request(NamedTuple):
     """Everything up to the sequence number `trusted_to` is trusted (-1: nothing is); `to`: the last
-    one to judge, None for the newest.
+    one to judge, None for the newest. `with_chunks`: whether the chunk store is looked at, as far
+    as the ledger's own objects do not say what it holds.
     """
 
     trusted_to: int = -1
     to: int | None = None
     anchors: tuple[Anchor, ...] = ()
+    with_chunks: bool = True
 
 
 class Verified(NamedTuple):
@@ -86,7 +89,8 @@ class Verified(NamedTuple):
     by principal; `receipts`, `without_receipt`: how many have one, and how many have none yet;
     `policies`: versions of the policy; `gateway`: fingerprint of the gateway key all trust begins
     with, "" for none; `standalone`: the repository is the store, and nobody else vouches for it;
-    `anchors`: those that were found.
+    `anchors`: those that were found; `chunks_unread`: transactions that brought chunks which were
+    not looked at, as it was asked.
     """
 
     ns: str
@@ -101,6 +105,7 @@ class Verified(NamedTuple):
     gateway: str
     standalone: bool
     anchors: tuple[str, ...]
+    chunks_unread: int
     unjudged: tuple[Unjudged, ...]
     reasons: tuple[Reason, ...]
 
@@ -130,7 +135,8 @@ class _Verification:
         self._watchlog: Chain[Oid] = Chain()
         self._version: Version | None = None  # the policy of the commit that is looked at
         self._is_standalone = False
-        self._judged = 0
+        self._judged = self._chunks_unread = 0
+        self._chunks: Oid | None = None  # the chunk commit of the commit that is looked at
         self._policies = Policies()
         self._receipts: Receipts | None = None
         self._signers = Signers(seen.ns, verifier, request.trusted_to)
@@ -146,6 +152,7 @@ class _Verification:
             commits = self._objects.commits(self._ledger)
             indexes = self._objects.commits(self._index)
             reasons += audit_chain(commits, indexes, self._objects, trust)
+            reasons += self._judge_chunk_head()
             reasons += self._judge_anchors()
             self._require_receipts()
         except FormError as error:
@@ -174,6 +181,7 @@ class _Verification:
             gateway=self._policies.gateway,
             standalone=self._is_standalone,
             anchors=self._anchored,
+            chunks_unread=self._chunks_unread,
             unjudged=tuple(self._unjudged),
             reasons=tuple(reasons[:REASONS_MAX]),
         )
@@ -271,13 +279,37 @@ class _Verification:
 
     # What is asked of each commit, and at the end
 
-    def _judge(self, seq: int, oid: Oid, commit: Commit) -> Judged:
+    def _judge(self, seq: int, oid: Oid, commit: Commit, chunks: Oid | None) -> Judged:
         self._judged += 1
+        is_moved, self._chunks = chunks != self._chunks, chunks
+        against, rules = self._judge_receipt(seq, oid, commit)
+        if self._request.with_chunks:
+            return against, rules
+        self._chunks_unread += is_moved
+        return against, rules._replace(chunks=CHUNKS_UNREAD)
+
+    def _judge_chunk_head(self) -> list[Reason]:
+        """That the chunk ref shows the commits that follow from the ledger's. A mirror may be ahead
+        with it, what is trusted here may not.
+        """
+        head = self._seen.heads.chunks
+        if self._request.to is not None or not self._judged:
+            return []
+        if self._chunks is not None and self._request.with_chunks:
+            line_to(self._chunks, self._objects)  # raises when one is not here
+        shown = None if head is None else head.oid
+        if shown == self._chunks:
+            return []
+        expected, got = ("none" if oid is None else oid.hex() for oid in (self._chunks, shown))
+        where = f"chunk store of {self._seen.ns}"
+        return [reason(INTEGRITY, "chunks.commit", where, expected, got)]
+
+    def _judge_receipt(self, seq: int, oid: Oid, commit: Commit) -> Judged:
         accepted_s = 0
         found: list[Reason] = []
         if self._receipts is not None:
-            pair = oid, self._index.get(seq) or ZERO_OID
-            self._version, accepted_s, found = self._receipts.of(seq, commit, pair)
+            derived = Derived(oid, self._index.get(seq) or ZERO_OID, self._chunks)
+            self._version, accepted_s, found = self._receipts.of(seq, commit, derived)
         elif self._is_standalone and seq:  # the first commit was judged by nobody
             self._version = self._policies.at(commit.time_s)
         if self._version is None:
@@ -323,7 +355,7 @@ class _Verification:
         kept = [
             entry
             for entry in reasons
-            if entry.rule not in ("object.missing", "receipt.missing")
+            if entry.rule not in ("object.missing", "receipt.missing", "chunks.missing")
             or not any(oid in f"{entry.where} {entry.got} {entry.expected}" for oid in lost)
         ]
         if len(kept) < len(reasons):

@@ -23,9 +23,19 @@ from gitkv.verifying.validity import Signed
 _ENTRY = re.compile(
     rb"accept ([^\n]+)\n\nKV-Version: 1\nKV-NS: ([^\n]+)\nKV-Epoch: ([^\n]+)\nKV-Seq: ([0-9]+)\n"
     rb"KV-Txn: ([0-9a-f-]{36})\n"
-    rb"KV-Ledger: ([0-9a-f]{40})\nKV-Index: ([0-9a-f]{40})\nKV-Policy: ([0-9a-f]{40})\n"
+    rb"KV-Ledger: ([0-9a-f]{40})\nKV-Index: ([0-9a-f]{40})\nKV-Chunks: ([0-9a-f]{40}|-)\n"
+    rb"KV-Policy: ([0-9a-f]{40})\n"
 )
-_FIELDS = ("subject", "KV-NS", "KV-Epoch", "KV-Seq", "KV-Txn", "KV-Ledger", "KV-Index")
+_FIELDS = (
+    "subject",
+    "KV-NS",
+    "KV-Epoch",
+    "KV-Seq",
+    "KV-Txn",
+    "KV-Ledger",
+    "KV-Index",
+    "KV-Chunks",
+)
 
 
 class Receipt(NamedTuple):
@@ -56,9 +66,9 @@ def parse_receipt(oid: Oid, body: bytes) -> Receipt:
     return Receipt(
         oid,
         entry.parents[0] if entry.parents else None,
-        match.groups()[:7],
+        match.groups()[:8],
         parse_oid(match[6]),
-        parse_oid(match[8]),
+        parse_oid(match[9]),
         entry.identity().seconds,
         Signed(entry.payload, entry.armour),
     )
@@ -100,6 +110,16 @@ class Judgement(NamedTuple):
     reasons: list[Reason]
 
 
+class Derived(NamedTuple):
+    """A ledger commit, and the index and chunk commits that stand there then; `chunks_oid` is
+    None where there was no large value.
+    """
+
+    ledger_oid: Oid
+    index_oid: Oid
+    chunks_oid: Oid | None
+
+
 class Receipts:
     """Asked once for each ledger commit, in order. `count`: receipts that are there and right;
     `pending`: not there yet.
@@ -115,8 +135,8 @@ class Receipts:
         self._verifier = verifier
         self._place = 0  # of the policy that judged the commit before
 
-    def of(self, seq: int, commit: Commit, pair: tuple[Oid, Oid]) -> Judgement:
-        """What the receipt of a ledger commit says. `pair`: ids of the ledger and the index commit.
+    def of(self, seq: int, commit: Commit, derived: Derived) -> Judgement:
+        """What the receipt of a ledger commit says.
 
         A commit whose receipt has not arrived is judged by the newest policy.
         """
@@ -138,7 +158,7 @@ class Receipts:
             expected = "the entry before as its parent (spec/attestation 6.1)"
             got = receipt.before.hex() if receipt.before else "none"
             found.append(reason(INTEGRITY, "receipt.form", where, expected, got))
-        found += _differences(receipt.fields, seq, commit, pair)
+        found += _differences(receipt.fields, seq, commit, derived)
         if version is not None:
             found += judge_signer(receipt, version, self._verifier, where)
         if commit.time_s > receipt.time_s + CLOCK_SKEW_MAX_S:
@@ -172,9 +192,9 @@ class Receipts:
 
 
 def _differences(
-    said: tuple[bytes, ...], seq: int, commit: Commit, pair: tuple[Oid, Oid]
+    said: tuple[bytes, ...], seq: int, commit: Commit, derived: Derived
 ) -> list[Reason]:
-    ledger, index = (oid.hex().encode() for oid in pair)
+    ledger, index, chunks = (b"-" if oid is None else oid.hex().encode() for oid in derived)
     expected = (
         b"%b@%d" % (commit.ns, seq),
         commit.ns,
@@ -183,6 +203,7 @@ def _differences(
         commit.txn,
         ledger,
         index,
+        chunks,
     )
     return [
         reason(INTEGRITY, "receipt.mismatch", f"receipt {seq}: {name}", wanted, got)

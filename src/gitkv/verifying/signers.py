@@ -8,7 +8,7 @@ import re
 
 from gitkv.audit.commit import Commit
 from gitkv.audit.history import UNLIMITED, Judged
-from gitkv.audit.step import AuditRules
+from gitkv.audit.limits import AuditRules
 from gitkv.model.gateway_act import APPLY_AGAIN, GATEWAY, RESTORE, GatewayAct, parse_gateway_act
 from gitkv.model.oid import Oid
 from gitkv.model.policy import Principal
@@ -113,6 +113,7 @@ class Signers:
             rules.keys_max,
             rules.lfs_forbidden,
             expiry_required=rules.ttl_default_s > 0,
+            chunking=rules.chunking.text.encode(),
         )
 
     def _note(

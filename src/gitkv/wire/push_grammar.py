@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from gitkv.model.heads import Heads, head_refs
+from gitkv.model.heads import Heads, MissingHeadError, heads_among
 from gitkv.model.oid import ZERO_OID
 from gitkv.model.refs import (
+    CHUNKS,
     INDEX,
     LEDGER,
     POLICY_REF,
@@ -23,6 +24,7 @@ from gitkv.model.refs import (
     Namespace,
     Ref,
     RefUpdate,
+    parse_epoch,
     parse_namespace,
 )
 from gitkv.model.verdict import BROKEN, POLICY, Reason, Verdict, reason, refuse
@@ -36,12 +38,16 @@ _GATEWAY_ONLY = (
     b"refs/kv-epoch/",
     b"refs/kv-epochs/",
 )
-_ALLOWED = "refs/kv/<namespace> with refs/kv-index/<namespace>, or refs/heads/main"
+_ALLOWED = (
+    "refs/kv/<namespace> with refs/kv-index/<namespace>, perhaps with "
+    "refs/kv-chunks/<namespace>@<epoch>, or refs/heads/main"
+)
 
 
 class TransactionPush(NamedTuple):
     """The heads of a namespace moving together (spec/format 2.3), from where the client says they
-    stand. Zero ids in `old` start a namespace; whether they may, the gateway says.
+    stand. Zero ids in `old` start a namespace, or its chunk store; whether they may, the gateway
+    says. Both are without `chunks` where the chunk store does not move.
     """
 
     ns: Namespace
@@ -149,6 +155,9 @@ def _judge_ref(ref: bytes) -> list[Reason]:
     for prefix in (LEDGER, INDEX):
         if ref.startswith(prefix):
             return _judge_namespace(ref, ref.removeprefix(prefix))
+    if ref.startswith(CHUNKS):
+        ns, _, epoch = ref.removeprefix(CHUNKS).rpartition(b"@")
+        return _judge_namespace(ref, ns) + _judge_epoch(ref, epoch)
     return [reason(POLICY, "push.ref", ref, _ALLOWED, "a ref outside of the allow-list")]
 
 
@@ -158,6 +167,15 @@ def _judge_namespace(ref: bytes, name: bytes) -> list[Reason]:
     except ValueError:
         expected = "a namespace [a-z0-9][a-z0-9._-]{0,62} without '..', final '.' or '.lock'"
         return [reason(POLICY, "push.namespace", ref, expected, name or "nothing")]
+    return []
+
+
+def _judge_epoch(ref: bytes, label: bytes) -> list[Reason]:
+    try:
+        parse_epoch(label)
+    except ValueError:
+        expected = "a namespace, @ and an epoch label [A-Za-z0-9][A-Za-z0-9_-]{0,62}"
+        return [reason(POLICY, "push.epoch", ref, expected, label or "nothing")]
     return []
 
 
@@ -178,18 +196,24 @@ def _judge_tuple(updates: dict[bytes, RefUpdate]) -> TransactionPush | PolicyPus
             if len(updates) == 1
             else _refuse_tuple("policy-alone", POLICY_REF, "a policy change on its own", updates)
         )
-    namespaces = sorted({parse_namespace(ref.rpartition(b"/")[2]) for ref in updates})
+    namespaces = sorted({_namespace_of(ref) for ref in updates})
     if len(namespaces) > 1:
         return _refuse_tuple("one-namespace", "push", "the refs of one namespace", updates)
     ns = namespaces[0]
-    heads = head_refs(ns)
-    if set(updates) != set(heads):
-        together = " and ".join(ref.decode() for ref in heads) + " together"
+    try:
+        old = heads_among({Ref(ref): move.old for ref, move in updates.items()}, ns)
+        new = heads_among({Ref(ref): move.new for ref, move in updates.items()}, ns)
+    except MissingHeadError:
+        old = new = None
+    if old is None or new is None or len(new.by_ref(ns)) != len(updates):
+        together = f"refs/kv/{ns} and refs/kv-index/{ns}, and one chunk ref at most, together"
         return _refuse_tuple("incomplete", "push", together, updates)
-    moves = [updates[ref] for ref in heads]
-    return TransactionPush(
-        ns, Heads(*(one.old for one in moves)), Heads(*(one.new for one in moves))
-    )
+    return TransactionPush(ns, old, new)
+
+
+def _namespace_of(ref: bytes) -> Namespace:
+    name = ref.rpartition(b"/")[2]
+    return parse_namespace(name.rpartition(b"@")[0] if ref.startswith(CHUNKS) else name)
 
 
 def _refuse_tuple(

@@ -13,9 +13,10 @@ from support.ledger_in_memory import START_S, LedgerInMemory, unsigned
 from gitkv.admission.admit import Candidate, Situation, admit, judge_time
 from gitkv.ledger.compose import Tip, compose
 from gitkv.ledger.plan import Plan, Put, plan_changes
+from gitkv.ledger.roots import Trees
 from gitkv.ledger.seek import LedgerCommit, read_ledger_commit
 from gitkv.model.attestation import Attestation
-from gitkv.model.commit import IndexFacts, commit_payload, index_commit
+from gitkv.model.commit import DerivedFacts, commit_payload, index_commit
 from gitkv.model.identity import PublicKey, Signature
 from gitkv.model.oid import COMMIT, EMPTY_TREE, TREE, Oid
 from gitkv.model.policy import NamespacePolicy, Policy, Principal, Writer
@@ -88,7 +89,7 @@ class Bench:
 
     def _index(self, ledger: LedgerCommit) -> Oid:
         said = ledger.attestation
-        facts = IndexFacts(
+        facts = DerivedFacts(
             said.ns,
             said.seq,
             ledger.oid,
@@ -252,7 +253,7 @@ def test_trees_of_another_shape_do_not_hide_a_change(bench: Bench) -> None:
     stray = store.add(TREE, b"40000 data\0" + EMPTY_TREE + b"40000 zzz\0" + EMPTY_TREE)
     assert bench.rules(bench.candidate(tree=stray, signer="ben")) == {(3, "tree.entry")}
     fresh = plan_changes(
-        (EMPTY_TREE, EMPTY_TREE),
+        Trees(EMPTY_TREE, EMPTY_TREE),
         1,
         {b"own:%04d" % n: Put(b"other") for n in range(540)},
         store.read,

@@ -136,7 +136,7 @@ def test_false_id_in_a_trailer_is_named(history: History, field: bytes) -> None:
         (b"kv: step", b"kv: " + b"x" * 65536),
         (b"-7000-", b"-4000-"),
         (b"018f0000", b"018F0000"),
-        (b"KV-Chunks-Tree: -", b"KV-Chunks-Tree: " + b"1" * 40),
+        (b"KV-Chunks-Tree: -", b"KV-Chunks-Tree: " + b"1" * 39),
         (b"KV-Version: 1", b"KV-Version: 2"),
         (b"KV-Epoch: e1", b"KV-Epoch: ../x"),
         (b"author ", b"encoding UTF-8\nauthor "),
@@ -245,7 +245,7 @@ def test_wrong_trees_are_found_in_the_middle_of_a_history_and_limits_can_be_give
 
 
 def _judge_of_all(seen: list[int]) -> Judge:
-    def judge(seq: int, oid: Oid, commit: Commit) -> Judged:
+    def judge(seq: int, oid: Oid, commit: Commit, chunks: Oid | None) -> Judged:
         seen.append(seq)
         return [], UNLIMITED
 

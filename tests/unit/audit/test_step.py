@@ -16,7 +16,8 @@ from support.naive_store import (
     tree_body,
 )
 
-from gitkv.audit.step import AuditRules, Roots, StepAudit, StepFacts, audit_step
+from gitkv.audit.limits import AuditRules
+from gitkv.audit.step import Roots, StepAudit, StepFacts, audit_step
 from gitkv.model.key import encode_key
 from gitkv.model.oid import BLOB, EMPTY_TREE, TREE, Oid
 
@@ -156,6 +157,7 @@ def test_the_empty_first_commit_passes() -> None:
         [],
         (),
         {EMPTY_TREE},
+        0,
     )
 
 

@@ -38,6 +38,7 @@ _lines = st.builds(
     versions=_counts,
     ctype=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=127),
     expires=st.integers(0, EXPIRES_MAX),
+    chunks=st.integers(0, 1 << 20),
 )
 
 

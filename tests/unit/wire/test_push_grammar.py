@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
-from gitkv.model.heads import Heads
+from gitkv.model.heads import ChunkHead, Heads
 from gitkv.model.oid import ZERO_OID, Oid
-from gitkv.model.refs import Namespace, Ref, RefUpdate
+from gitkv.model.refs import EpochLabel, Namespace, Ref, RefUpdate
 from gitkv.model.verdict import REASONS_MAX, Verdict
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush, classify
 from gitkv.wire.receive_pack import Command, ProposedCommands
@@ -41,6 +43,42 @@ def test_a_ledger_with_its_index_is_a_transaction_in_any_order(
     )
 
 
+CHUNKS = Command(A, B, b"refs/kv-chunks/main@e1")
+
+
+@pytest.mark.parametrize("commands", list(permutations((LEDGER, INDEX, CHUNKS))))
+def test_chunks_travel_with_their_ledger(commands: tuple[Command, ...]) -> None:
+    epoch = EpochLabel("e1")
+    assert classify(push(*commands)) == TransactionPush(
+        Namespace("main"),
+        Heads(LEDGER.old, INDEX.old, ChunkHead(epoch, A)),
+        Heads(LEDGER.new, INDEX.new, ChunkHead(epoch, B)),
+    )
+
+
+def test_chunks_do_not_travel_otherwise() -> None:
+    assert rules(CHUNKS) == (3, ["push.incomplete"])
+    assert rules(LEDGER, CHUNKS) == (3, ["push.incomplete"])
+    other_epoch = Command(A, B, b"refs/kv-chunks/main@e2")
+    assert rules(LEDGER, INDEX, CHUNKS, other_epoch) == (3, ["push.incomplete"])
+    other_ns = Command(A, B, b"refs/kv-chunks/spare@e1")
+    assert rules(LEDGER, INDEX, other_ns) == (3, ["push.one-namespace"])
+    gone = Command(A, ZERO_OID, b"refs/kv-chunks/main@e1")
+    assert rules(LEDGER, INDEX, gone) == (3, ["push.deletion"])
+
+
+@pytest.mark.parametrize("epoch", [b"", b"../x", b"e1\n", b"e1/x", b"-e1", b"e" * 64, b"\xff"])
+def test_chunks_of_an_odd_epoch_are_refused(epoch: bytes) -> None:
+    odd = Command(A, B, b"refs/kv-chunks/main@" + epoch)
+    assert rules(LEDGER, INDEX, odd) == (3, ["push.epoch"])
+
+
+@pytest.mark.parametrize("ns", [b"", b"Main", b"main/x", b"a..b", b"main@e0"])
+def test_chunks_of_an_odd_namespace_are_refused(ns: bytes) -> None:
+    odd = Command(A, B, b"refs/kv-chunks/" + ns + b"@e1")
+    assert rules(LEDGER, INDEX, odd) == (3, ["push.namespace"])
+
+
 def test_a_new_namespace_is_left_to_the_gateway() -> None:
     found = classify(
         push(Command(ZERO_OID, B, b"refs/kv/new"), Command(ZERO_OID, B, b"refs/kv-index/new"))
@@ -69,7 +107,6 @@ OUTSIDE = {
     "a worktree's HEAD": b"worktrees/x/HEAD",
     "notes": b"refs/notes/commits",
     "stash": b"refs/stash",
-    "chunks": b"refs/kv-chunks/main@e1",
     "an option": b"--upload-pack=x",
     "a command": b"$(id)",
     "not UTF-8": b"refs/\xff\xfe",

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gitkv.gateway.watchlog import entry_of, write_entry
 from gitkv.ledger.compose import Stamp, Tip, compose, compose_first
 from gitkv.ledger.plan import Put, plan_changes
+from gitkv.ledger.roots import Trees
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity
 from gitkv.model.key import encode_key
@@ -109,7 +110,7 @@ def trees() -> list[dict[str, Any]]:
         changes: dict[bytes, Put | None] = {
             encode_key(f"key:{at}"): Put(str(at).encode()) for at in range(size)
         }
-        plan = plan_changes((EMPTY_TREE, EMPTY_TREE), 1, changes, store.read, store.add)
+        plan = plan_changes(Trees(EMPTY_TREE, EMPTY_TREE), 1, changes, store.read, store.add)
         [(_, root)] = _entries(store.read(plan.ledger_tree, TREE))
         found.append({"size": size, "data": root.hex(), "nodes": _count(store, root)})
     return found

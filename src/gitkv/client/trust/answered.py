@@ -21,7 +21,7 @@ from gitkv.verifying.receipts import Receipt as Entry
 from gitkv.verifying.receipts import parse_receipt
 from gitkv.wire.answer_lines import Receipt
 
-_NAMES = ("subject", "namespace", "epoch", "seq", "txn", "ledger", "index")
+_NAMES = ("subject", "namespace", "epoch", "seq", "txn", "ledger", "index", "chunks")
 
 preload()  # this module is loaded while ssh connects
 
@@ -53,8 +53,10 @@ def require_receipt(
 def _require_same(receipt: Receipt, entry: Entry, tip: Tip, before: Oid | None) -> None:
     """What the answer, the entry and our transaction say must be one and the same."""
     said = tip.ledger.attestation
-    ledger, index = (oid.hex() for oid in tip.heads)
-    ours = (f"{said.ns}@{said.seq}", said.ns, said.epoch, str(said.seq), said.txn, ledger, index)
+    ledger, index = (oid.hex() for oid in tip.heads[:2])
+    chunks = "-" if tip.chunks_oid is None else tip.chunks_oid.hex()
+    place = (f"{said.ns}@{said.seq}", said.ns, said.epoch, str(said.seq), said.txn)
+    ours = (*place, ledger, index, chunks)
     pairs = [
         (f"the answer's {name}", str(want), got)
         for name, want, got in (

@@ -9,6 +9,7 @@ import re
 from typing import NamedTuple
 
 from gitkv.client.replica import Replica
+from gitkv.client.trust.receipt import receipt_ref
 from gitkv.errors import UsageError
 from gitkv.model.oid import ZERO_OID, Oid
 from gitkv.model.refs import Namespace, Ref, RefUpdate
@@ -16,7 +17,6 @@ from gitkv.model.refs import Namespace, Ref, RefUpdate
 PIN = "kv.gatewaykey"  # the setting: fingerprint of the gateway key that trust began with
 POLICY_TRUSTED = Ref(b"refs/kv-trust/policy")
 
-_RECEIPT = b"refs/kv-trust/receipt/"
 _WRITTEN = b"refs/kv-trust/written/"
 _SHOWN = b"refs/kv-trust/shown/"
 
@@ -46,11 +46,6 @@ class Memory(NamedTuple):
     receipt: Oid | None = None
     written: Oid | None = None
     shown: Oid | None = None
-
-
-def receipt_ref(ns: Namespace) -> Ref:
-    """The ref of the newest watchlog entry that this clone has proved."""
-    return Ref(_RECEIPT + ns.encode())
 
 
 def written_ref(ns: Namespace) -> Ref:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from gitkv.client.trust.memory import Memory
 from gitkv.client.trust.policies import Look, PolicyProof, prove_policy
+from gitkv.client.trust.receipt import heads_of, index_of, seq_of
 from gitkv.client.trust.shown import GoneBackError, NotVouchedError, Shown
 from gitkv.errors import IntegrityError
 from gitkv.ledger.seek import read_ledger_commit
@@ -65,7 +66,7 @@ def prove(ns: Namespace, shown: Shown, memory: Memory, look: Look, verifier: Ver
     return Proof(
         policy,
         covering,
-        Heads(covering.ledger, index),
+        heads_of(covering),
         signer,
         is_news=known is None or seq_of(covering) > seq_of(known),  # they are on one line
         gap=gap or _index_gap(shown, index),
@@ -87,16 +88,6 @@ def is_genuine(
 def receipt_at(oid: Oid, ns: Namespace, look: Look) -> Receipt:
     """Raises IntegrityError, FormError."""
     return _read(oid, ns, look)
-
-
-def seq_of(receipt: Receipt) -> int:
-    """The sequence number of the transaction that a receipt is about."""
-    return int(receipt.fields[3])
-
-
-def index_of(receipt: Receipt) -> Oid:
-    """The index commit that a receipt is about."""
-    return Oid(bytes.fromhex(receipt.fields[6].decode("ascii")))
 
 
 def _read(oid: Oid, ns: Namespace, look: Look) -> Receipt:

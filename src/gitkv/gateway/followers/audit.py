@@ -30,11 +30,12 @@ from gitkv.gateway.watchlog import Entry
 from gitkv.ledger.compose import Tip, compose, read_tip
 from gitkv.ledger.index_line import parse_meta
 from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
-from gitkv.ledger.roots import open_ledger
+from gitkv.ledger.roots import LedgerTrees, open_ledger
 from gitkv.model.commit import parse_commit
 from gitkv.model.configuration import DEFAULTS, RetryPauses
 from gitkv.model.gateway_act import APPLY_AGAIN, RESTORE, GatewayAct
 from gitkv.model.identity import PublicKey, Signature
+from gitkv.model.manifest import parse_manifest
 from gitkv.model.oid import BLOB, COMMIT, EMPTY_TREE, ZERO_OID, Oid
 from gitkv.model.policy import Principal
 from gitkv.model.refs import Namespace, RefUpdate, audited_ref, ledger_ref
@@ -45,7 +46,16 @@ from gitkv.verifying.audit_loader import AuditLoader
 # Limits of the policy, which a client with an older policy oversteps in good faith: undone and
 # told, and nobody is suspended for it.
 HONEST_RULES = frozenset(
-    ("value.size", "value.total", "value.lfs", "transaction.keys", "meta.expires", "expiry.missing")
+    (
+        "value.size",
+        "value.total",
+        "value.inline",
+        "value.chunking",
+        "value.lfs",
+        "transaction.keys",
+        "meta.expires",
+        "expiry.missing",
+    )
 )
 
 
@@ -124,7 +134,7 @@ def audit_pending(auditing: Auditing, ns: Namespace) -> int:
         before = _audited_tip(auditing.gate, ns)
         audit, signer = _audit(auditing, pending, before)
         audited += 1
-        reached |= audit.objects | set(pending.entry.heads)
+        reached |= audit.objects | set(pending.entry.heads.oids)
         reasons = audit.reasons
         if not reasons:
             gate, history, entry = auditing.gate, auditing.history, pending.entry_oid
@@ -330,11 +340,17 @@ def _changes(
     for name, value in audited:
         if value is None:
             changes[name] = None
-        elif before.data.get(name) != value or current.data.get(name) == value:
+        elif _value(before, name) != value or _value(current, name) == value:
             meta = after.meta.get(name)
             ctype, expires = parse_meta(read(Oid(meta), BLOB)) if meta is not None else ("", 0)
-            changes[name] = Put(read(value, BLOB), ctype, expires)
+            body = read(value, BLOB)
+            is_large = after.manifests.get(name) is not None
+            changes[name] = Put(parse_manifest(body) if is_large else body, ctype, expires)
     return changes
+
+
+def _value(ledger: LedgerTrees, name: bytes) -> bytes | None:
+    return ledger.data.get(name) or ledger.manifests.get(name)
 
 
 def _author(

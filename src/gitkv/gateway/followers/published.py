@@ -11,6 +11,7 @@ from gitkv.gateway.followers.follower import cause_of
 from gitkv.gateway.gate import Gate
 from gitkv.model.oid import Oid
 from gitkv.model.refs import (
+    CHUNKS,
     INDEX,
     LEDGER,
     POLICY_REF,
@@ -23,7 +24,7 @@ from gitkv.model.refs import (
 )
 
 POLICY = ""  # the part that is no namespace
-_OF_NAMESPACES = (INDEX, LEDGER, WATCHLOG)
+_OF_NAMESPACES = (INDEX, LEDGER, CHUNKS, WATCHLOG)
 
 
 class Part(NamedTuple):
@@ -80,7 +81,7 @@ def part_of(ref: Ref) -> str | None:
     for prefix in _OF_NAMESPACES:
         if ref.startswith(prefix):
             ns = ref.removeprefix(prefix)
-            if prefix == WATCHLOG:
+            if prefix in (CHUNKS, WATCHLOG):
                 ns = ns.rpartition(b"@")[0] or ns
             return ns.decode("utf-8", "backslashreplace")
     return None
