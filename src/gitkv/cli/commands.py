@@ -26,6 +26,8 @@ COMMANDS = {
     "diff": ("gitkv.cli.diff", "show the keys in which two states differ"),
     "log": ("gitkv.cli.log", "show the transactions, newest first"),
     "blame": ("gitkv.cli.blame", "show who set each key last, when and why"),
+    "snapshot": ("gitkv.cli.snapshot", "write all keys as one portable text"),
+    "import": ("gitkv.cli.import_", "set the keys of a snapshot"),
     "verify": ("gitkv.cli.verify", "re-verify the whole ledger, offline"),
     "wait": ("gitkv.cli.wait", "wait until a transaction can be read"),
     "whoami": ("gitkv.cli.whoami", "say who one writes as, what one may write, and where to"),

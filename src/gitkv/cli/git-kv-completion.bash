@@ -69,7 +69,7 @@ _git_kv_keys ()
 
 _git_kv ()
 {
-	local commands="init remote get set del mset cas expire list history diff log blame verify wait whoami status doctor policy stargate help"
+	local commands="init remote get set del mset cas expire list history diff log blame snapshot import verify wait whoami status doctor policy stargate help"
 	local word verb="" ns="main" previous="" operands=""
 	local cur words cword
 	_get_comp_words_by_ref -n "=:@" cur words cword
@@ -100,6 +100,8 @@ _git_kv ()
 	log,-*) __gitcomp "--prefix --author --signer --limit --at --json" ;;
 	blame,-*) __gitcomp "--at --read-from= --json" ;;
 	diff,-*) __gitcomp "--prefix --patch --json" ;;
+	snapshot,-*) __gitcomp "--export --prefix --at --read-from= --allow-expired --json" ;;
+	import,-*) __gitcomp "--batch --dry-run --message --json" ;;
 	verify,-*) __gitcomp "--from --to --anchor --json" ;;
 	status,-*) __gitcomp "--read-from= --json" ;;
 	doctor,-*) __gitcomp "--offline --json" ;;

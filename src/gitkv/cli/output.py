@@ -6,7 +6,6 @@ first; `safe` says how.
 
 from __future__ import annotations
 
-import os
 import sys
 
 from gitkv.errors import ToolError
@@ -136,22 +135,7 @@ def write_file(path: str, data: bytes) -> None:
     """The file then holds `data`, or what it held before; its mode stays. Pipes and devices are
     written to as they are.
     """
-    target = os.path.realpath(path)
-    if os.path.exists(target) and not os.path.isfile(target):
-        with open(target, "wb") as stream:
-            stream.write(data)
-        return
-    folder, name = os.path.split(target)
-    draft = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}.tmp")
-    try:
-        with open(draft, "xb") as stream:
-            if os.path.exists(target):
-                os.fchmod(stream.fileno(), os.stat(target).st_mode & 0o777)
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, target)
-    except BaseException:
-        if os.path.exists(draft):
-            os.unlink(draft)
-        raise
+    from gitkv.cli.replace import Replacing
+
+    with Replacing(path) as stream:
+        stream.write(data)

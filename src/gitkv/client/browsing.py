@@ -5,7 +5,7 @@ Left to others: single keys and writing (`store.py`), the rules of reading (`rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from gitkv.client.mapping import StoreMapping
 from gitkv.client.refresh import MIRROR
@@ -13,7 +13,17 @@ from gitkv.client.state import fresh_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gitkv.reading.answers import Changed, Differing, Entry, Logged, Only, Revision, Value
+    from gitkv.model.content import Put
+    from gitkv.reading.answers import (
+        Changed,
+        Differing,
+        Entry,
+        Logged,
+        Only,
+        Revision,
+        Value,
+        Viewed,
+    )
     from gitkv.reading.blame import Blamed
     from gitkv.reading.groups import Group
 
@@ -47,6 +57,27 @@ class StoreBrowsing(StoreMapping):
 
         state = fresh_state(self._replica, read_from, allow_expired=allow_expired)
         return read_prefix(state, prefix, at)
+
+    def view(
+        self,
+        prefix: str = "",
+        *,
+        at: str = "",
+        read_from: str = MIRROR,
+        allow_expired: bool = False,
+    ) -> tuple[Viewed, Iterator[Value]]:
+        """Which state is read, and `values_under` of it: what a snapshot needs."""
+        from gitkv.reading.answers import Viewed
+        from gitkv.reading.lookup import read_prefix
+
+        state = fresh_state(self._replica, read_from, at=at, allow_expired=allow_expired)
+        return Viewed(state.tip.oid.hex(), state.tip.seq), read_prefix(state, prefix)
+
+    def compare(self, puts: Mapping[str, Put], *, read_from: str = MIRROR) -> dict[str, int]:
+        """How many keys these puts would make ("new"), change ("changed") and leave ("same")."""
+        from gitkv.reading.compare import compare_puts
+
+        return compare_puts(fresh_state(self._replica, read_from), puts)
 
     def groups(
         self,

@@ -26,6 +26,13 @@ class Value(NamedTuple):
     seq: int
 
 
+class Viewed(NamedTuple):
+    """The state that was read: its ledger commit and sequence number."""
+
+    commit: str
+    seq: int
+
+
 class Entry(NamedTuple):
     """What the index says of a key, without its value. `size` in bytes."""
 

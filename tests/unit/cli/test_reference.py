@@ -31,7 +31,7 @@ def _section(verb: str) -> str:
 def test_the_reference_explains_every_option_of_a_command(verb: str) -> None:
     common = (
         {"--message"}
-        if verb in ("set", "cas", "del", "mset", "expire")
+        if verb in ("set", "cas", "del", "mset", "expire", "import")
         else {"--read-from", "--ns"}
     )
     assert _long_options(verb) - common <= set(re.findall(r"--[a-z-]+", _section(verb)))
