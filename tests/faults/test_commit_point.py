@@ -15,6 +15,7 @@ from gitkv.gateway.stargate import Stargate
 from gitkv.git.pack import PackWriter
 from gitkv.git.quarantine import Quarantine
 from gitkv.git.ref_store import PackedRefStore, UnconfirmedMoveError
+from gitkv.model.event import Event, MirrorNone
 from gitkv.model.oid import BLOB, ZERO_OID, Oid
 from gitkv.model.refs import Ref, RefUpdate, ledger_ref
 from gitkv.ports import Delivery, OutcomeUnknownError
@@ -90,12 +91,12 @@ def test_before_the_commit_point_every_failing_call_is_a_no_that_is_true(gateway
 
 
 def test_a_log_that_cannot_be_written_refuses_nobody(gateway: Gateway) -> None:
-    def broken(event: str, fields: object) -> None:
+    def broken(event: Event) -> None:
         raise OSError(errno.ENOSPC, "the log's disk is full")
 
     gateway.close()
     gateway.stargate = Stargate(gateway.opened.adapters, broken)
-    gateway.stargate.report("anything", {})
+    gateway.stargate.report(MirrorNone())
     disk = FailingDisk(after_the_refs_moved, 3, errno.EIO)
     assert _push_onto(gateway, disk) in ("accepted", "unknown")
 

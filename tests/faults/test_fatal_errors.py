@@ -138,7 +138,7 @@ def test_beside_the_sessions(broken: Breakable, order: str) -> None:
 def test_in_the_handler_of_errors_itself(broken: Breakable) -> None:
     broken.plant(
         "raise:daemon.ssh_server.SshServer.receive:OSError",
-        "raise:daemon.running._fields_of:SystemExit",
+        "raise:daemon.running._event_of:SystemExit",
     )
     _fetch(broken)
     _is_gone(broken)

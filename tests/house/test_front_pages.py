@@ -69,16 +69,3 @@ def test_the_architecture_has_every_package() -> None:
     packages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     floors = ARCHITECTURE.partition("```")[2].partition("```")[0]
     assert packages == set(re.findall(r"\b([a-z]+)/(?=\s)", floors)) - {"gitkv"}
-
-
-def test_every_event_of_the_daemon_is_explained() -> None:
-    page = (ROOT / "docs" / "operate" / "log.md").read_text()
-    source = "".join(
-        path.read_text()
-        for folder in ("gateway", "daemon")
-        for path in sorted((PACKAGE / folder).rglob("*.py"))
-    )
-    reported = set(re.findall(r"report\(\s*\"([a-z.-]+)\"", source))
-    explained = set(re.findall(r"`([a-z]+(?:\.[a-z-]+)?)`", page))
-    assert len(reported) > 10
-    assert reported <= explained

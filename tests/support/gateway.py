@@ -30,6 +30,7 @@ from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity, commit_payload, sign_payload
 from gitkv.model.configuration import MirrorTiming
+from gitkv.model.event import Event
 from gitkv.model.heads import NOWHERE
 from gitkv.model.oid import BLOB, COMMIT, TREE, Oid, hash_object
 from gitkv.model.refs import POLICY_REF, Namespace, RefUpdate
@@ -74,8 +75,8 @@ class Gateway:
         return opened, self._stargate(opened.adapters)
 
     def _stargate(self, adapters: Adapters) -> Stargate:
-        def report(event: str, fields: Mapping[str, object]) -> None:
-            self.events.append((event, fields))
+        def report(event: Event) -> None:
+            self.events.append((event.name, event.fields()))
 
         return Stargate(adapters, report, self._reached)
 

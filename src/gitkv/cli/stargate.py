@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
-    from gitkv.telemetry.log import EventLog
+    from gitkv.model.event import Report
 
     Verbs = _SubParsersAction[Parser]
 
@@ -170,10 +170,12 @@ def _known_host(push_url: str) -> str:
 
 
 def _serve(args: Namespace, context: Context) -> int:
+    from gitkv.model.event import DaemonEnded
     from gitkv.telemetry.capture import capture
     from gitkv.telemetry.log import EventLog
+    from gitkv.telemetry.subscribers import Subscribers
 
-    log = EventLog(args.log_format)
+    log = Subscribers(EventLog(args.log_format))
     capture(log)  # before the libraries are loaded, which warn
     try:
         _run_daemon(args, context, log)
@@ -182,18 +184,13 @@ def _serve(args: Namespace, context: Context) -> int:
             raise
         # Whoever reads JSON gets nothing else, up to the last line.
         code = error.exit_code if isinstance(error, GitKvError) else 5
-        fields = {
-            "error": str(error) if isinstance(error, GitKvError) else repr(error),
-            "kind": type(error).__name__,
-            "hint": getattr(error, "hint", ""),
-            "exit": code,
-        }
-        log("ended", fields)
+        told = str(error) if isinstance(error, GitKvError) else repr(error)
+        log(DaemonEnded(told, type(error).__name__, getattr(error, "hint", ""), code))
         return code
     return 0
 
 
-def _run_daemon(args: Namespace, context: Context, log: EventLog) -> None:
+def _run_daemon(args: Namespace, context: Context, log: Report) -> None:
     from gitkv.daemon.ending import starting_git
     from gitkv.daemon.serve import Service, serve
     from gitkv.model.configuration import parse_configuration

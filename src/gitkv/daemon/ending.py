@@ -15,9 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from gitkv.errors import GitKvError, ToolError
-from gitkv.gateway.telling import Report
 from gitkv.git.process import end_children
 from gitkv.model.configuration import DEFAULTS, ShutdownTiming
+from gitkv.model.event import DaemonFailed, DaemonStopped, Report
 
 FAILED = 5  # the exit code of a daemon that failed for a reason of no family
 LAST_WORDS_S = 1.0  # whoever reads the log may read no more
@@ -71,7 +71,7 @@ class Ending:
             self.error = as_error(error)
         self.begin_after(self.error)
         self.wake()
-        self._report("failed", {"error": f"{type(error).__name__}: {error}"})
+        self._report(DaemonFailed(f"{type(error).__name__}: {error}"))
 
     def begin_after(self, error: BaseException) -> None:
         """From now on the process has the time that is left after an error."""
@@ -85,8 +85,8 @@ class Ending:
     def _force(self) -> None:
         try:
             end_children()
-            words = {"by": "force", "hint": "something did not end in time"}
-            telling = threading.Thread(target=self._report, args=("stopped", words), daemon=True)
+            event = DaemonStopped("force", "something did not end in time")
+            telling = threading.Thread(target=self._report, args=(event,), daemon=True)
             telling.start()
             telling.join(LAST_WORDS_S)
             self._at_exit()

@@ -15,7 +15,7 @@ import socket
 import stat
 
 from gitkv.errors import GitKvError, IntegrityError, UnavailableError, UsageError
-from gitkv.gateway.telling import Report
+from gitkv.model.event import LimitsLow, Report
 from gitkv.model.verdict import printable
 from gitkv.ports import IntakeLimits
 
@@ -102,10 +102,7 @@ def check_limits(report: Report) -> None:
     wanted = ("-v", MEMORY_WANTED >> 10, "LimitAS")
     _expect(address_space, memory, "bytes of address space", wanted)
     if 0 <= address_space < MEMORY_WANTED:
-        report(
-            "limits.low",
-            {"address_space": address_space, "expected": MEMORY_WANTED, "hint": _raise(wanted)},
-        )
+        report(LimitsLow(address_space, MEMORY_WANTED, _raise(wanted)))
     seconds = resource.getrlimit(resource.RLIMIT_CPU)[1]
     _expect(seconds, limits.cpu_s_max, "seconds of processor time", ("-t", "unlimited", "LimitCPU"))
     size = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

@@ -30,10 +30,19 @@ from gitkv.errors import GitKvError, UnavailableError
 from gitkv.gateway.push_limits import pack_limits
 from gitkv.gateway.push_room import Share
 from gitkv.gateway.receive import Answer, receive, refuse_stale
-from gitkv.gateway.telling import Report, tidy_up
+from gitkv.gateway.telling import tidy_up
 from gitkv.git.quarantine import PackRefused, Quarantine
 from gitkv.git.shortage import shortage_of
 from gitkv.model.configuration import PushBounds
+from gitkv.model.event import (
+    Event,
+    PolicyAccepted,
+    PushAccepted,
+    PushDropped,
+    PushFailed,
+    PushRefused,
+    Report,
+)
 from gitkv.model.verdict import BROKEN, Verdict, printable, reason, refuse
 from gitkv.ports import OutcomeUnknownError, QuarantinedPack
 from gitkv.wire import answer_lines
@@ -87,7 +96,7 @@ async def serve_push(
                     process.stderr.write(b"this key is not valid any more\n")
                     return 128
         except WireError as error:
-            stargate.report("push.dropped", {"who": who, "why": str(error)})
+            stargate.report(PushDropped(who, str(error)))
             return 128
     return 0
 
@@ -194,7 +203,7 @@ def _failed(told: Report, error: Exception) -> Answer:
     something may have it again in a moment.
     """
     short = shortage_of(error)
-    told("push.failed", {"error": str(error) or type(error).__name__, "short_of": short})
+    told(PushFailed(str(error) or type(error).__name__, short))
     if short:
         hint = "try again later, and tell the operator"
         return _cannot("stargate.unavailable", "a machine with room to work", short, hint)
@@ -280,28 +289,28 @@ def _say(
 
 
 def _log(session: Session, push: object, answer: Answer, seconds: float) -> None:
-    stargate = session.stargate
-    fields: dict[str, object] = {"who": session.who, "seconds": round(seconds, 4)}
-    if isinstance(push, TransactionPush):
-        fields["ns"] = push.ns
-    if answer.receipt is not None:
-        tip = answer.receipt.tip
-        attestation = tip.ledger.attestation
-        fields |= {
-            "seq": tip.seq,
-            "set": attestation.keys_set,
-            "del": attestation.keys_del,
-            "ledger": tip.ledger.oid.hex(),
-            "signers": list(answer.signers),
-        }
-    if answer.verdict.accepted:
-        stargate.report("push.accepted" if answer.receipt else "policy.accepted", fields)
-    else:
-        fields |= {
-            "exit": answer.verdict.exit_code,
-            "reasons": [printable(entry.text()) for entry in answer.verdict.reasons],
-        }
-        stargate.report("push.refused", fields)
+    who, seconds = session.who, round(seconds, 4)
+    ns = push.ns if isinstance(push, TransactionPush) else ""
+    session.stargate.report(_event_of(who, seconds, ns, answer))
+
+
+def _event_of(who: str, seconds: float, ns: str, answer: Answer) -> Event:
+    if not answer.verdict.accepted:
+        reasons = tuple(printable(entry.text()) for entry in answer.verdict.reasons)
+        return PushRefused(who, seconds, ns, answer.verdict.exit_code, reasons)
+    if answer.receipt is None:
+        return PolicyAccepted(who, seconds)
+    tip = answer.receipt.tip
+    return PushAccepted(
+        who,
+        seconds,
+        ns,
+        tip.seq,
+        tip.ledger.attestation.keys_set,
+        tip.ledger.attestation.keys_del,
+        tip.ledger.oid.hex(),
+        answer.signers,
+    )
 
 
 async def _in_thread(work: Callable[[], _T]) -> _T:

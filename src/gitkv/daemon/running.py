@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from gitkv.daemon.ending import Ending, is_fatal
-from gitkv.gateway.telling import Report
+from gitkv.model.event import PythonError
 
 STACK_BYTES = 1 << 20  # of address space, for each thread: there are hundreds
 
@@ -72,18 +72,21 @@ def run(main: Coroutine[Any, Any, None], ending: Ending) -> None:
 
 
 def on_loop_error(
-    report: Report, ending: Ending, loop: asyncio.AbstractEventLoop, context: dict[str, object]
+    report: Callable[[PythonError], None],
+    ending: Ending,
+    loop: asyncio.AbstractEventLoop,
+    context: dict[str, object],
 ) -> None:
     """What failed in a callback that nobody waits for, mostly on accepting a connection."""
     error = context.get("exception")
     if isinstance(error, BaseException) and is_fatal(error):
         ending.fail(error)
         return
-    report("python.error", _fields_of(error, context.get("message")))
+    report(_event_of(error, context.get("message")))
 
 
-def _fields_of(error: object, message: object) -> dict[str, object]:
-    fields = {"detail": message, "error": f"{type(error).__name__}: {error}"}
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        fields["hint"] = "too many open files: LimitNOFILE= in the systemd unit"
-    return fields
+def _event_of(error: object, message: object) -> PythonError:
+    is_short = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+    hint = "too many open files: LimitNOFILE= in the systemd unit" if is_short else ""
+    told = f"{type(error).__name__}: {error}"
+    return PythonError("asyncio", str(message or ""), told, hint=hint)

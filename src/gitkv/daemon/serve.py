@@ -38,7 +38,7 @@ from gitkv.gateway.followers.mirror import Mirror
 from gitkv.gateway.push_room import PushRoom
 from gitkv.gateway.recover import recover
 from gitkv.gateway.stargate import Stargate
-from gitkv.gateway.telling import Report, Step
+from gitkv.gateway.telling import Step
 from gitkv.git.fitness import MIRROR_SETTING
 from gitkv.git.process import Git
 from gitkv.git.remote import GitRemote
@@ -46,6 +46,7 @@ from gitkv.git.repository import discover
 from gitkv.git.sole_lease import SoleLease
 from gitkv.git.urls import refuse_secret
 from gitkv.model.configuration import DEFAULTS, Configuration
+from gitkv.model.event import DaemonDraining, DaemonServing, DaemonStopped, MirrorNone, Report
 
 # An audit makes many small values and no circles: the collector's usual eagerness costs it a tenth
 # of its time.
@@ -125,25 +126,21 @@ async def _serve(
         workers.start()
         if service.starting_git:
             server.keep(stop.watch(service.starting_git))
-        fields = {
-            "ssh": f"{service.host}:{port}",
-            "repository": service.git_dir,
-            "namespaces": stargate.gate.namespaces(),
-        }
-        report("serving", fields)
+        at = f"{service.host}:{port}"
+        report(DaemonServing(at, service.git_dir, stargate.gate.namespaces()))
         if service.port_file:
             write_port_file(service.port_file, port)
         stop.is_serving = True
         await stop.wait()
         drain_s = timing.drain_s
-        report("draining", {"why": stop.why})
+        report(DaemonDraining(stop.why))
     except BaseException as error:
         ending.fail(error)
         raise
     finally:
         await server.drain(drain_s)
         await asyncio.to_thread(workers.stop, timing.process_s)
-    report("stopped", {})
+    report(DaemonStopped())
 
 
 def _followers(
@@ -161,7 +158,7 @@ def _mirror(service: Service, stargate: Stargate) -> Mirror | None:
     discover(service.git_dir, service.env)  # git says whose repository it is
     url = stargate.host.settings().mirror
     if not url:
-        stargate.report("mirror.none", {})
+        stargate.report(MirrorNone())
         stargate.hold.end()
         return None
     refuse_secret(url, MIRROR_SETTING)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 
 import asyncssh
 
@@ -17,8 +18,16 @@ from gitkv.daemon.door import LoggedIn, Ruling, Waiting, source_of
 from gitkv.daemon.ssh_connection import LOGIN_FAILURES_MAX, BoundedConnection
 from gitkv.errors import GitKvError
 from gitkv.gateway.stargate import Stargate
-from gitkv.gateway.telling import Report
 from gitkv.model.configuration import ConnectionLimits, LoginLimits
+from gitkv.model.event import (
+    ConnectionDropped,
+    ConnectionFailed,
+    Event,
+    LoginFailed,
+    LoginRefused,
+    PythonError,
+    Report,
+)
 from gitkv.model.identity import PublicKey
 from gitkv.model.policy import Principal
 from gitkv.model.public_key import is_sound
@@ -36,13 +45,12 @@ class StrangerLog:
         self._allowance = Allowance(STRANGER_LINES_BURST, STRANGER_LINES_PER_S, now)
         self._unlogged = 0
 
-    def __call__(self, event: str, fields: Mapping[str, object]) -> None:
+    def __call__(self, event: LoginRefused | LoginFailed | PythonError) -> None:
         if not self._allowance.take():
             self._unlogged += 1
             return
-        more = {"unlogged": self._unlogged} if self._unlogged else {}
-        self._unlogged = 0
-        self._report(event, {**fields, **more})
+        unlogged, self._unlogged = self._unlogged, 0
+        self._report(replace(event, unlogged=unlogged or None))
 
 
 class Lobby:
@@ -81,11 +89,11 @@ class Login(asyncssh.SSHServer):
         self._lobby.logged_in.leave(self)
         if self.principal:
             if isinstance(exc, asyncssh.ProtocolError):
-                self._report("connection.dropped", {"who": self.principal, "why": str(exc)})
+                self._report(ConnectionDropped(self._peer, self.principal, str(exc)))
         elif self._refused_keys or isinstance(exc, asyncssh.DisconnectError):
             why = "" if self._refused_keys and exc is None else str(exc or "")
-            fields = {"peer": self._peer, "keys": self._refused_keys, "why": why}
-            self._lobby.strangers("login.refused", fields)
+            keys = tuple(self._refused_keys)
+            self._lobby.strangers(LoginRefused(self._peer, keys=keys, why=why))
 
     def auth_completed(self) -> None:
         assert self._connection is not None
@@ -94,7 +102,7 @@ class Login(asyncssh.SSHServer):
         is_admin = bool(self._connection.get_extra_info("is_admin"))
         ruling = self._lobby.logged_in.enter(self, who, is_admin=is_admin)
         if not ruling.admitted:
-            self._report("login.refused", {"who": who, "why": "too many connections"})
+            self._report(LoginRefused(self._peer, who, why="too many connections"))
             self._disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, "too many connections at once")
             return
         self.principal = who
@@ -130,25 +138,19 @@ class Login(asyncssh.SSHServer):
     def fault(self, error: BaseException) -> None:
         """Something failed on our side; the connection ends."""
         hint = error.hint if isinstance(error, GitKvError) else ""
-        event = "connection.failed" if self.principal else "login.failed"
-        report = self._report if self.principal else self._lobby.strangers
-        report(
-            event,
-            {
-                "peer": self._peer,
-                "who": self.principal,
-                "error": f"{type(error).__name__}: {error}",
-                "hint": hint,
-            },
-        )
+        told = f"{type(error).__name__}: {error}"
+        if self.principal:
+            self._report(ConnectionFailed(self._peer, self.principal, told, hint))
+        else:
+            self._lobby.strangers(LoginFailed(self._peer, told, hint))
 
     def _disconnect(self, code: int, why: str) -> None:
         self._lobby.logged_in.leave(self)
         if self._connection is not None:
             self._connection.disconnect(code, why)
 
-    def _report(self, event: str, fields: Mapping[str, object]) -> None:
-        self._lobby.stargate.report(event, {"peer": self._peer, **fields})
+    def _report(self, event: Event) -> None:
+        self._lobby.stargate.report(event)
 
 
 def admit(lobby: Lobby, login: Login, address: str) -> Ruling[Login]:

@@ -26,6 +26,7 @@ from gitkv.daemon.turn_session import Resting
 from gitkv.errors import GitKvError, IntegrityError, ToolError
 from gitkv.git.shortage import shortage_of
 from gitkv.model.configuration import DEFAULTS, Configuration
+from gitkv.model.event import LoginRefused, SessionFailed, SessionRefused
 
 LOOK_AROUND_S = 5.0
 
@@ -123,9 +124,7 @@ class SshServer:
         login = Login(self._lobby, f"{address}:{port}")
         if not admit(self._lobby, login, address).admitted:
             transport.abort()
-            self._lobby.strangers(
-                "login.refused", {"peer": f"{address}:{port}", "why": "too many wait to log in"}
-            )
+            self._lobby.strangers(LoginRefused(f"{address}:{port}", why="too many wait to log in"))
             return
         assert self._options is not None
         connection = BoundedConnection(
@@ -216,17 +215,14 @@ class SshServer:
             if known or isinstance(error, OSError)
             else "a defect of git-kv: report it, with this line"
         )
-        fields = {"who": who, "error": detail, "short_of": short, "hint": hint}
-        self._stargate.report("session.failed", fields)
+        self._stargate.report(SessionFailed(who, detail, short, hint))
         return short
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes], who: str) -> int:
         principal = principal_of(self._stargate, process.get_extra_info("key_blob"))
         if principal is None or principal.name != who:  # the policy moved on since the log-in
-            self._stargate.report(
-                "session.refused",
-                {"who": who, "why": "the key does not open this connection any more"},
-            )
+            why = "the key does not open this connection any more"
+            self._stargate.report(SessionRefused(who, why))
             process.stderr.write(b"this key is not valid any more\n")
             return 128
         crowd = self._crowd(who, is_admin=principal.admin)
@@ -235,9 +231,8 @@ class SshServer:
             return 128
         match = _COMMAND.fullmatch(process.command or "") if process.subsystem is None else None
         if match is None or match[2].strip("/") not in self._names:
-            self._stargate.report(
-                "session.refused", {"who": who, "command": (process.command or "")[:100]}
-            )
+            command = (process.command or "")[:100]
+            self._stargate.report(SessionRefused(who, command=command))
             process.stderr.write(b"Stargate serves git push and git fetch of one repository only\n")
             return 128
         assert isinstance(process.channel, BoundedChannel)

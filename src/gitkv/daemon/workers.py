@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from gitkv.errors import GitKvError, ToolError
 from gitkv.gateway.backoff import Backoffs
 from gitkv.gateway.followers.follower import Follower, cause_of
-from gitkv.gateway.telling import Report
 from gitkv.model.configuration import DEFAULTS, RetryPauses
+from gitkv.model.event import Report
 
 Fail = Callable[[BaseException], None]
 Work = Callable[[str], None]  # on the follower of this name
@@ -177,7 +177,7 @@ class Workers:
             wait_s, failed = self._backoffs.left_s(name), True
         else:
             if self._backoffs.succeeded(name):
-                self._report(f"{name}.recovered", {})
+                self._report(self._followers[name].recovered())
         with self._changed:
             self._schedule.done(name, self._now_s(), wait_s, failed=failed)
 
@@ -192,4 +192,4 @@ class Workers:
         detail = cause_of(error)
         if self._backoffs.failed(name, detail):
             hint = error.hint if isinstance(error, GitKvError) else ""
-            self._report(f"{name}.failed", {"detail": detail, **({"hint": hint} if hint else {})})
+            self._report(self._followers[name].failed(detail, hint))

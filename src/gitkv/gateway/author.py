@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from gitkv.gateway.deliver import DurableStep
 from gitkv.gateway.gate import Gate
-from gitkv.gateway.telling import Report, tidy_up
+from gitkv.gateway.telling import tidy_up
 from gitkv.gateway.watchlog import GATEWAY_EMAIL, GATEWAY_NAME, entry_of, write_entry
 from gitkv.ledger.compose import Stamp, Tip, Transaction
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity
+from gitkv.model.event import Report
 from gitkv.model.oid import ZERO_OID, Oid, hash_object
 from gitkv.model.refs import RefUpdate, audited_ref, watchlog_ref
 from gitkv.ports import Clock, Delivery, Signer, Spool

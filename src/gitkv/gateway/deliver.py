@@ -13,7 +13,8 @@ from typing import NamedTuple
 from gitkv.errors import GitKvError
 from gitkv.gateway.hold import WriteHold
 from gitkv.gateway.known import KnownTransactions
-from gitkv.gateway.telling import Announcements, Report, Step
+from gitkv.gateway.telling import Announcements, Step
+from gitkv.model.event import CommitUntidy, Report
 from gitkv.model.oid import ZERO_OID, Oid
 from gitkv.model.refs import RefUpdate
 from gitkv.ports import Delivery, Journal, Lease, OutcomeUnknownError, RefStore
@@ -117,7 +118,7 @@ class DurableStep:
         try:
             work()
         except Exception as error:
-            self._report("commit.untidy", {"error": str(error) or type(error).__name__})
+            self._report(CommitUntidy(str(error) or type(error).__name__))
 
     def _have_moved(self, updates: Sequence[RefUpdate]) -> bool:
         """Whether the refs are seen at their new values; False when nobody can tell."""

@@ -20,10 +20,11 @@ from gitkv.gateway.own_key import OwnKey
 from gitkv.gateway.policy_push import judge_policy_push
 from gitkv.gateway.sent_objects import sent_record
 from gitkv.gateway.standing import judge_standing, lifted
-from gitkv.gateway.telling import Report, tidy_up
+from gitkv.gateway.telling import tidy_up
 from gitkv.gateway.watchlog import entry_of, write_entry
 from gitkv.ledger.compose import Tip
 from gitkv.model.configuration import DEFAULTS
+from gitkv.model.event import Report
 from gitkv.model.oid import COMMIT, ZERO_OID, Oid, hash_object
 from gitkv.model.policy import VERIFY_BEFORE_ACK
 from gitkv.model.refs import (

@@ -10,6 +10,7 @@ from gitkv.errors import IntegrityError
 from gitkv.gateway.gate import Gate
 from gitkv.gateway.own_key import check_own_key
 from gitkv.gateway.stargate import Stargate
+from gitkv.model.event import DaemonRecovered
 from gitkv.model.heads import head_refs
 from gitkv.model.refs import (
     AUDITED,
@@ -39,9 +40,7 @@ def recover(stargate: Stargate) -> None:
     outcome = stargate.journal.recover(stargate.lease.fence())
     swept = host.sweep_quarantine() + host.sweep_drafts()
     if unlocked or outcome or swept:
-        stargate.report(
-            "recovered", {"locks": unlocked, "intent": outcome or "none", "swept": len(swept)}
-        )
+        stargate.report(DaemonRecovered(unlocked, outcome or "none", len(swept)))
     host.check_view()
     _check_namespaces(gate, settings.namespaces)
     check_own_key(stargate.own_key, gate.policy().policy)

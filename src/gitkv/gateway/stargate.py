@@ -18,8 +18,9 @@ from gitkv.gateway.known import KnownTransactions
 from gitkv.gateway.own_key import OwnKey
 from gitkv.gateway.push_room import PushRoom
 from gitkv.gateway.receive import Receiving
-from gitkv.gateway.telling import Announcements, Report, Step, never_failing
+from gitkv.gateway.telling import Announcements, Step, never_failing
 from gitkv.gateway.turns import Turns
+from gitkv.model.event import Report
 from gitkv.ports import (
     Clock,
     History,
@@ -86,4 +87,4 @@ class Stargate:
 
 def open_stargate(adapters: Adapters) -> Stargate:
     """A Stargate that reports nothing: for set-up."""
-    return Stargate(adapters, lambda event, fields: None)
+    return Stargate(adapters, lambda event: None)

@@ -4,19 +4,20 @@ for the followers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
-Report = Callable[[str, Mapping[str, object]], None]  # (event, fields): to log and metrics
+from gitkv.model.event import Event, PushUntidy, Report
+
 Step = Callable[[str], None]  # reached a named step of the pipeline
 
 
 def never_failing(report: Report) -> Report:
     """A log that cannot be written stops no transaction."""
 
-    def quiet(event: str, fields: Mapping[str, object]) -> None:
-        with suppress(OSError, ValueError):  # ValueError: the stream is closed
-            report(event, fields)
+    def quiet(event: Event) -> None:
+        with suppress(Exception):
+            report(event)
 
     return quiet
 
@@ -45,4 +46,4 @@ def tidy_up(report: Report, *works: Callable[[], None]) -> None:
         try:
             work()
         except Exception as error:
-            report("push.untidy", {"error": str(error) or type(error).__name__})
+            report(PushUntidy(str(error) or type(error).__name__))

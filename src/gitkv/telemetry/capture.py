@@ -9,10 +9,9 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
 from types import TracebackType
 
-Report = Callable[[str, Mapping[str, object]], None]
+from gitkv.model.event import PythonError, PythonWarning, Report
 
 
 class _ToEvents(logging.Handler):
@@ -21,11 +20,9 @@ class _ToEvents(logging.Handler):
         self._report = report
 
     def emit(self, record: logging.LogRecord) -> None:
-        event = "python.error" if record.levelno >= logging.ERROR else "python.warning"
-        fields: dict[str, object] = {"from": record.name, "detail": record.getMessage()}
-        if record.exc_info and record.exc_info[1] is not None:
-            fields |= _error(record.exc_info[1])
-        self._report(event, fields)
+        kind = PythonError if record.levelno >= logging.ERROR else PythonWarning
+        raised = record.exc_info[1] if record.exc_info else None
+        self._report(kind(record.name, record.getMessage(), *_told(raised)))
 
 
 def capture(report: Report) -> None:
@@ -38,17 +35,17 @@ def capture(report: Report) -> None:
     def on_thread(args: threading.ExceptHookArgs) -> None:
         name = args.thread.name if args.thread is not None else ""
         if args.exc_value is not None and args.exc_type is not SystemExit:
-            report("python.error", {"from": name, **_error(args.exc_value)})
+            report(PythonError(name, "", *_told(args.exc_value)))
 
     def on_unraisable(args: sys.UnraisableHookArgs) -> None:
         if args.exc_value is not None:
             detail = args.err_msg or "exception ignored"
-            report("python.error", {"from": "python", "detail": detail, **_error(args.exc_value)})
+            report(PythonError("python", detail, *_told(args.exc_value)))
 
     def on_error(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
-        report("python.error", {"from": "python", **_error(error)})
+        report(PythonError("python", "", *_told(error)))
 
     threading.excepthook = on_thread
     sys.unraisablehook = on_unraisable
@@ -62,20 +59,16 @@ def capture(report: Report) -> None:
         file: object = None,
         line: str | None = None,
     ) -> None:
-        report(
-            "python.warning",
-            {
-                "from": "warnings",
-                "detail": f"{category.__name__}: {message}",
-                "at": f"{filename}:{lineno}",
-            },
-        )
+        detail = f"{category.__name__}: {message}"
+        report(PythonWarning("warnings", detail, at=f"{filename}:{lineno}"))
 
     warnings.showwarning = on_warning
 
 
-def _error(error: BaseException) -> dict[str, object]:
-    """An error in one line: what it is, and where it was raised."""
+def _told(error: BaseException | None) -> tuple[str, str]:
+    """An error in one line, and where it was raised."""
+    if error is None:
+        return "", ""
     frames = traceback.extract_tb(error.__traceback__)
     at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return {"error": f"{type(error).__name__}: {error}", "at": at}
+    return f"{type(error).__name__}: {error}", at

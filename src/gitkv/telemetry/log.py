@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from gitkv.model.address import redact
+from gitkv.model.event import Event
 from gitkv.model.verdict import printable
 
 
@@ -24,16 +25,16 @@ class EventLog:
         self._stream = stream or sys.stderr
         self._lock = threading.Lock()
 
-    def __call__(self, event: str, fields: Mapping[str, object]) -> None:
+    def __call__(self, event: Event) -> None:
         """One event with its fields; times are UTC."""
         now = time.time()
         stamp = (
             time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
         )
         line = redact(
-            self._as_json(stamp, event, fields)
+            self._as_json(stamp, event.name, event.fields())
             if self._json
-            else self._as_text(stamp, event, fields)
+            else self._as_text(stamp, event.name, event.fields())
         )
         # Whoever reads the log may be gone, and its disk full: no push fails for that.
         with self._lock, suppress(OSError, ValueError):

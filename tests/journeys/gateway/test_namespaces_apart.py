@@ -105,7 +105,7 @@ def test_usually_everything_travels_in_one_push(gateway: Gateway) -> None:
     )
     assert mirror.step() == 10.0
     [told] = gateway.names("mirror.pushed")
-    assert "ns" not in told and "refs/kv/a" in str(told["detail"]).split()
+    assert not told["ns"] and "refs/kv/a" in str(told["detail"]).split()
     pushed = _push(gateway, A)
     assert mirror.step() == 10.0, "pushes are ten seconds apart"
     now[0] += 10.0

@@ -11,6 +11,7 @@ import pytest
 from gitkv.daemon.ending import Ending, as_error, is_fatal
 from gitkv.daemon.running import STACK_BYTES, SessionThreads, on_loop_error, run
 from gitkv.errors import ToolError
+from gitkv.model.event import PythonError
 
 
 class Failures:
@@ -78,14 +79,10 @@ def test_what_ends_one_task_is_not_fatal_and_the_rest_is() -> None:
 
 
 def test_an_error_that_no_callback_caught_is_told_or_ends_the_daemon() -> None:
-    failures, lines = Failures(), []
-
-    def report(event: str, fields: object) -> None:
-        lines.append((event, fields))
-
+    failures, told = Failures(), list[PythonError]()
     loop = asyncio.new_event_loop()
     for error in (OSError(24, "too many"), BaseException("planted")):
-        on_loop_error(report, cast(Ending, failures), loop, {"exception": error})
+        on_loop_error(told.append, cast(Ending, failures), loop, {"exception": error})
     loop.close()
-    assert [event for event, _ in lines] == ["python.error"]
-    assert "LimitNOFILE" in str(lines[0][1]) and len(failures.told) == 1
+    [event] = told
+    assert "LimitNOFILE" in event.hint and len(failures.told) == 1

@@ -24,6 +24,7 @@ from gitkv.daemon.ssh_login import (
 )
 from gitkv.errors import IntegrityError
 from gitkv.model.configuration import DEFAULTS
+from gitkv.model.event import ConnectionDropped, ConnectionFailed, Event, LoginFailed, LoginRefused
 
 OF_ONE_MAX = DEFAULTS.connections.of_one_max
 WAITING_OF_ONE_MAX = DEFAULTS.logins.waiting_of_one_max
@@ -51,8 +52,8 @@ class Scene:
     """A lobby whose log is kept: no gateway is asked here."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, dict[str, Any]]] = []
-        gateway = SimpleNamespace(report=lambda event, fields: self.told.append((event, fields)))
+        self.told: list[Event] = []
+        gateway = SimpleNamespace(report=self.told.append)
         self.lobby = Lobby(cast(Any, gateway), DEFAULTS.logins, DEFAULTS.connections)
         self.now_s = 0.0
         self.lobby.logged_in = LoggedIn(lambda: self.now_s)
@@ -77,16 +78,16 @@ def scene() -> Scene:
 
 
 def test_strangers_write_a_burst_of_lines_then_one_a_second_and_the_rest_is_counted() -> None:
-    now_s, told = [0.0], []
-    log = StrangerLog(lambda event, fields: told.append(fields), lambda: now_s[0])
+    now_s, told = [0.0], list[Event]()
+    log = StrangerLog(told.append, lambda: now_s[0])
     for _ in range(STRANGER_LINES_BURST + 7):
-        log("login.refused", {"peer": "x"})
-    assert told == [{"peer": "x"}] * STRANGER_LINES_BURST
+        log(LoginRefused("x"))
+    assert told == [LoginRefused("x")] * STRANGER_LINES_BURST
     now_s[0] += 1
-    log("login.refused", {"peer": "y"})
+    log(LoginRefused("y"))
     now_s[0] += 1
-    log("login.refused", {"peer": "z"})
-    assert told[-2:] == [{"peer": "y", "unlogged": 7}, {"peer": "z"}]
+    log(LoginRefused("z"))
+    assert told[-2:] == [LoginRefused("y", unlogged=7), LoginRefused("z")]
 
 
 def test_whoever_never_spoke_leaves_no_line(scene: Scene) -> None:
@@ -97,17 +98,15 @@ def test_whoever_never_spoke_leaves_no_line(scene: Scene) -> None:
 
 def test_a_stranger_who_broke_the_protocol_leaves_one_line_with_the_reason(scene: Scene) -> None:
     scene.arrive(Line()).connection_lost(asyncssh.ProtocolError("no ssh"))
-    (event, fields), *more = scene.told
-    assert (event, fields["peer"], fields["keys"]) == ("login.refused", "192.0.2.1:4711", [])
-    assert "no ssh" in fields["why"] and not more
+    [told] = scene.told
+    assert isinstance(told, LoginRefused) and "no ssh" in told.why
+    assert (told.peer, told.keys, told.who) == ("192.0.2.1:4711", (), "")
 
 
 def test_a_principal_who_broke_the_protocol_is_named(scene: Scene) -> None:
     login, _ = scene.log_in("bob")
     login.connection_lost(asyncssh.ProtocolError("odd packet"))
-    assert scene.told == [
-        ("connection.dropped", {"peer": "192.0.2.1:4711", "who": "bob", "why": "odd packet"})
-    ]
+    assert scene.told == [ConnectionDropped("192.0.2.1:4711", "bob", "odd packet")]
 
 
 def test_a_principal_who_leaves_politely_leaves_no_line_and_makes_room(scene: Scene) -> None:
@@ -124,7 +123,7 @@ def test_one_principal_too_often_is_told_and_one_who_idles_makes_room(scene: Sce
         scene.lobby.logged_in.begin(login)
     late, line = scene.log_in("bob")
     assert line.ends == ["too many connections at once"] and late.principal == ""
-    assert scene.told[-1][0] == "login.refused" and scene.told[-1][1]["who"] == "bob"
+    assert scene.told[-1] == LoginRefused("192.0.2.1:4711", "bob", why="too many connections")
 
     scene.lobby.logged_in.end(held[0][0])
     scene.now_s += IDLE_SETTLED_S
@@ -136,13 +135,11 @@ def test_an_error_of_ours_before_the_log_in_counts_as_a_strangers_line(scene: Sc
     scene.arrive(Line()).fault(IntegrityError("torn", hint="look"))
     login, _ = scene.log_in("bob")
     login.fault(ZeroDivisionError("oh"))
-    (first, before), (second, after) = scene.told
-    assert (first, before["error"], before["hint"]) == (
-        "login.failed",
-        "IntegrityError: torn",
-        "look",
-    )
-    assert (second, after["who"], after["hint"]) == ("connection.failed", "bob", "")
+    peer = "192.0.2.1:4711"
+    assert scene.told == [
+        LoginFailed(peer, "IntegrityError: torn", "look"),
+        ConnectionFailed(peer, "bob", "ZeroDivisionError: oh"),
+    ]
 
 
 def test_a_connection_that_was_not_made_can_be_ended(scene: Scene) -> None:

@@ -12,6 +12,7 @@ from gitkv.daemon.workers import Schedule, Workers
 from gitkv.errors import UnavailableError
 from gitkv.gateway.backoff import Backoffs
 from gitkv.model.configuration import DEFAULTS
+from gitkv.model.event import Event, MaintenanceFailed, MaintenanceRecovered
 from gitkv.testing.world import wait_until
 
 Act = tuple[object, ...]
@@ -87,11 +88,11 @@ class Moves:
     """What a gateway tells, and how it wakes the runner."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, Mapping[str, object]]] = []
+        self.events: list[Event] = []
         self.wake: Callable[[], None] = lambda: None
 
-    def report(self, event: str, fields: Mapping[str, object]) -> None:
-        self.events.append((event, fields))
+    def report(self, event: Event) -> None:
+        self.events.append(event)
 
 
 class Counting:
@@ -106,6 +107,12 @@ class Counting:
         self.steps += 1
         self._act()
         return 86_400.0
+
+    def failed(self, detail: str, hint: str) -> Event:
+        return MaintenanceFailed(self.name, detail, hint)
+
+    def recovered(self) -> Event:
+        return MaintenanceRecovered(self.name)
 
     def finish(self) -> None:
         self.finished += 1
@@ -139,10 +146,10 @@ def test_a_follower_that_fails_or_hangs_holds_up_no_other_and_each_cause_is_told
             wait_until(lambda steps=steps: sound.steps >= steps, 20)
             moves.wake()
         wait_until(lambda: failing.steps >= 2, 20)
-        assert [event for event, _ in moves.events] == ["failing.failed"]
+        assert moves.events == [MaintenanceFailed("failing", "no route")]
         trouble.clear()
         wait_until(lambda: len(moves.events) == 2, 20)
-        assert moves.events[1][0] == "failing.recovered"
+        assert moves.events[1] == MaintenanceRecovered("failing")
         assert hanging.steps == 1
     finally:
         hang.set()

@@ -25,7 +25,7 @@ from gitkv.gateway.hold import WriteHold
 from gitkv.gateway.judge import stray_reason
 from gitkv.gateway.sent_objects import dropped_records, stray_objects
 from gitkv.gateway.standing import suspension
-from gitkv.gateway.telling import Announcements, Report
+from gitkv.gateway.telling import Announcements
 from gitkv.gateway.watchlog import Entry
 from gitkv.ledger.compose import Tip, compose, read_tip
 from gitkv.ledger.index_line import parse_meta
@@ -33,6 +33,17 @@ from gitkv.ledger.plan import Changes, Plan, Put, plan_changes
 from gitkv.ledger.roots import LedgerTrees, open_ledger
 from gitkv.model.commit import parse_commit
 from gitkv.model.configuration import DEFAULTS, RetryPauses
+from gitkv.model.event import (
+    AuditFailed,
+    AuditNotReapplied,
+    AuditPassed,
+    AuditReapplied,
+    AuditRecovered,
+    AuditRestored,
+    AuditViolation,
+    Event,
+    Report,
+)
 from gitkv.model.gateway_act import APPLY_AGAIN, RESTORE, GatewayAct
 from gitkv.model.identity import PublicKey, Signature
 from gitkv.model.manifest import parse_manifest
@@ -101,6 +112,14 @@ class Audit:
         self._auditing, self._hold = auditing, hold
         self._backoffs = Backoffs(now_s, pauses=retry)
 
+    def failed(self, detail: str, hint: str) -> Event:
+        """As in the port."""
+        return AuditFailed("", detail, hint)
+
+    def recovered(self) -> Event:
+        """As in the port."""
+        return AuditRecovered()
+
     def step(self) -> float:
         """Audits what waits in each namespace. Raises only what concerns all of them."""
         if self._hold.because:
@@ -121,10 +140,10 @@ class Audit:
         except Exception as error:  # a defect of ours, too: the others are to be published
             detail = cause_of(error)
             if self._backoffs.failed(ns, detail):
-                self._auditing.report("audit.failed", {"ns": ns, "detail": detail})
+                self._auditing.report(AuditFailed(ns, detail))
         else:
             if self._backoffs.succeeded(ns):
-                self._auditing.report("audit.recovered", {"ns": ns})
+                self._auditing.report(AuditRecovered(ns))
 
 
 def audit_pending(auditing: Auditing, ns: Namespace) -> int:
@@ -145,10 +164,8 @@ def audit_pending(auditing: Auditing, ns: Namespace) -> int:
             return audited + audit_pending(auditing, ns)
         with auditing.author.durable.lock:
             _mark(auditing, ns, pending.entry_oid, [pending])
-        auditing.report(
-            "audit.passed",
-            {"ns": ns, "seq": pending.entry.seq, "ledger": pending.entry.heads.ledger.hex()},
-        )
+        accepted = pending.entry
+        auditing.report(AuditPassed(ns, accepted.seq, accepted.heads.ledger.hex()))
     return audited
 
 
@@ -222,9 +239,8 @@ def _answer_violation(
     """
     forger = signer if any(entry.rule not in HONEST_RULES for entry in reasons) else None
     said = [entry.text() for entry in reasons]
-    fields = {"ns": ns, "seq": bad.entry.seq, "signer": signer.name if signer else ""}
-    suspended = forger.name if forger else ""
-    auditing.report("audit.violation", {**fields, "suspended": suspended, "reasons": said})
+    who, suspended = (one.name if one is not None else "" for one in (signer, forger))
+    auditing.report(AuditViolation(ns, bad.entry.seq, who, suspended, said))
     with auditing.author.durable.lock:
         later = [
             pending
@@ -241,7 +257,7 @@ def _answer_violation(
             suspends = suspension(auditing.gate.refs, forger.name, auditing.gate.policy().commit)
         plan = Plan(*good.trees, 0, 0)
         restored = _author(auditing, current, (plan, auditing.author.spool()), text, suspends)
-        auditing.report("audit.restored", {"ns": ns, "seq": restored.seq, "state_of": good.seq})
+        auditing.report(AuditRestored(ns, restored.seq, good.seq))
         for base, pending in zip([bad, *later], later, strict=False):
             _apply_again(auditing, base, pending, forger)
         # The mark moves last: a gateway killed before it finds the violation again and does all of
@@ -284,11 +300,7 @@ def _apply_again(
     """Applies a transaction that was built on `base`, if it is right by itself: the gateway signs
     no violation of anybody's.
     """
-    fields: dict[str, object] = {
-        "ns": pending.entry.ns,
-        "seq": pending.entry.seq,
-        "txn": pending.entry.txn,
-    }
+    about = (pending.entry.ns, pending.entry.seq, pending.entry.txn)
     try:
         before = _tip_of(auditing.gate, base.entry)
         audit, signer = _audit(auditing, pending, before)
@@ -298,7 +310,7 @@ def _apply_again(
                 if audit.reasons
                 else "signed by the suspended writer, or by the gateway"
             )
-            auditing.report("audit.not-reapplied", {**fields, "why": why})
+            auditing.report(AuditNotReapplied(*about, why))
             return
         current = auditing.gate.tip(pending.entry.ns)
         assert current is not None
@@ -310,10 +322,8 @@ def _apply_again(
             current.trees, current.seq + 1, changes, auditing.gate.objects.read, writer.add
         )
         if plan.keys_set + plan.keys_del == 0:
-            auditing.report(
-                "audit.not-reapplied",
-                {**fields, "why": "without what was undone it changes nothing"},
-            )
+            why = "without what was undone it changes nothing"
+            auditing.report(AuditNotReapplied(*about, why))
             return
         act = GatewayAct(APPLY_AGAIN, pending.entry.ns, pending.entry.seq, signer.name)
         text = (
@@ -321,9 +331,9 @@ def _apply_again(
             "violation before it."
         )
         _author(auditing, current, (plan, writer), text)
-        auditing.report("audit.reapplied", fields)
+        auditing.report(AuditReapplied(*about))
     except (FormError, GitKvError) as error:
-        auditing.report("audit.not-reapplied", {**fields, "why": str(error)})
+        auditing.report(AuditNotReapplied(*about, str(error)))
 
 
 def _changes(

@@ -11,18 +11,27 @@ from __future__ import annotations
 from typing import Protocol
 
 from gitkv.errors import GitKvError
+from gitkv.model.event import Event
 
 POLL_S = 1.0  # the longest pause of a follower that moves of refs wake: they may be missed
 
 
 class Follower(Protocol):
-    """`name` is the prefix of its events; `is_woken`: a move of refs makes it step at once."""
+    """`is_woken`: a move of refs makes it step at once."""
 
     name: str
     is_woken: bool
 
     def step(self) -> float:
         """Does what there is to do now; seconds until the next step."""
+        ...
+
+    def failed(self, detail: str, hint: str) -> Event:
+        """What is reported when a step has raised this, once for each cause."""
+        ...
+
+    def recovered(self) -> Event:
+        """What is reported at the first step that raises nothing again."""
         ...
 
     def finish(self) -> None:

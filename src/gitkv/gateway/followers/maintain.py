@@ -11,8 +11,15 @@ from collections.abc import Callable
 
 from gitkv.gateway.backoff import Backoffs
 from gitkv.gateway.followers.follower import cause_of
-from gitkv.gateway.telling import Report
 from gitkv.model.configuration import DEFAULTS, RetryPauses, Upkeep
+from gitkv.model.event import (
+    Event,
+    MaintenanceFailed,
+    MaintenanceRecovered,
+    PacksRolledUp,
+    QuarantineSwept,
+    Report,
+)
 from gitkv.ports import Host
 
 
@@ -22,7 +29,7 @@ def maintain_once(host: Host, report: Report, packs_max: int = DEFAULTS.upkeep.p
     if packs <= packs_max:
         return False
     host.roll_up()
-    report("maintained", {"packs_before": packs})
+    report(PacksRolledUp(packs))
     return True
 
 
@@ -49,6 +56,14 @@ class Maintenance:
             "repack": lambda: maintain_once(host, report, upkeep.packs_max),
         }
 
+    def failed(self, detail: str, hint: str) -> Event:
+        """As in the port."""
+        return MaintenanceFailed("", detail, hint)
+
+    def recovered(self) -> Event:
+        """As in the port."""
+        return MaintenanceRecovered()
+
     def step(self) -> float:
         """Seconds until packs are counted again."""
         for task, do in self._tasks.items():
@@ -59,10 +74,10 @@ class Maintenance:
             except Exception as error:
                 detail = cause_of(error)
                 if self._backoffs.failed(task, detail):
-                    self._report("maintenance.failed", {"task": task, "detail": detail})
+                    self._report(MaintenanceFailed(task, detail))
             else:
                 if self._backoffs.succeeded(task):
-                    self._report("maintenance.recovered", {"task": task})
+                    self._report(MaintenanceRecovered(task))
         return self._upkeep.every_s
 
     def finish(self) -> None:
@@ -71,4 +86,4 @@ class Maintenance:
     def _sweep(self) -> None:
         swept = self._host.sweep_quarantine()
         if swept:
-            self._report("quarantine.swept", {"left": len(swept)})
+            self._report(QuarantineSwept(len(swept)))

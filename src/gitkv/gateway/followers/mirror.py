@@ -23,8 +23,20 @@ from gitkv.gateway.followers.published import POLICY, Part, part_of, published
 from gitkv.gateway.gate import Gate
 from gitkv.gateway.hold import WriteHold
 from gitkv.gateway.place import holds, is_known_place
-from gitkv.gateway.telling import Report, Step
+from gitkv.gateway.telling import Step
 from gitkv.model.configuration import DEFAULTS, MirrorTiming, RetryPauses
+from gitkv.model.event import (
+    Event,
+    MirrorChanged,
+    MirrorDiverged,
+    MirrorFailed,
+    MirrorPushed,
+    MirrorRecovered,
+    MirrorUnremembered,
+    MirrorUnseen,
+    Report,
+    WritesHeld,
+)
 from gitkv.model.oid import ZERO_OID, Oid
 from gitkv.model.refs import LEDGER, POLICY_REF, WATERMARK, Ref, RefUpdate
 from gitkv.model.verdict import FormError, printable
@@ -32,6 +44,7 @@ from gitkv.ports import PUSHED, REJECTED, UP_TO_DATE, History, Host, PushStatus,
 
 ALL = "*"  # what concerns the mirror as a whole
 _REFS_SHOWN = 5
+_EVENTS = {"pushed": MirrorPushed, "failed": MirrorFailed, "diverged": MirrorDiverged}
 
 Parts = Mapping[str, Part]
 
@@ -106,7 +119,7 @@ class Mirror:
             foreign = _whole(self._look())
         except (GitKvError, FormError) as error:
             if is_known_place(self._host, self._gate, self._history):
-                self._report("mirror.unseen", {"detail": str(error)})
+                self._report(MirrorUnseen(str(error)))
                 self._hold.end()
             else:
                 self._hold_writes(
@@ -116,6 +129,14 @@ class Mirror:
             return
         self._settle(foreign)
         self._confirmed = {}  # the first push asks once more, and tells the log where it stands
+
+    def failed(self, detail: str, hint: str) -> Event:
+        """As in the port."""
+        return MirrorFailed(detail=detail, hint=hint)
+
+    def recovered(self) -> Event:
+        """As in the port."""
+        return MirrorRecovered()
 
     def step(self) -> float:
         """Looks when it is time, and pushes what is pending and not left alone for now."""
@@ -164,9 +185,8 @@ class Mirror:
             if state != "pushed":
                 self._backoffs.failed(part, detail)
             failures = self._backoffs.failures(part) if state != "pushed" else 0
-            fields = {"detail": detail, "failures": failures}
-            about = {} if part in (ALL, POLICY) else {"ns": part}
-            self._report(f"mirror.{state}", {**about, **fields})
+            ns = "" if part in (ALL, POLICY) else part
+            self._report(_EVENTS[state](ns, detail, failures))
 
     def _look_if_due(self) -> list[MirrorOutcome]:
         is_due = self._now_s() - self._looked_s >= self._timing.look_every_s
@@ -196,7 +216,7 @@ class Mirror:
     def _hold_writes(self, why: str) -> None:
         if self._hold.begin(why):
             hint = "restore the newest state, or repair the mirror: docs/operate/backup.md"
-            self._report("writes.held", {"why": why, "hint": hint})
+            self._report(WritesHeld(why, hint))
 
     def _push_all(self) -> Iterator[MirrorOutcome]:
         if self._hold.because:
@@ -302,7 +322,7 @@ class Mirror:
         self._policy_there = theirs.get(POLICY_REF) if is_ours else None
         moved = sorted(ref.decode() for ref in lost if ref not in seen.foreign)
         if moved:
-            self._report("mirror.changed", {"refs": moved[:_REFS_SHOWN]})
+            self._report(MirrorChanged(moved[:_REFS_SHOWN]))
         return seen
 
     def _compare(self, theirs: Mapping[Ref, Oid], refs: Mapping[Ref, Oid]) -> _Seen:
@@ -322,7 +342,7 @@ class Mirror:
         try:
             self._host.remember(self._confirmed)
         except OSError as error:
-            self._report("mirror.unremembered", {"detail": str(error)})
+            self._report(MirrorUnremembered(str(error)))
 
     def _move_watermarks(self, confirmed: Mapping[Ref, Oid]) -> None:
         refs = self._gate.refs
