@@ -62,6 +62,9 @@ class Backoffs:
         """Seconds until the first of those that fail is to be tried again."""
         return min([self.left_s(name) for name in self._failing] + [at_most_s])
 
-    def keep(self, names: Collection[str]) -> None:
-        """Forgets everything but these."""
-        self._failing = {name: self._failing[name] for name in names if name in self._failing}
+    def keep(self, names: Collection[str]) -> list[str]:
+        """Forgets everything but these; what was failing and is forgotten."""
+        forgotten = [name for name in self._failing if name not in names]
+        for name in forgotten:
+            del self._failing[name]
+        return forgotten

@@ -281,7 +281,11 @@ class MirrorDiverged(Event, name="mirror.diverged"):
 
 
 class MirrorRecovered(Event, name="mirror.recovered"):
-    """What failed before any push works again."""
+    """What failed before any push works again, or an alarm is over: of a namespace, or of all or
+    the policy without `ns`.
+    """
+
+    ns: str = ""
 
 
 class MirrorChanged(Event, name="mirror.changed"):

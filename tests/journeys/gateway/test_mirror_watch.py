@@ -96,6 +96,26 @@ def test_the_worker_looks_by_itself_every_few_minutes(served: Gateway) -> None:
     assert served.refs(served.mirror) == whole
 
 
+@pytest.mark.parametrize(("ref", "ns"), [("refs/heads/main", ""), ("refs/kv-index/main", "main")])
+def test_the_end_of_an_alarm_is_told_once(served: Gateway, ref: str, ns: str) -> None:
+    """A mirror that was repaired to what we have needs no push, which would tell it."""
+    now = [0.0]
+    git, timing = Git(str(served.git_dir), env=served.env), MirrorTiming(interval_s=0)
+    worker = Mirror(served.stargate, git, str(served.mirror), timing, lambda: now[0])
+    worker.step()
+    before = served.refs(served.mirror)[ref]
+    _on_mirror(served, "update-ref", ref, _foreign(served))
+    for _ in range(3):
+        now[0] += DEFAULTS.mirror.look_every_s
+        worker.step()
+    assert served.names("mirror.diverged") and not served.names("mirror.recovered")
+    _on_mirror(served, "update-ref", ref, before)
+    for _ in range(3):
+        now[0] += DEFAULTS.mirror.look_every_s
+        worker.step()
+    assert served.names("mirror.recovered") == [{"ns": ns}]
+
+
 def test_only_the_mirror_sees_the_operators_configuration(gateway: Gateway) -> None:
     """Credential helpers, proxies and addresses in short are the operator's, and legitimate."""
     config = gateway.root / "operator.gitconfig"

@@ -50,7 +50,8 @@ Parts = Mapping[str, Part]
 
 
 class MirrorOutcome(NamedTuple):
-    """`state`: "current" nothing to do, "pushed", "diverged" (alarm), "failed" (try later);
+    """`state`: "current" nothing to do, "pushed", "diverged" (alarm), "failed" (try later),
+    "recovered" (what failed is there without us);
     `detail` for the log. `part`: what it is about, a namespace, POLICY, or ALL.
     """
 
@@ -182,10 +183,13 @@ class Mirror:
 
     def _note(self, outcomes: Iterable[MirrorOutcome]) -> None:
         for state, detail, part in outcomes:
+            ns = "" if part in (ALL, POLICY) else part
+            if state == "recovered":
+                self._report(MirrorRecovered(ns))
+                continue
             if state != "pushed":
                 self._backoffs.failed(part, detail)
             failures = self._backoffs.failures(part) if state != "pushed" else 0
-            ns = "" if part in (ALL, POLICY) else part
             self._report(_EVENTS[state](ns, detail, failures))
 
     def _look_if_due(self) -> list[MirrorOutcome]:
@@ -233,9 +237,9 @@ class Mirror:
         if self._hold.because:
             return
         backoffs, (parts, unreadable) = self._backoffs, published(self._gate)
-        backoffs.keep(
-            [ALL, *unreadable, *(name for name in parts if self._is_pending(parts[name]))]
-        )
+        pending = [name for name in parts if self._is_pending(parts[name])]
+        for name in backoffs.keep([ALL, *unreadable, *pending]):
+            yield MirrorOutcome("recovered", "", name)
         due = [name for name in parts if backoffs.failures(name) and not backoffs.left_s(name)]
         sound = {name: part for name, part in parts.items() if not backoffs.failures(name)}
         alone = [] if is_last else [{name: parts[name]} for name in due]
@@ -374,7 +378,7 @@ def _only(foreign: Mapping[Ref, Oid], part: str) -> dict[Ref, Oid]:
 
 
 def _worst(outcomes: Iterable[MirrorOutcome]) -> MirrorOutcome:
-    order = ("diverged", "failed", "pushed", "current")
+    order = ("diverged", "failed", "pushed", "recovered", "current")
     ranked = sorted(outcomes, key=lambda outcome: order.index(outcome.state))
     return ranked[0] if ranked else MirrorOutcome("current")
 
