@@ -63,8 +63,8 @@ def _push(broken: Breakable) -> tuple[Forged, Answered]:
     return forged, broken.forge.push(forged)
 
 
-def _fetch(broken: Breakable) -> None:
-    talk(broken.world, broken.forge.person, "git-upload-pack '/gate.git'", b"0000")
+def _fetch(broken: Breakable) -> subprocess.CompletedProcess[bytes]:
+    return talk(broken.world, broken.forge.person, "git-upload-pack '/gate.git'", b"0000")
 
 
 @pytest.mark.parametrize("order", PUSHING)
@@ -95,7 +95,7 @@ def test_after_the_commit_point_it_is_no_refusal(broken: Breakable, order: str) 
 @pytest.mark.parametrize(
     "order",
     [
-        "raise:gateway.stargate.Stargate.announce_move:RuntimeError@2",
+        "raise:gateway.telling.Announcements.announce:RuntimeError@2",
         "raise:git.journal.FileJournal.finish:MemoryError",
         "raise:git.ref_store._confirm:MemoryError",
         "raise:git.object_store.GitObjectStore.close:MemoryError",
@@ -204,6 +204,25 @@ def test_a_full_log_does_not_hold_the_end(broken: Breakable) -> None:
         os.close(read)
         os.close(write)
     world.daemon = None
+
+
+def test_a_fetch_without_descriptors_is_told_so_and_the_daemon_goes_on(broken: Breakable) -> None:
+    broken.plant("raise:daemon.ssh_server.serve_fetch:EMFILE")
+
+    done = _fetch(broken)
+
+    assert done.returncode == 128 and b"Too many open files: try again later" in done.stderr
+    assert events(broken.world, "session.failed")[0]["short_of"] == "Too many open files"
+    broken.forge.push_good()
+
+
+def test_a_push_without_descriptors_may_be_tried_again(broken: Breakable) -> None:
+    broken.plant("raise:git.quarantine.Quarantine._start:EMFILE")
+
+    assert _push(broken)[1].rules == {"stargate.unavailable"}
+
+    broken.restart()
+    broken.forge.push_good()
 
 
 def test_out_of_memory_in_a_push_is_a_refusal_for_now_and_the_daemon_goes_on(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import errno
 import functools
 import importlib
 import itertools
@@ -79,10 +80,11 @@ class Planted(BaseException):
     """An error that no handler of ours expects."""
 
 
-_ERRORS: dict[str, type[BaseException]] = {
+_ERRORS: dict[str, Callable[[str], BaseException]] = {
     error.__name__: error
     for error in (Planted, SystemExit, KeyboardInterrupt, MemoryError, OSError, RuntimeError)
 }
+_ERRORS["EMFILE"] = lambda text: OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def _raise(detail: str) -> Plant:

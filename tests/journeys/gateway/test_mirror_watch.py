@@ -100,8 +100,9 @@ def test_the_worker_looks_by_itself_every_few_minutes(served: Gateway) -> None:
 def test_the_end_of_an_alarm_is_told_once(served: Gateway, ref: str, ns: str) -> None:
     """A mirror that was repaired to what we have needs no push, which would tell it."""
     now = [0.0]
-    git, timing = Git(str(served.git_dir), env=served.env), MirrorTiming(interval_s=0)
-    worker = Mirror(served.stargate, git, str(served.mirror), timing, lambda: now[0])
+    worker = Mirror(
+        served.stargate.mirroring, served.remote(), MirrorTiming(interval_s=0), lambda: now[0]
+    )
     worker.step()
     before = served.refs(served.mirror)[ref]
     _on_mirror(served, "update-ref", ref, _foreign(served))
