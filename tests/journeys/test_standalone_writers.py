@@ -14,6 +14,8 @@ from gitkv.client.init import init_store
 from gitkv.errors import BusyError
 from gitkv.policy.template import format_policy
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1\n"
+
 
 @pytest.fixture
 def store(repo: Path) -> Iterator[Store]:
@@ -159,8 +161,8 @@ def test_a_policy_in_the_repository_is_applied_to_its_owner_too(
         [revision] = signing.history("a")
         assert (revision.principal, revision.signer[:7]) == ("alice", "SHA256:")
         with pytest.raises(RejectedError) as caught:
-            signing["big"] = bytes((1 << 20) + 1)
-        assert [entry.rule for entry in caught.value.verdict.reasons] == ["value.size"]
+            signing["lfs"] = POINTER
+        assert [entry.rule for entry in caught.value.verdict.reasons] == ["value.lfs"]
     assert list(store) == ["a"]
 
 

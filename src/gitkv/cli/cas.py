@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitkv.cli.arguments import add_expiry, add_message, content_type, message_of, oid
-from gitkv.cli.source import read_value
+from gitkv.cli.source import read_value, shown
 from gitkv.cli.written import put_written
 
 TYPE_CHECKING = False
@@ -57,8 +57,7 @@ def run(args: Namespace, context: Context) -> int:
         expect = Expect(
             if_absent=absent, if_match=None if absent else args.expect_blob, tree=args.expect_tree
         )
-        put = Put(
-            store.content(args.key, value), args.ctype or "", store.expiry(args.ttl, args.expires)
-        )
+        content = shown(store.content(args.key, value), context)
+        put = Put(content, args.ctype or "", store.expiry(args.ttl, args.expires))
         written = store.write({args.key: put}, expect=expect, message=message_of(args))
     return put_written(written, context)

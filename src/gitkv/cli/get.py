@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from gitkv.cli.output import put_json, put_value, value_field, write_file
+import re
+
+from gitkv.cli.output import (
+    is_terminal,
+    put_json,
+    put_value,
+    stdout,
+    value_field,
+    write_file,
+)
 from gitkv.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
 
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
+    from gitkv.reading.answers import Stored
+
+_EYES_BYTES_MAX = 16 << 20
+_RANGE = re.compile(r"([0-9]{0,18}):([0-9]{0,18})")
 
 USAGE = (
-    "get (KEY... | --prefix P) [-o FILE | -z | --output-dir DIR] [--at REV] "
+    "get (KEY... | --prefix P) [--range A:B] [-o FILE | -z | --output-dir DIR] [--at REV] "
     "[--read-from mirror|stargate|local] [--allow-expired]"
 )
 NOTES = """\
@@ -30,6 +44,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--prefix", metavar="P", help="all keys that begin with P")
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the value to FILE, as a whole or not at all"
+    )
+    parser.add_argument(
+        "--range", metavar="A:B", help="the bytes from A up to B only; chunks of others stay away"
     )
     parser.add_argument(
         "-z", "--null", action="store_true", help="print KEY, a line end, the value, a NUL byte"
@@ -57,21 +74,65 @@ def run(args: Namespace, context: Context) -> int:
     """Writes the value of one key, or of several; returns the exit code."""
     if not args.keys and args.prefix is None:
         raise UsageError("no key", hint="give one KEY or more, or --prefix P")
+    if args.range is not None and (len(args.keys) != 1 or args.prefix is not None):
+        raise UsageError("--range is for one key")
     if len(args.keys) != 1 or args.prefix is not None or args.null or args.output_dir is not None:
         from gitkv.cli.get_many import run_many
 
         return run_many(args, context)
+    start, stop = (0, None) if args.range is None else _range(args.range)
     with context.open_store() as store:
-        found = store.value(
+        found = store.stored(
             args.keys[0], at=args.at, read_from=args.read_from, allow_expired=args.allow_expired
         )
-    to_file = args.output not in (None, "-")
-    if to_file:
-        write_file(context.path(args.output), found.value)
-    if context.json:
-        fields = found._asdict()
-        value = fields.pop("value")
-        put_json(fields if to_file else fields | value_field(value))
-    elif not to_file and not put_value(found.value):
-        context.note("hint: shown with escapes; -o FILE, or a pipe, has the value bit for bit")
+        pieces = _pieces(found, start, stop, context)
+        if args.output not in (None, "-"):
+            write_file(context.path(args.output), pieces)
+            if context.json:
+                put_json(_fields(found))
+        elif context.json:
+            put_json({**_fields(found), **value_field(b"".join(pieces))})
+        elif not is_terminal():
+            for piece in pieces:
+                stdout().write(piece)
+        elif not put_value(_for_eyes(found, pieces)):
+            context.note("hint: shown with escapes; -o FILE, or a pipe, has the value bit for bit")
     return 0
+
+
+def _pieces(found: Stored, start: int, stop: int | None, context: Context) -> Iterator[bytes]:
+    pieces, size = found.content.pieces(start, stop), found.content.size
+    if size < _EYES_BYTES_MAX:
+        return pieces
+    from gitkv.cli.transfer import Progress, is_shown, watched
+
+    total = (size if stop is None else min(stop, size)) - start
+    return watched(pieces, Progress("read", total)) if is_shown(context) else pieces
+
+
+def _fields(found: Stored) -> dict[str, object]:
+    """What is known of the value, without it."""
+    fields = found.entry._asdict()
+    del fields["size"]
+    return {**fields, "commit": found.commit, "seq": found.seq}
+
+
+def _for_eyes(found: Stored, pieces: Iterator[bytes]) -> bytes:
+    if found.content.size > _EYES_BYTES_MAX:
+        raise UsageError(
+            f"the value of {found.entry.key} has {found.content.size} bytes, which nobody reads on "
+            "a terminal",
+            hint="write it to a file: -o FILE; a part of it: --range 0:1000",
+        )
+    return b"".join(pieces)
+
+
+def _range(text: str) -> tuple[int, int | None]:
+    """`A:B`, bytes from A up to B; without A from the start, without B to the end."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise UsageError(f"--range: expected A:B, bytes from A up to B, got {text[:60]!r}")
+    start, stop = int(match[1] or 0), int(match[2]) if match[2] else None
+    if stop is not None and stop < start:
+        raise UsageError(f"--range: expected A:B with A up to B, got {text!r}")
+    return start, stop

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gitkv.cli.context import Context
-    from gitkv.reading.answers import Value
+    from gitkv.reading.answers import Stored, Value
 
 _WHOLE_NAME_MAX = 200  # of the 255 bytes that file systems take
 _CUT_NAME = 150
@@ -25,23 +25,24 @@ _CUT_NAME = 150
 def run_many(args: Namespace, context: Context) -> int:
     """Writes the values of several keys; returns the exit code."""
     _check_form(args, context)
+    how = {"at": args.at, "read_from": args.read_from, "allow_expired": args.allow_expired}
     with context.open_store() as store:
-        if args.prefix is not None:
-            values = store.values_under(
-                args.prefix,
-                at=args.at,
-                read_from=args.read_from,
-                allow_expired=args.allow_expired,
-            )
-        else:
-            values = store.values_of(
-                args.keys, at=args.at, read_from=args.read_from, allow_expired=args.allow_expired
-            )
         if args.output_dir is not None:
-            files = write_folder(context.path(args.output_dir), values)
+            found = (
+                store.stored_of(args.keys, **how)
+                if args.prefix is None
+                else store.stored_under(args.prefix, **how)
+            )
+            files = write_folder(context.path(args.output_dir), found)
             if context.json:
                 put_json_lines(files)
-        elif context.json:
+            return 0
+        values = (
+            store.values_of(args.keys, **how)
+            if args.prefix is None
+            else store.values_under(args.prefix, **how)
+        )
+        if context.json:
             put_json_lines(_fields(value) for value in values)
         elif args.null:
             for value in values:
@@ -92,7 +93,7 @@ def file_name(key: str) -> str:
     return f"{name[:_CUT_NAME]}~{sha256(name.encode()).hexdigest()}"
 
 
-def write_folder(path: str, values: Iterable[Value]) -> Iterator[dict[str, object]]:
+def write_folder(path: str, values: Iterable[Stored]) -> Iterator[dict[str, object]]:
     """Writes one file a value into a new or empty directory, all of them or none; what was written
     where, without the values.
     """
@@ -114,19 +115,20 @@ def write_folder(path: str, values: Iterable[Value]) -> Iterator[dict[str, objec
     return iter(written)
 
 
-def _write(folder: str, value: Value) -> dict[str, object]:
-    name = file_name(value.key)
+def _write(folder: str, value: Stored) -> dict[str, object]:
+    name = file_name(value.entry.key)
     try:
         with open(os.path.join(folder, name), "xb") as stream:
-            stream.write(value.value)
+            for piece in value.content.pieces():
+                stream.write(piece)
     except FileExistsError:
         raise ToolError(
             f"{name}: another key has this file",
             hint="this file system does not tell upper from lower case; use another, or --json",
         ) from None
-    fields = value._asdict()
-    del fields["value"]
-    return {**fields, "file": name}
+    fields = value.entry._asdict()
+    del fields["size"]
+    return {**fields, "commit": value.commit, "seq": value.seq, "file": name}
 
 
 def _umask() -> int:

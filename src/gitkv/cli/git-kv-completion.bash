@@ -69,7 +69,7 @@ _git_kv_keys ()
 
 _git_kv ()
 {
-	local commands="init remote get set del mset cas expire list history diff log blame snapshot import verify wait whoami status doctor policy stargate help"
+	local commands="init remote get set del mset cas expire list history diff log blame snapshot import stat du fetch verify wait whoami status doctor policy stargate help"
 	local word verb="" ns="main" previous="" operands=""
 	local cur words cword
 	_get_comp_words_by_ref -n "=:@" cur words cword
@@ -86,10 +86,10 @@ _git_kv ()
 	,-*) __gitcomp "--ns --json -C --debug --version --help" ;;
 	,*) __gitcomp "$commands" ;;
 	help,*) __gitcomp "$commands" ;;
-	remote,-*) __gitcomp "--remote --gateway-key" ;;
+	remote,-*) __gitcomp "--remote --gateway-key --all-chunks" ;;
 	remote,*) __gitcomp "setup repair" ;;
 	stargate,*) __gitcomp "init serve" ;;
-	get,-*) __gitcomp "--prefix --output --null --output-dir --at --read-from= --allow-expired --json" ;;
+	get,-*) __gitcomp "--prefix --range --output --null --output-dir --at --read-from= --allow-expired --json" ;;
 	set,-*) __gitcomp "--file --ctype --ttl --expires --if-absent --if-match --expect-tree --message --json" ;;
 	cas,-*) __gitcomp "--expect-blob --expect-tree --ctype --ttl --expires --message --json" ;;
 	del,-*) __gitcomp "--missing-ok --message --json" ;;
@@ -98,6 +98,8 @@ _git_kv ()
 	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --allow-expired --json" ;;
 	history,-*) __gitcomp "--limit --at --json" ;;
 	log,-*) __gitcomp "--prefix --author --signer --limit --at --json" ;;
+	stat,-*) __gitcomp "--at --read-from= --allow-expired --json" ;;
+	du,-*|fetch,-*) __gitcomp "--prefix --at --read-from= --json" ;;
 	blame,-*) __gitcomp "--at --read-from= --json" ;;
 	diff,-*) __gitcomp "--prefix --patch --json" ;;
 	snapshot,-*) __gitcomp "--export --prefix --at --read-from= --allow-expired --json" ;;
@@ -108,7 +110,7 @@ _git_kv ()
 	policy,-*) __gitcomp "--as --file --json" ;;
 	policy,*) __gitcomp "show check test" ;;
 	wait,-*) __gitcomp "--oid --visible-on= --timeout --json" ;;
-	get,*|set,*|del,*|history,*|log,*|blame,*|list,*) _git_kv_keys "$ns" "$operands" ;;
+	get,*|set,*|del,*|stat,*|history,*|log,*|blame,*|list,*) _git_kv_keys "$ns" "$operands" ;;
 	cas,*) [ "$previous" = cas ] && __gitcomp "set" || _git_kv_keys "$ns" "$operands" ;;
 	esac
 }

@@ -131,11 +131,12 @@ def value_field(value: bytes) -> dict[str, str]:
     return {"value_b64": b2a_base64(value, newline=False).decode("ascii")}
 
 
-def write_file(path: str, data: bytes) -> None:
-    """The file then holds `data`, or what it held before; its mode stays. Pipes and devices are
-    written to as they are.
+def write_file(path: str, pieces: Iterable[bytes]) -> None:
+    """The file then holds all pieces, or what it held before, if one cannot be had; its mode stays.
+    Pipes and devices are written to as they are.
     """
     from gitkv.cli.replace import Replacing
 
     with Replacing(path) as stream:
-        stream.write(data)
+        for piece in pieces:
+            stream.write(piece)

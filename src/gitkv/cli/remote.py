@@ -5,6 +5,7 @@ followed a lie.
 from __future__ import annotations
 
 from gitkv.cli.output import put_json, put_line, safe
+from gitkv.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
 
-USAGE = "remote setup|repair [--remote NAME] [--gateway-key FINGERPRINT]"
+USAGE = "remote setup|repair [--remote NAME] [--gateway-key FINGERPRINT] [--all-chunks]"
 NOTES = """\
 setup: proves the remote's policy and receipts, sets the fetch refspecs and, where the policy knows
 a key of yours, the push URL and the signing key, and fetches the store. Prints what it changed, and
@@ -37,6 +38,11 @@ def add_arguments(parser: Parser) -> None:
         metavar="FINGERPRINT",
         help="trust this gateway key and no other: SHA256:...",
     )
+    parser.add_argument(
+        "--all-chunks",
+        action="store_true",
+        help="setup: fetch the chunks of all large values, now and with every refresh",
+    )
 
 
 def run(args: Namespace, context: Context) -> int:
@@ -44,13 +50,24 @@ def run(args: Namespace, context: Context) -> int:
     from gitkv.client.trust.memory import parse_pin
 
     pin = parse_pin(args.gateway_key)
-    return (_setup if args.action == "setup" else _repair)(args.remote, pin, context)
+    if args.action == "setup":
+        return _setup(args, pin, context)
+    if args.all_chunks:
+        raise UsageError("--all-chunks is for remote setup")
+    return _repair(args.remote, pin, context)
 
 
-def _setup(remote: str, pin: str, context: Context) -> int:
+def _setup(args: Namespace, pin: str, context: Context) -> int:
     from gitkv.client.setup import setup_remote
 
-    report = setup_remote(context.repository, remote or "origin", context.ns, context.env, pin)
+    report = setup_remote(
+        context.repository,
+        args.remote or "origin",
+        context.ns,
+        context.env,
+        pin,
+        all_chunks=args.all_chunks,
+    )
     if context.json:
         put_json(report._asdict())
         return 0

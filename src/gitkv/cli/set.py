@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitkv.cli.arguments import add_expiry, add_message, content_type, message_of, oid
-from gitkv.cli.source import read_value
+from gitkv.cli.source import read_value, shown
 from gitkv.cli.written import put_written
 from gitkv.errors import UsageError
 
@@ -58,9 +58,8 @@ def run(args: Namespace, context: Context) -> int:
         from gitkv.model.content import Put
 
         expect = Expect(if_absent=args.if_absent, if_match=args.if_match, tree=args.expect_tree)
-        put = Put(
-            store.content(args.key, value), args.ctype or "", store.expiry(args.ttl, args.expires)
-        )
+        content = shown(store.content(args.key, value), context)
+        put = Put(content, args.ctype or "", store.expiry(args.ttl, args.expires))
         written = store.write({args.key: put}, expect=expect, message=message_of(args))
     return put_written(written, context)
 

@@ -41,6 +41,15 @@ def held_or_content(path: str) -> bytes | Content:
     return found.read(-1) if isinstance(found, Resumed) else found
 
 
+def shown(value: bytes | Content, context: Context) -> bytes | Content:
+    """The same; how far its reading is, is shown to a person."""
+    if isinstance(value, bytes):
+        return value
+    from gitkv.cli.transfer import WatchedContent, is_shown
+
+    return WatchedContent(value, "stored") if is_shown(context) else value
+
+
 class Resumed:
     """A stream of which something was read: that comes first."""
 

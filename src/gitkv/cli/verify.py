@@ -104,6 +104,11 @@ def _summary(found: Verified) -> list[str]:
             f"{_count(found.policies, 'policy', 'policies')}, from the gateway's key "
             f"{found.gateway} on"
         )
+    if found.chunks_unread:
+        brought = _count(found.chunks_unread, "transaction")
+        lines.append(
+            f"not looked at: the chunks that {brought} brought; this clone does not keep them"
+        )
     if found.anchors:
         lines.append(f"{_count(len(found.anchors), 'anchor')} found")
     return lines

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
         Logged,
         Only,
         Revision,
+        Stored,
         Value,
         Viewed,
     )
     from gitkv.reading.blame import Blamed
     from gitkv.reading.groups import Group
+    from gitkv.reading.usage import Brought, Used
 
 
 class StoreBrowsing(StoreMapping):
@@ -79,6 +81,29 @@ class StoreBrowsing(StoreMapping):
 
         return compare_puts(fresh_state(self._replica, read_from), puts)
 
+    def stored_of(
+        self,
+        keys: Sequence[str],
+        *,
+        at: str = "",
+        read_from: str = MIRROR,
+        allow_expired: bool = False,
+    ) -> Iterator[Stored]:
+        """As `values_of`, to be read piece by piece."""
+        from gitkv.reading.lookup import read_all_stored
+
+        state = fresh_state(self._replica, read_from)
+        return read_all_stored(state, keys, at, allow_expired=allow_expired)
+
+    def stored_under(
+        self, prefix: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False
+    ) -> Iterator[Stored]:
+        """As `values_under`, to be read piece by piece."""
+        from gitkv.reading.lookup import read_prefix_stored
+
+        state = fresh_state(self._replica, read_from, allow_expired=allow_expired)
+        return read_prefix_stored(state, prefix, at)
+
     def groups(
         self,
         prefix: str = "",
@@ -119,6 +144,20 @@ class StoreBrowsing(StoreMapping):
         from gitkv.reading.history import log_of
 
         return log_of(fresh_state(self._replica, MIRROR, at=at), limit, only or Only())
+
+    def usage(self, prefix: str = "", *, at: str = "", read_from: str = MIRROR) -> Iterator[Used]:
+        """How much room the values of the unexpired keys take that start with `prefix`."""
+        from gitkv.reading.usage import usage
+
+        return usage(fresh_state(self._replica, read_from), prefix, at)
+
+    def fetch_chunks(self, prefix: str = "", *, at: str = "", read_from: str = MIRROR) -> Brought:
+        """Fetches what is missing here of the large values of the unexpired keys that start with
+        `prefix`, for work without a network. Raises UnavailableError, IntegrityError.
+        """
+        from gitkv.reading.usage import bring_chunks
+
+        return bring_chunks(fresh_state(self._replica, read_from), prefix, at)
 
     def blame(self, prefix: str = "", *, at: str = "", read_from: str = MIRROR) -> Iterator[Blamed]:
         """Unexpired keys that start with `prefix`, each with the transaction that set it last."""

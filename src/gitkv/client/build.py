@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gitkv.client.author import Author
-from gitkv.client.draft import Draft, changes_at, check_expectations
+from gitkv.client.cutting import NewObjects, Values
+from gitkv.client.draft import check_expectations
 from gitkv.client.policy import default_ttl_s
 from gitkv.client.replica import Replica
 from gitkv.client.values import Written
@@ -17,16 +18,13 @@ from gitkv.git.pack import Pack, PackWriter
 from gitkv.ledger.compose import Tip, Transaction, compose
 from gitkv.ledger.plan import Plan, plan_changes
 from gitkv.ledger.plan import Put as PlannedPut
-from gitkv.model.content import Content, Put
 from gitkv.model.oid import Oid
 from gitkv.model.verdict import FormError
 
-NewObjects = dict[Oid, tuple[bytes, bytes]]  # id -> kind, body
-
 
 class Built(NamedTuple):
-    """A transaction on `base`, its objects as a pack (to be closed) and, where asked for, one by
-    one.
+    """A transaction on `base`: its objects as a pack, to be closed, and one by one but for
+    chunks.
     """
 
     base: Tip
@@ -54,28 +52,27 @@ class Built(NamedTuple):
         )
 
 
-def build(
-    replica: Replica, base: Tip, draft: Draft, author: Author, *, keep_objects: bool = False
-) -> Built | None:
-    """The transaction of `draft` on `base`; None when nothing would change.
+def build(replica: Replica, base: Tip, values: Values, author: Author) -> Built | None:
+    """The transaction of a draft's values on `base`; None when nothing would change.
 
     Raises ConflictError or KeyNotFoundError when the draft expects another state, IntegrityError
-    when the base is malformed.
+    when the base is malformed, and what `Values.changes` raises.
     """
-    writer = PackWriter(replica.repository.common_dir)
-    new_objects: NewObjects = {}
+    try:
+        now_s = replica.host.now_s()
+        check_expectations(values.draft, base, replica.load, now_s)
+        changes = _with_expiry(replica, values.changes(base, now_s), now_s)
+    except FormError as error:
+        raise _malformed(base, error) from None
+    writer = PackWriter(replica.repository.common_dir, first=values.first)
+    new_objects: NewObjects = dict(values.trees)
 
     def emit(kind: bytes, body: bytes) -> Oid:
         oid = writer.add(kind, body)
-        if keep_objects:
-            new_objects[oid] = kind, body
+        new_objects[oid] = kind, body
         return oid
 
     try:
-        now_s = replica.host.now_s()
-        check_expectations(draft, base, replica.load, now_s)
-        wanted = changes_at(draft, base, replica.load, now_s)
-        changes = _planned(_with_expiry(replica, wanted, now_s))
         plan = plan_changes(base.trees, base.seq + 1, changes, replica.load, emit)
         if plan.keys_set + plan.keys_del == 0:
             writer.close()
@@ -84,17 +81,15 @@ def build(
         return Built(base, plan, transaction, writer.finish(), new_objects)
     except FormError as error:
         writer.close()
-        raise IntegrityError(
-            f"the store at {base.ledger.oid.hex()} is malformed: {error}"
-        ) from None
+        raise _malformed(base, error) from None
     except BaseException:
         writer.close()
         raise
 
 
 def _with_expiry(
-    replica: Replica, changes: Mapping[bytes, Put | None], now_s: int
-) -> Mapping[bytes, Put | None]:
+    replica: Replica, changes: Mapping[bytes, PlannedPut | None], now_s: int
+) -> Mapping[bytes, PlannedPut | None]:
     """The changes with the expiry that the policy has for values of which nothing is said."""
     if all(put is None or put.expires for put in changes.values()):
         return changes
@@ -107,15 +102,8 @@ def _with_expiry(
     }
 
 
-def _planned(changes: Mapping[bytes, Put | None]) -> dict[bytes, PlannedPut | None]:
-    return {
-        name: None if put is None else PlannedPut(_whole(put.value), put.ctype, put.expires)
-        for name, put in changes.items()
-    }
-
-
-def _whole(value: bytes | Content) -> bytes:
-    return value if isinstance(value, bytes) else b"".join(value.pieces())
+def _malformed(base: Tip, error: FormError) -> IntegrityError:
+    return IntegrityError(f"the store at {base.ledger.oid.hex()} is malformed: {error}")
 
 
 def unchanged(tip: Tip) -> Written:

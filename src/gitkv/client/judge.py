@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from gitkv.admission.admit import Candidate, Situation, admit
 from gitkv.admission.deep_audit import audit_under
-from gitkv.client.build import Built, NewObjects
+from gitkv.client.build import Built
 from gitkv.client.policy import open_policy, read_policy
 from gitkv.client.replica import Replica
 from gitkv.errors import IntegrityError, PolicyError, RejectedError
@@ -27,9 +27,9 @@ class _WithNewObjects:
     the Load of the rules.
     """
 
-    def __init__(self, objects: GitObjectStore, new_objects: NewObjects) -> None:
+    def __init__(self, objects: GitObjectStore, built: Built) -> None:
         self._objects = objects
-        self._new = new_objects
+        self._new = built.new_objects
 
     def load(self, oid: Oid, kind: bytes) -> bytes:
         new = self._new.get(oid)
@@ -92,13 +92,19 @@ def objections(replica: Replica, built: Built) -> list[Reason]:
 
 
 def _reasons(replica: Replica, built: Built, policy: Policy, signature: Signature) -> list[Reason]:
-    objects = _WithNewObjects(replica.objects, built.new_objects)
+    objects = _WithNewObjects(replica.objects, built)
     candidate = Candidate(built.tip.ledger, built.tip.index_oid, signature, built.tip.chunks_oid)
     situation = Situation(replica.ns, built.base, policy, replica.host.now_s(), _never_seen)
     admission = admit(candidate, situation, objects.load)
     return list(
         admission.reasons
-        or audit_under(policy, (built.base, built.tip), admission.principal, objects).reasons
+        or audit_under(
+            policy,
+            (built.base, built.tip),
+            admission.principal,
+            objects,
+            chunk_contents=False,
+        ).reasons
     )
 
 

@@ -14,13 +14,17 @@ from gitkv.errors import PolicyError
 from gitkv.model.oid import BLOB
 from gitkv.model.policy import NamespacePolicy, Policy
 from gitkv.model.refs import POLICY_PATH, POLICY_REF, Namespace
-from gitkv.policy.text import KEYS_MAX, TOTAL_BYTES_MAX, VALUE_BYTES_MAX, parse_policy
+from gitkv.policy.text import KEYS_MAX, TOTAL_BYTES_MAX, parse_policy
 
 
 def read_policy(replica: Replica) -> Policy | None:
     """Raises PolicyTextError when the text is not a valid policy."""
     text = policy_text(replica)
-    return None if text is None else parse_policy(text)
+    if text is None:
+        return None
+    if replica.policy_read is None or replica.policy_read[0] != text:
+        replica.policy_read = text, parse_policy(text)  # costs more than the rest of a small write
+    return replica.policy_read[1]
 
 
 def policy_text(replica: Replica) -> bytes | None:
@@ -53,7 +57,6 @@ def open_policy(ns: Namespace) -> Policy:
     rules = NamespacePolicy(
         ns,
         (),
-        value_bytes_max=VALUE_BYTES_MAX,
         total_bytes_max=TOTAL_BYTES_MAX,
         keys_max=KEYS_MAX,
         lfs_forbidden=False,

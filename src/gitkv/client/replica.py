@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gitkv.client.content import Given
     from gitkv.client.push_line import PushLine
     from gitkv.model.content import Content
+    from gitkv.model.policy import Policy
 
 _TORN_READS_MAX = 100
 _TORN_PAUSE_S = 0.005
@@ -59,6 +60,9 @@ class Replica:
         self.objects = GitObjectStore(self.git)
         self._line: PushLine | None = None
         watch(self)
+        self._chunk_objects: GitObjectStore | None = None
+        self.is_to_follow = False  # a clone that is being set up, and does not say so yet
+        self.policy_read: tuple[bytes, Policy] | None = None  # its text, and what it says
 
     @property
     def config(self) -> dict[str, str]:
@@ -122,7 +126,12 @@ class Replica:
         """Whether the chunk store is here as a ref, with all that it reaches. A clone fetches of it
         what it needs.
         """
-        return not self.remote
+        return not (self.remote or self.is_to_follow)
+
+    @property
+    def has_all_chunks(self) -> bool:
+        """Whether every chunk of the store is meant to be here."""
+        return self.keeps_chunks or self.config.get("kv.allchunks") == "true"
 
     def _heads_of_refs(self) -> Heads | None:
         refs = self.read_refs(self._refs())
@@ -263,6 +272,18 @@ class Replica:
         pipe, self._pipe = self._pipe, None
         return pipe
 
+    def chunk_objects(self) -> GitObjectStore:
+        """The same objects for a reader of chunks: what is missing is missing, and not fetched by
+        git, one by one.
+        """
+        if self._chunk_objects is None:
+            # of no use to whoever reads a small value
+            from gitkv.git.partial import LITTLE_MAPPED, NEVER_LAZY
+
+            git = self.git.with_extra(NEVER_LAZY).with_settings(*LITTLE_MAPPED)
+            self._chunk_objects = GitObjectStore(git)
+        return self._chunk_objects
+
     def take_line(self) -> PushLine | None:
         """The line of an earlier write, if Stargate has not hung up meanwhile."""
         line, self._line = self._line, None
@@ -292,6 +313,8 @@ class Replica:
             if unused is not None:
                 unused.close()
         self.objects.close()
+        if self._chunk_objects is not None:
+            self._chunk_objects.close()
         self._key = None  # ends its agent
 
     def __del__(self) -> None:

@@ -24,7 +24,13 @@ from gitkv.client.signing_key import (
 from gitkv.client.store import host_for, namespace_of
 from gitkv.client.trust.judge import gateway_of, judge_policy
 from gitkv.client.trust.memory import PIN, parse_pin, read_memory
-from gitkv.client.trust.shown import Source, fetch_policy, mirror_source
+from gitkv.client.trust.shown import (
+    ALL_CHUNKS,
+    Source,
+    chunks_pair,
+    fetch_policy,
+    mirror_source,
+)
 from gitkv.errors import AccessError, PolicyError, UnavailableError, UsageError
 from gitkv.git import transport
 from gitkv.git.repository import local_config, set_config
@@ -63,9 +69,12 @@ def setup_remote(
     ns: str = "main",
     env: Mapping[str, str] | None = None,
     gateway_key: str = "",
+    *,
+    all_chunks: bool = False,
 ) -> SetupReport:
     """Makes the clone around `path` follow the remote, which is a mirror, and write through the
-    Stargate that its policy names. `gateway_key`: the fingerprint that its gateway must have.
+    Stargate that its policy names. `gateway_key`: the fingerprint that its gateway must have;
+    `all_chunks`: keeps the chunks of all large values here, from now on.
 
     Raises UsageError without such a remote, PolicyError without a policy, IntegrityError for what
     cannot be trusted, UnavailableError when the mirror cannot be read.
@@ -73,12 +82,15 @@ def setup_remote(
     host = host_for(env)
     source = mirror_source(remote, parse_pin(gateway_key))
     replica = open_replica(os.fspath(path), namespace_of(ns), host)
+    replica.is_to_follow = True
     try:
         policy = _policy(replica, source)
         writing = _writing(replica, policy)
         tip = follow(replica, source)
         gateway = gateway_of(replica, read_memory(replica, source.tracking))
         steps = _configure(replica, source, _wanted(replica, source, policy, writing, gateway))
+        if all_chunks:
+            steps += _keep_all_chunks(replica, source)
         refused = _refused(replica, policy, writing.key) if writing.key is not None else []
     finally:
         replica.close()
@@ -163,6 +175,12 @@ def _configure(replica: Replica, source: Source, wanted: Mapping[str, str]) -> l
 def wanted_refspecs(remote: str) -> list[str]:
     """What `git fetch` brings of a store, beside branches."""
     return [f"+refs/{kind}/*:refs/remotes/{remote}/{kind}/*" for kind in _KINDS]
+
+
+def _keep_all_chunks(replica: Replica, source: Source) -> list[str]:
+    set_config(replica.git, ALL_CHUNKS, "true")
+    transport.fetch(replica.git, source.address, [chunks_pair(replica.ns, source)])
+    return [f"git config {ALL_CHUNKS} true", "fetched the chunks of all large values"]
 
 
 def _stored(name: str) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from gitkv.client.author import Author
 from gitkv.client.build import Built, build, unchanged
+from gitkv.client.cutting import Values
 from gitkv.client.draft import Draft
 from gitkv.client.host import pauses
 from gitkv.client.judge import judge
@@ -28,10 +29,15 @@ def write_standalone(replica: Replica, draft: Draft) -> Written:
     locked.
     """
     author = Author(replica, draft.text)
+    with Values(replica, draft) as values:
+        return _write(replica, values, author)
+
+
+def _write(replica: Replica, values: Values, author: Author) -> Written:
     expected, busy = "", None
     for _ in pauses(replica.host, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
         base = replica.tip()
-        built = build(replica, base, draft, author, keep_objects=True)
+        built = build(replica, base, values, author)
         if built is None:
             return unchanged(base)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitkv.client.refresh import refresh
+from gitkv.client.refresh import LOCAL, refresh
 from gitkv.client.replica import Replica
 from gitkv.reading.state import State
 
@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gitkv.model.oid import Oid
     from gitkv.model.policy import Policy
+    from gitkv.reading.state import Chunks
 
 
 def fresh_state(
@@ -19,7 +20,7 @@ def fresh_state(
     and `Replica.ledger` raise, UsageError for an unknown revision.
     """
     refresh(replica, read_from)
-    state = trusted_state(replica)
+    state = trusted_state(replica, may_fetch=read_from != LOCAL)
     if at:
         from gitkv.reading.revisions import resolve_revision
 
@@ -27,8 +28,10 @@ def fresh_state(
     return state.with_expired() if allow_expired else state
 
 
-def trusted_state(replica: Replica) -> State:
-    """The trusted state as it is. Raises what `Replica.ledger` raises."""
+def trusted_state(replica: Replica, *, may_fetch: bool = True) -> State:
+    """The trusted state as it is; chunks that are not here are fetched if that may be. Raises what
+    `Replica.ledger` raises.
+    """
 
     def policy() -> Policy | None:
         from gitkv.client.policy import read_policy  # only where a signer is shown
@@ -40,4 +43,10 @@ def trusted_state(replica: Replica) -> State:
 
         return accepted_until(replica, moment_s)
 
-    return State(replica.ns, replica.ledger(), replica.objects, replica.host.now_s(), policy, until)
+    def chunks() -> Chunks:
+        from gitkv.client.chunk_store import chunks_of  # only for large values
+
+        return chunks_of(replica, may_fetch=may_fetch)
+
+    now_s = replica.host.now_s()
+    return State(replica.ns, replica.ledger(), replica.objects, now_s, policy, until, chunks)

@@ -26,11 +26,13 @@ from gitkv.git.forks import ForkLock
 from gitkv.model.content import Put
 from gitkv.model.environment import without_location
 from gitkv.model.refs import Namespace, parse_namespace
-from gitkv.reading.answers import Changed, Entry, Logged, Revision, Value
-from gitkv.reading.lookup import list_entries, read_entry, read_value
+from gitkv.reading.answers import Changed, Entry, Logged, Revision, Stored, Value
+from gitkv.reading.lookup import list_entries, read_entry, read_stored, read_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     from gitkv.client.content import Given
     from gitkv.client.draft import Draft
     from gitkv.client.opening import Opening
@@ -46,6 +48,7 @@ __all__ = [
     "Put",
     "Revision",
     "Store",
+    "Stored",
     "Value",
     "Written",
     "host_for",
@@ -116,6 +119,26 @@ class Store(StoreBrowsing):
         """
         state = fresh_state(self._replica, read_from)
         return read_value(state, key, at, allow_expired=allow_expired)
+
+    def stored(
+        self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False
+    ) -> Stored:
+        """A key's value to be read piece by piece, as a whole or in part; chunks that are not here
+        are fetched when they are read. Raises as `value`.
+        """
+        state = fresh_state(self._replica, read_from)
+        return read_stored(state, key, at, allow_expired=allow_expired)
+
+    def open_value(
+        self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False
+    ) -> BufferedReader:
+        """A key's value as a binary file that can be sought in; what is read of it is proved, and
+        fetched when it is not here. Raises as `value`, and so does reading.
+        """
+        from gitkv.reading.value_file import open_content
+
+        found = self.stored(key, at=at, read_from=read_from, allow_expired=allow_expired)
+        return open_content(found.content)
 
     def entry(
         self, key: str, *, at: str = "", read_from: str = MIRROR, allow_expired: bool = False

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from gitkv.client.author import Author, require_signer
 from gitkv.client.build import Built, build, unchanged
+from gitkv.client.cutting import Values
 from gitkv.client.draft import Draft
 from gitkv.client.follow import adopt, advance, follow
 from gitkv.client.freshness import forget_freshness
@@ -67,7 +68,12 @@ def write_team(replica: Replica, draft: Draft) -> Written:
     with Stargate's reasons, NotLeaderError, UnavailableError when Stargate cannot be reached or its
     answer stays unknown, IntegrityError when its history leaves the one we trust.
     """
-    write = _TeamWrite(replica, draft)
+    with Values(replica, draft) as values:
+        values.cut_early()
+        return _write(replica, _TeamWrite(replica, values))
+
+
+def _write(replica: Replica, write: _TeamWrite) -> Written:
     problem: UnavailableError | None = None
     for _ in pauses(replica.host, _ATTEMPTS, _PAUSE_FIRST_S, _PAUSE_LONGEST_S):
         is_kept = False
@@ -121,7 +127,7 @@ class _TeamWrite:
     answers were lost.
     """
 
-    def __init__(self, replica: Replica, draft: Draft) -> None:
+    def __init__(self, replica: Replica, values: Values) -> None:
         self.source: Source = stargate_of(replica)
         self.uncertain: list[Built] = []
         self._known: Heads | None = (
@@ -131,8 +137,8 @@ class _TeamWrite:
         self._lost = _Lost()
         self._entry: Oid | None = None  # the newest one that Stargate showed with our base
         self._replica = replica
-        self._draft = draft
-        self._author = Author(replica, draft.text)
+        self._values = values
+        self._author = Author(replica, values.draft.text)
 
     @contextmanager
     def line(self) -> Iterator[PushLine]:
@@ -205,7 +211,7 @@ class _TeamWrite:
         be the true tip.
         """
         try:
-            built = build(self._replica, base, self._draft, self._author, keep_objects=True)
+            built = build(self._replica, base, self._values, self._author)
             return _Made(built, None)
         except (ConflictError, KeyNotFoundError) as error:
             return _Made(None, error)

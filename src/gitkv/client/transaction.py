@@ -19,7 +19,7 @@ from gitkv.ledger.seek import LedgerCommit
 from gitkv.ledger.view import find_line
 from gitkv.model.content import Put
 from gitkv.model.key import Name, encode_key
-from gitkv.model.oid import BLOB, Oid
+from gitkv.model.oid import Oid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,10 +52,13 @@ class Tx:
             if put is None:
                 raise KeyNotFoundError(f"key {key} is deleted by this transaction")
             return put.value if isinstance(put.value, bytes) else b"".join(put.value.pieces())
-        oid = self._stored(encode_key(key))
-        if oid is None:
+        if self._stored(encode_key(key)) is None:
             raise KeyNotFoundError(f"key {key} does not exist")
-        return self._replica.objects.read(oid, BLOB)
+        from gitkv.client.state import trusted_state
+        from gitkv.reading.lookup import read_value
+
+        assert self._at is not None
+        return read_value(trusted_state(self._replica)._replace(tip=self._at), key).value
 
     def get(self, key: str, default: T = None) -> bytes | T:  # type: ignore[assignment]
         """The value as this transaction leaves it, or `default` when there is none."""

@@ -37,7 +37,8 @@ def verify(replica: Replica, since: str, to: str, anchors: Sequence[str] = ()) -
     first, last = _range(replica, seen, since, to)
     verifier = SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.host.env)
     with GitObjectStore(replica.git.with_extra(_OFFLINE)) as objects:
-        found = verify_ledger(seen, Request(first, last, pinned), objects, verifier)
+        request = Request(first, last, pinned, with_chunks=replica.has_all_chunks)
+        found = verify_ledger(seen, request, objects, verifier)
     return found._replace(reasons=tuple(_advised(entry) for entry in found.reasons))
 
 

@@ -28,6 +28,7 @@ from gitkv.git.signals import Shield
 
 _FINISH_S = 60.0  # for git to index a pack that it has whole
 UNPACK_OBJECTS_MAX = 99  # git's transfer.unpackLimit is 100
+_UNPACK_BYTES_MAX = 8 << 20  # chunks of large values would be deflated once more
 
 
 class PackStoring:
@@ -41,7 +42,8 @@ class PackStoring:
         when git is missing.
         """
         self._git_dir = git.git_dir
-        self._loose = pack.oids if pack.count <= UNPACK_OBJECTS_MAX else []
+        is_small = pack.count <= UNPACK_OBJECTS_MAX and pack.size <= _UNPACK_BYTES_MAX
+        self._loose = pack.oids if is_small else []
         self._command = "unpack-objects" if self._loose else "index-pack"
         words = ("-q",) if self._loose else ("--stdin",)
         self._began_s = time.time() - CLOCKS_APART_S

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from struct import unpack_from
 from typing import NamedTuple, cast
 
@@ -60,15 +60,27 @@ class PackWriter:
 
     Up to `spool_bytes_max` are held in memory, the rest in an unlinked file in `spool_dir`. Raises
     ValueError for an unknown kind.
+
+    `first`: a pack whose objects come before ours, and which stays open and as it is. `known`:
+    objects that its reader has; those of some size are left out.
     """
 
-    def __init__(self, spool_dir: str, *, spool_bytes_max: int = SPOOL_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        spool_dir: str,
+        *,
+        spool_bytes_max: int = SPOOL_BYTES_MAX,
+        first: Pack | None = None,
+        known: Container[Oid] = frozenset(),
+    ) -> None:
         self._spool_dir = spool_dir
+        self._first = first
+        self._known = known
         self._spool_bytes_max = spool_bytes_max
         self._spool = bytearray()
         self._file = -1
         self._file_bytes = 0
-        self._oids: dict[Oid, None] = {}
+        self._oids: dict[Oid, None] = dict.fromkeys(first.oids if first is not None else ())
 
     def __len__(self) -> int:
         return len(self._oids)
@@ -111,8 +123,9 @@ class PackWriter:
             raise
         self._spool += (deflate or zlib.compressobj(0)).flush()
         oid = Oid(digest.digest())
-        if oid in self._oids:
+        if oid in self._oids or oid in self._known:
             self._cut_back(start)
+            return oid
         self._oids[oid] = None
         return oid
 
@@ -120,7 +133,9 @@ class PackWriter:
         """The finished pack; the writer is empty afterwards."""
         header = pack_header(len(self._oids))
         digest = _sha1(header, usedforsecurity=False)
-        pack = Pack(header, self._file, self._file_bytes, bytes(self._spool), list(self._oids))
+        oids = list(self._oids)
+        spool = Spool(self._file, self._file_bytes, bytes(self._spool))
+        pack = Pack(header, spool, oids, self._first)
         for chunk in pack.body():
             digest.update(chunk)
         pack.trailer = digest.digest()
@@ -137,7 +152,7 @@ class PackWriter:
         digest = _sha1(b"%b %d\x00" % (kind, len(body)), usedforsecurity=False)
         digest.update(body)
         oid = Oid(digest.digest())
-        if oid not in self._oids:
+        if oid not in self._oids and oid not in self._known:
             self._oids[oid] = None
             self._spool += _entry_header(_KINDS[kind], len(body))
             self._spool += _deflated(body)
@@ -168,28 +183,43 @@ class PackWriter:
 _sha1, _adler32 = hashlib.sha1, zlib.adler32
 
 
+class Spool(NamedTuple):
+    """Packed objects: `file_bytes` bytes in a file (-1: none), and `tail` after them."""
+
+    file: int
+    file_bytes: int
+    tail: bytes
+
+
 class Pack:
     """A finished pack of `count` objects; `trailer` is its SHA-1. Read with `chunks`, as often as
     needed.
     """
 
     def __init__(
-        self, header: bytes, file: int, file_bytes: int, tail: bytes, oids: list[Oid]
+        self, header: bytes, spool: Spool, oids: list[Oid], first: Pack | None = None
     ) -> None:
         self.oids = oids
         self.trailer = b""
         self._header = header
-        self._file = file
-        self._file_bytes = file_bytes
-        self._tail = tail
+        self._first = first
+        self._file, self._file_bytes, self._tail = spool
 
     @property
     def count(self) -> int:
         """The number of objects so far."""
         return len(self.oids)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the objects, as they are packed."""
+        before = 0 if self._first is None else self._first.size
+        return before + self._file_bytes + len(self._tail)
+
     def body(self) -> Iterator[bytes]:
         """The objects, without header and trailer."""
+        if self._first is not None:
+            yield from self._first.body()
         offset = 0
         while offset < self._file_bytes:
             chunk = os.pread(self._file, _READ_BYTES, offset)
@@ -207,7 +237,7 @@ class Pack:
         yield self.trailer
 
     def close(self) -> None:
-        """Removes the temporary file; may be called again."""
+        """Removes the temporary file of our own part; may be called again."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -92,6 +92,12 @@ class Git:
         git._is_service = self._is_service
         return git
 
+    def with_settings(self, *settings: str) -> Git:
+        """The same door, with more of git's settings, as `name=value`."""
+        git = self.with_extra({})
+        git._settings += [part for setting in settings for part in ("-c", setting)]
+        return git
+
     def of_service(self) -> Git:
         """The same door for a service: every child leads a session of its own. A terminal's Ctrl-C
         does not reach it, it asks no person anything, and `end_children` ends it with all that it

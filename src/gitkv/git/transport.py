@@ -91,7 +91,7 @@ def fetch(
         timeout_s=timeout_s,
     )
     if done.code != 0:
-        raise _fetch_failure(git, done, remote)
+        raise fetch_failure(git, done, remote)
     try:
         sync_new_names(git.git_dir, began_s)
     except OSError as error:
@@ -214,7 +214,8 @@ def _status(flag: bytes, summary: bytes, url: str) -> PushStatus:
     return PushStatus(_STATES.get(found[1], PUSH_UNCLEAR), printable(found[2] or found[1]))
 
 
-def _fetch_failure(git: Git, done: Completed, remote: str) -> GitKvError:
+def fetch_failure(git: Git, done: Completed, remote: str) -> GitKvError:
+    """The error for a fetch that failed."""
     if (broken := damage("fetch", done)) is not None:
         return broken
     if (

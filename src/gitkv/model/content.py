@@ -38,10 +38,11 @@ class BytesContent:
         """Its bytes."""
         return len(self._value)
 
-    def pieces(self) -> Iterator[bytes]:
-        """As in Content."""
-        for start in range(0, len(self._value), PIECE_BYTES):
-            yield self._value[start : start + PIECE_BYTES]
+    def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes from `start` up to `stop` (None: the end)."""
+        end = len(self._value) if stop is None else min(stop, len(self._value))
+        for at in range(start, end, PIECE_BYTES):
+            yield self._value[at : min(at + PIECE_BYTES, end)]
 
 
 class Put(NamedTuple):

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 
 class Value(NamedTuple):
@@ -33,6 +34,17 @@ class Viewed(NamedTuple):
     seq: int
 
 
+class Readable(Protocol):
+    """A content of which a part can be read."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+
+    def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes from `start` up to `stop` (None: the end). Raises IntegrityError."""
+
+
 class Entry(NamedTuple):
     """What the index says of a key, without its value. `size` in bytes."""
 
@@ -44,6 +56,15 @@ class Entry(NamedTuple):
     created: int
     mod: int
     versions: int
+
+
+class Stored(NamedTuple):
+    """A key's value at the tip `commit` of number `seq`, to be read as a whole or in part."""
+
+    entry: Entry
+    content: Readable
+    commit: str
+    seq: int
 
 
 class Revision(NamedTuple):

@@ -134,7 +134,10 @@ def diff_values(state: State, changes: Iterator[Changed], bytes_max: int) -> Ite
         ]
         wanted = [etag for etag, size in sides if etag and size <= bytes_max]
         oids = [Oid(bytes.fromhex(etag)) for etag in dict.fromkeys(wanted)]
-        values = dict(zip(dict.fromkeys(wanted), state.objects.read_many(oids, BLOB), strict=True))
+        sizes = dict(sides)
+        bodies = zip(dict.fromkeys(wanted), state.objects.read_many(oids, BLOB), strict=True)
+        # what has another size is a manifest: nobody compares large values by eye
+        values = {etag: body for etag, body in bodies if len(body) == sizes[etag]}
         for change in group:
             yield Differing(change, values.get(change.old_etag), values.get(change.new_etag))
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import NamedTuple, TypeVar
 
 from gitkv.errors import ExpiredError, IntegrityError, KeyNotFoundError, UsageError
 from gitkv.ledger.index_line import LiveLine, parse_live
 from gitkv.ledger.roots import open_index
 from gitkv.ledger.seek import LedgerCommit
 from gitkv.ledger.view import find_line, scan_lines
+from gitkv.model.content import BytesContent
 from gitkv.model.key import decode_name, encode_key, encode_prefix
 from gitkv.model.oid import BLOB
 from gitkv.model.verdict import FormError
-from gitkv.reading.answers import Entry, Value
+from gitkv.reading.answers import Entry, Readable, Stored, Value
 from gitkv.reading.state import State, malformed
 
 _GROUP = 512
+_Answer = TypeVar("_Answer", Value, Stored)
+
+
+class _Lines(NamedTuple):
+    commit: LedgerCommit
+    lines: Iterator[LiveLine]
 
 
 def at_revision(state: State, revision: str) -> LedgerCommit:
@@ -33,7 +41,13 @@ def read_value(state: State, key: str, at: str = "", *, allow_expired: bool = Fa
     UsageError for an unknown revision, IntegrityError.
     """
     commit, line = _find(state, key, at, allow_expired)
-    return _value(commit, line, state.objects.read(line.oid, BLOB))
+    return _value(state, commit, line, state.objects.read(line.oid, BLOB))
+
+
+def read_stored(state: State, key: str, at: str = "", *, allow_expired: bool = False) -> Stored:
+    """As `read_value`; of a large value nothing is read yet."""
+    commit, line = _find(state, key, at, allow_expired)
+    return _stored(state, commit, line, state.objects.read(line.oid, BLOB))
 
 
 def read_values(
@@ -42,6 +56,17 @@ def read_values(
     """The values of several keys at one revision, in the order asked; values are read only when
     every key was found. Raises as `read_value`.
     """
+    return _each(state, _lines_of(state, keys, at, allow_expired), _value)
+
+
+def read_all_stored(
+    state: State, keys: Iterable[str], at: str = "", *, allow_expired: bool = False
+) -> Iterator[Stored]:
+    """As `read_values`; of large values nothing is read yet."""
+    return _each(state, _lines_of(state, keys, at, allow_expired), _stored)
+
+
+def _lines_of(state: State, keys: Iterable[str], at: str, allow_expired: bool) -> _Lines:
     commit, names = at_revision(state, at), {key: encode_key(key) for key in keys}
     ordered = sorted(set(names.values()))
     try:
@@ -52,34 +77,67 @@ def read_values(
         raise malformed("index", commit, error) from None
     for key in names:
         _require(state, key, lines.get(key), at, allow_expired)
-    return _values(state, commit, iter(lines.values()))
+    return _Lines(commit, iter(lines.values()))
 
 
 def read_prefix(state: State, prefix: str, at: str = "") -> Iterator[Value]:
     """The values of the unexpired keys that start with `prefix` at one revision, in order. Raises
     KeyInvalidError, UsageError, IntegrityError.
     """
+    return _each(state, _lines_under(state, prefix, at), _value)
+
+
+def read_prefix_stored(state: State, prefix: str, at: str = "") -> Iterator[Stored]:
+    """As `read_prefix`; of large values nothing is read yet."""
+    return _each(state, _lines_under(state, prefix, at), _stored)
+
+
+def _lines_under(state: State, prefix: str, at: str) -> _Lines:
     start, commit = encode_prefix(prefix), at_revision(state, at)
     lines = scan_lines(commit, start, state.load)
-    return _values(state, commit, (line for line in lines if not line.is_expired(state.now_s)))
+    return _Lines(commit, (line for line in lines if not line.is_expired(state.now_s)))
 
 
-def _values(state: State, commit: LedgerCommit, lines: Iterator[LiveLine]) -> Iterator[Value]:
+def _each(state: State, found: _Lines, make: Callable[..., _Answer]) -> Iterator[_Answer]:
+    """What `make` makes of each line and the blob that it names."""
+    commit, lines = found
     try:
         while group := list(islice(lines, _GROUP)):
             bodies = state.objects.read_many([line.oid for line in group], BLOB)
-            yield from (_value(commit, *pair) for pair in zip(group, bodies, strict=True))
+            yield from (make(state, commit, *pair) for pair in zip(group, bodies, strict=True))
     except FormError as error:
         raise malformed("index", commit, error) from None
 
 
-def _value(commit: LedgerCommit, line: LiveLine, value: bytes) -> Value:
+def _stored(state: State, commit: LedgerCommit, line: LiveLine, body: bytes) -> Stored:
     entry = entry_of(line)
-    if len(value) != line.size:
-        raise IntegrityError(
-            f"value of {entry.key}: expected {line.size} bytes as the index says, got {len(value)}"
-        )
+    content: Readable
+    if line.chunks:
+        from gitkv.reading.stored import stored_content
+
+        content = stored_content(state, entry.key, body, line.size)
+    else:
+        content = BytesContent(_inline(entry, body))
+    return Stored(entry, content, commit.oid.hex(), commit.seq)
+
+
+def _value(state: State, commit: LedgerCommit, line: LiveLine, body: bytes) -> Value:
+    entry = entry_of(line)
+    if line.chunks:
+        from gitkv.reading.stored import stored_content
+
+        value = b"".join(stored_content(state, entry.key, body, line.size).pieces())
+    else:
+        value = _inline(entry, body)
     return Value(entry.key, value, entry.etag, *entry[3:], commit.oid.hex(), commit.seq)
+
+
+def _inline(entry: Entry, body: bytes) -> bytes:
+    if len(body) != entry.size:
+        raise IntegrityError(
+            f"value of {entry.key}: expected {entry.size} bytes as the index says, got {len(body)}"
+        )
+    return body
 
 
 def read_entry(state: State, key: str, at: str = "", *, allow_expired: bool = False) -> Entry:

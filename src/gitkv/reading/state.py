@@ -4,7 +4,7 @@ own tip.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gitkv.errors import IntegrityError
@@ -23,10 +23,18 @@ def _nothing(moment_s: int) -> Oid | None:
     return None
 
 
+class Chunks(NamedTuple):
+    """Where chunks are read, and what fetches those that are missing there, as far as it can."""
+
+    objects: ObjectStore
+    bring: Callable[[Sequence[Oid]], None]
+
+
 class State(NamedTuple):
     """`tip`: the newest ledger commit that counts; `now_s`: seconds since 1970, by which keys
     expire; `policy` gives the policy whose names are shown, None when there is none; `until` gives
-    the newest ledger commit accepted at or before a moment, None when there was none.
+    the newest ledger commit accepted at or before a moment, None when there was none; `chunks`:
+    where those of large values are, None for among the other objects.
     """
 
     ns: Namespace
@@ -35,6 +43,7 @@ class State(NamedTuple):
     now_s: int
     policy: Callable[[], Policy | None]
     until: Callable[[int], Oid | None] = _nothing
+    chunks: Callable[[], Chunks] | None = None
 
     def load(self, oid: Oid, kind: bytes) -> bytes:
         """A Load of the rules."""

@@ -147,6 +147,7 @@ class World:
         self.port = port or free_port()
         people = [self.person(name) for name in (admin, *writers)]
         people[0].git("init", "--quiet", "--bare", "--initial-branch=main", str(self.mirror))
+        people[0].git("config", "uploadpack.allowFilter", "true", cwd=self.mirror)  # as hosts do
         keys = [f"{person.name}={person.public_key}" for person in people]
         people[0].kv(
             *("stargate", "init", str(self.gate)),

@@ -118,6 +118,29 @@ def test_a_body_in_pieces_is_never_held_as_a_whole(tmp_path: Path) -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("spool", [0, 1 << 25])
+def test_a_pack_goes_on_from_a_first_one_that_stays_as_it_is(bare_repo: Path, spool: int) -> None:
+    early = PackWriter(str(bare_repo), spool_bytes_max=spool)
+    first = {early.add(BLOB, os.urandom(size)) for size in (5, 5_000)}
+    both = early.add(BLOB, b"both " * 100)
+    begun = early.finish()
+    for number in range(2):
+        writer = PackWriter(str(bare_repo), spool_bytes_max=spool, first=begun)
+        assert writer.add(BLOB, b"both " * 100) == both
+        own = writer.add(BLOB, b"attempt %d " % number * 50)
+        assert _unpacked(bare_repo, writer) == {*first, both, own}
+    begun.close()
+
+
+def test_what_the_reader_knows_is_left_out(bare_repo: Path) -> None:
+    body = os.urandom(10_000)
+    writer = PackWriter(str(bare_repo), known={hash_object(BLOB, body)})
+    assert writer.add(BLOB, body) == hash_object(BLOB, body)
+    assert writer.add_pieces(BLOB, len(body), [body]) == hash_object(BLOB, body)
+    other = writer.add(BLOB, b"other")
+    assert _unpacked(bare_repo, writer) == {other}
+
+
 def test_a_pack_can_be_sent_twice(tmp_path: Path) -> None:
     writer = PackWriter(str(tmp_path), spool_bytes_max=10)
     for number in range(100):

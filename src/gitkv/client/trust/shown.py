@@ -14,11 +14,14 @@ from gitkv.model.heads import Heads, head_refs, heads_among
 from gitkv.model.oid import Oid
 from gitkv.model.refs import (
     FIRST_EPOCH,
+    Namespace,
     Ref,
     tracking_ref,
     watchlog_ref,
 )
 from gitkv.model.verdict import FormError
+
+ALL_CHUNKS = "kv.allChunks"  # true: the chunks of all large values are kept here
 
 _FETCHES_MAX = 8
 _CUT_SHORT = "couldn't find remote ref"
@@ -98,6 +101,8 @@ def fetch_shown(replica: Replica, source: Source) -> Shown:
         f"+refs/{kind}/{ns}{tail}:refs/remotes/{source.tracking}/{kind}/{ns}{tail}"
         for kind, tail in (("kv-mirror", "*"), ("kv-watchlog", "@*"))
     ]
+    if replica.has_all_chunks and not source.is_authority:
+        pairs.append(chunks_pair(ns, source))
     pairs.append(_policy_pair(source))
     try:
         _fetch(replica, source, pairs)
@@ -106,6 +111,11 @@ def fetch_shown(replica: Replica, source: Source) -> Shown:
             _require_refs(replica, source)
         raise
     return tracked(replica, source)
+
+
+def chunks_pair(ns: Namespace, source: Source) -> str:
+    """The chunk store, with all that it reaches: only for who wants it."""
+    return f"+refs/kv-chunks/{ns}@*:refs/remotes/{source.tracking}/kv-chunks/{ns}@*"
 
 
 def fetch_policy(replica: Replica, source: Source) -> Oid | None:
