@@ -156,7 +156,8 @@ class PackObjects(ObjectStore, Protocol):
 class IntakeLimits(NamedTuple):
     """What one pack may cost. A blob may be as large as the largest value (spec/policy 5.4); trees
     and commits are far smaller. `inflated_bytes_max`: of all its objects together; `chain_max`:
-    deltas between an object and the whole one that it is made from.
+    deltas between an object and the whole one that it is made from; `work_s_max`: for taking the
+    pack in, without the time that its sender is waited for.
     """
 
     pack_bytes_max: int = 2 << 30
@@ -167,12 +168,12 @@ class IntakeLimits(NamedTuple):
     chain_max: int = 250  # git's own default is 50 (`pack.depth`); this is for who raises it
     memory_bytes_max: int = 1 << 30
     cpu_s_max: int = 300
-    wall_s_max: float = 600.0
+    work_s_max: float = 600.0
 
 
 class QuarantinedPack(NamedTuple):
     """A checked pack. `oids`: the objects that were sent; `bases`: objects of ours that complete a
-    thin pack, both in ascending order.
+    thin pack, both in ascending order; `size`: what was sent, in bytes.
 
     `pack_path` is "" when it is empty.
     """
@@ -180,6 +181,7 @@ class QuarantinedPack(NamedTuple):
     pack_path: str
     oids: tuple[Oid, ...]
     bases: tuple[Oid, ...]
+    size: int = 0
 
 
 class Intake(Protocol):
@@ -222,8 +224,10 @@ class History(Protocol):
     def commits_back(self, newest: Oid) -> Iterator[Oid]:
         """`newest` and all its ancestors, newest first, one at a time."""
 
-    def reachable(self, tips: Iterable[Oid]) -> Iterator[Oid]:
-        """Every object that these commits reach, themselves included, one at a time."""
+    def reachable(self, tips: Iterable[Oid], known: Iterable[Oid] = ()) -> Iterator[Oid]:
+        """Every object that these commits reach, themselves included, one at a time; without what
+        their ancestors `known` do.
+        """
 
 
 class PushStatus(NamedTuple):
@@ -258,6 +262,12 @@ class Remote(Protocol):
         """Moves its refs there, all or none and never by force; what became of each. A refusal is
         an answer; an answer that was lost is UnavailableError, and anything may have happened.
         """
+
+    def stage(self, ref: Ref, tree: bytes, *, timeout_s: float | None = None) -> PushStatus:
+        """Makes a new ref there that names this tree, of blobs that are here."""
+
+    def drop(self, refs: Sequence[Ref], *, timeout_s: float | None = None) -> dict[Ref, PushStatus]:
+        """Removes refs there, all or none."""
 
 
 class Settings(NamedTuple):

@@ -104,7 +104,7 @@ _git_kv ()
 	diff,-*) __gitcomp "--prefix --patch --json" ;;
 	snapshot,-*) __gitcomp "--export --prefix --at --read-from= --allow-expired --json" ;;
 	import,-*) __gitcomp "--batch --dry-run --message --json" ;;
-	verify,-*) __gitcomp "--from --to --anchor --json" ;;
+	verify,-*) __gitcomp "--from --to --no-chunks --anchor --json" ;;
 	status,-*) __gitcomp "--read-from= --json" ;;
 	doctor,-*) __gitcomp "--offline --json" ;;
 	policy,-*) __gitcomp "--as --file --json" ;;

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gitkv.cli.context import Context
     from gitkv.verifying.history import Verified
 
-USAGE = "verify [--from REV] [--to REV] [--anchor FINGERPRINT|RECEIPT|COMMIT]..."
+USAGE = "verify [--from REV] [--to REV] [--no-chunks] [--anchor FINGERPRINT|RECEIPT|COMMIT]..."
 NOTES = (
     "Reads this clone only: every commit, signature, receipt, index line and value. Exit code 8: "
     "something is wrong, and what; 5: something could not be judged here, and what to fetch.\n"
@@ -35,6 +35,12 @@ def add_arguments(parser: Parser) -> None:
         "--to", default="", metavar="REV", help="end with REV (default: the newest)"
     )
     parser.add_argument(
+        "--no-chunks",
+        dest="with_chunks",
+        action="store_false",
+        help="do not look at the chunks of large values; the answer says so",
+    )
+    parser.add_argument(
         "--anchor",
         dest="anchors",
         action="append",
@@ -48,7 +54,9 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace, context: Context) -> int:
     """Re-verifies the history; returns the exit code of the worst finding."""
     with context.open_store() as store:
-        found = store.verify(args.since, args.to, anchors=args.anchors)
+        found = store.verify(
+            args.since, args.to, anchors=args.anchors, with_chunks=args.with_chunks
+        )
     if context.json:
         put_json(
             {
@@ -106,9 +114,7 @@ def _summary(found: Verified) -> list[str]:
         )
     if found.chunks_unread:
         brought = _count(found.chunks_unread, "transaction")
-        lines.append(
-            f"not looked at: the chunks that {brought} brought; this clone does not keep them"
-        )
+        lines.append(f"not looked at: the chunks that {brought} brought")
     if found.anchors:
         lines.append(f"{_count(len(found.anchors), 'anchor')} found")
     return lines

@@ -177,17 +177,25 @@ class Store(StoreBrowsing):
 
         wait_for(self._replica, oid, visible_on, timeout_s)
 
-    def verify(self, since: str = "", to: str = "", *, anchors: Sequence[str] = ()) -> Verified:
+    def verify(
+        self,
+        since: str = "",
+        to: str = "",
+        *,
+        anchors: Sequence[str] = (),
+        with_chunks: bool = True,
+    ) -> Verified:
         """Re-verifies the ledger from raw objects, offline; `since`: a revision whose state is
         trusted. `anchors`: gateway key fingerprints, receipts and commits (whole ids) that the
-        history must have. What is wrong is in `reasons`, what could not be judged in `unjudged`.
+        history must have. What is wrong is in `reasons`, what could not be judged in `unjudged`;
+        without `with_chunks` the chunks of large values are not looked at (`chunks_unread`).
 
         Raises UsageError for a revision that is not in the ledger or for an invalid anchor,
         ToolError when there is no ledger.
         """
         from gitkv.client.verify import verify
 
-        return verify(self._replica, since, to, anchors)
+        return verify(self._replica, since, to, anchors, with_chunks=with_chunks)
 
     # Writing
 

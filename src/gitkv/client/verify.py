@@ -25,7 +25,14 @@ from gitkv.verifying.history import Request, Seen, Verified, verify_ledger
 _OFFLINE = {"GIT_NO_LAZY_FETCH": "1"}
 
 
-def verify(replica: Replica, since: str, to: str, anchors: Sequence[str] = ()) -> Verified:
+def verify(
+    replica: Replica,
+    since: str,
+    to: str,
+    anchors: Sequence[str] = (),
+    *,
+    with_chunks: bool = True,
+) -> Verified:
     """Raises UsageError for a revision that is not in the ledger or for an invalid anchor,
     ToolError without a ledger or its index.
     """
@@ -37,7 +44,8 @@ def verify(replica: Replica, since: str, to: str, anchors: Sequence[str] = ()) -
     first, last = _range(replica, seen, since, to)
     verifier = SignatureVerifier(os.path.join(replica.directory, "gnupg"), replica.host.env)
     with GitObjectStore(replica.git.with_extra(_OFFLINE)) as objects:
-        request = Request(first, last, pinned, with_chunks=replica.has_all_chunks)
+        with_chunks = with_chunks and replica.has_all_chunks
+        request = Request(first, last, pinned, with_chunks=with_chunks)
         found = verify_ledger(seen, request, objects, verifier)
     return found._replace(reasons=tuple(_advised(entry) for entry in found.reasons))
 

@@ -27,6 +27,7 @@ from gitkv.daemon.turn_session import (
     may_stay,
 )
 from gitkv.errors import GitKvError, UnavailableError
+from gitkv.gateway.pace import Pace
 from gitkv.gateway.push_limits import pack_limits
 from gitkv.gateway.push_room import Share
 from gitkv.gateway.receive import Answer, receive, refuse_stale
@@ -167,6 +168,7 @@ async def _receive(
     is_whole = False
     try:
         limits = pack_limits(stargate.gate.policy().policy, push)
+        share.allowed_bytes = limits.pack_bytes_max
         quarantine = Quarantine(session.serving.git, limits, reserve=share.grow_to)
         pack = await _read_pack(session, quarantine, rest)
         is_whole = True
@@ -224,16 +226,15 @@ async def _read_pack(session: Session, quarantine: Quarantine, rest: bytes) -> Q
     data, ending, size = rest, None, 0
     session.place.limit()
     bounds = session.bounds
-    deadline = time.monotonic() + bounds.upload_s
+    pace = Pace(bounds.slow_s, bounds.least_bytes)
     while True:
-        if time.monotonic() > deadline:
-            raise PackRefused(f"pack: it did not arrive within {bounds.upload_s:g} s")
         if data:
             size += len(data)
             session.place.allow(size)
             await _in_thread(partial(quarantine.feed, data))
         if ending is None and quarantine.is_started:
             ending = asyncio.ensure_future(_in_thread(quarantine.wait_until_ended))
+        asked_s = time.monotonic()
         reading = asyncio.ensure_future(_read(session.process, bounds.idle_s))
         done, _ = await asyncio.wait(
             {reading, ending} if ending else {reading}, return_when=asyncio.FIRST_COMPLETED
@@ -244,6 +245,11 @@ async def _read_pack(session: Session, quarantine: Quarantine, rest: bytes) -> Q
         data = reading.result()
         if not data:
             break
+        if not pace.is_kept(time.monotonic() - asked_s, len(data)):
+            raise PackRefused(
+                f"pack: it came more slowly than {bounds.least_bytes} bytes a second, "
+                f"for more than {bounds.slow_s:g} s"
+            )
     return await _in_thread(quarantine.finish)
 
 

@@ -13,6 +13,7 @@ from gitkv.wire.push_grammar import PolicyPush, TransactionPush
 _KEY_BYTES = 2048
 _BYTES_MIN = 64 << 20  # for a policy that grants little: trees are not values
 _POLICY_BYTES_MAX = 64 << 20
+_BYTES_A_S = 10 << 20  # that a slow machine unpacks
 
 
 def pack_limits(policy: Policy, push: TransactionPush | PolicyPush) -> IntakeLimits:
@@ -23,6 +24,11 @@ def pack_limits(policy: Policy, push: TransactionPush | PolicyPush) -> IntakeLim
         return IntakeLimits(pack_bytes_max=PACK_BYTES_MAX, inflated_bytes_max=_POLICY_BYTES_MAX)
     rules = policy.namespace(push.ns) or NamespacePolicy(push.ns, ())
     inflated_bytes = rules.total_bytes_max + rules.keys_max * _KEY_BYTES + _BYTES_MIN
-    # Deflate never adds more than a little to what it packs
-    pack_bytes = min(IntakeLimits().pack_bytes_max, inflated_bytes + inflated_bytes // 16)
-    return IntakeLimits(pack_bytes_max=pack_bytes, inflated_bytes_max=inflated_bytes)
+    usual = IntakeLimits()
+    return IntakeLimits(
+        # Deflate never adds more than a little to what it packs
+        pack_bytes_max=inflated_bytes + inflated_bytes // 16,
+        inflated_bytes_max=inflated_bytes,
+        cpu_s_max=usual.cpu_s_max + inflated_bytes // _BYTES_A_S,
+        work_s_max=usual.work_s_max + inflated_bytes / _BYTES_A_S,
+    )

@@ -24,17 +24,25 @@ class PushRoom:
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def share(self, who: str) -> Share:
-        """A principal's share for one push, which takes nothing yet."""
-        return Share(self, who)
+    def share(self, who: str, allowed_bytes: int = 0) -> Share:
+        """A principal's share for one push, which takes nothing yet; `allowed_bytes`: of a push
+        that the policy lets be larger than the pushes of one principal together.
+        """
+        return Share(self, who, allowed_bytes)
 
-    def take(self, who: str, size: int) -> None:
+    def take(self, who: str, size: int, allowed_bytes: int = 0) -> None:
         """Takes `size` bytes more. Raises UnavailableError when there is no room for them now."""
+        of_one_bytes = max(self._of_one_bytes, allowed_bytes)
         with self._lock:
-            if self._taken[who] + size > self._of_one_bytes:
+            if self._taken[who] + size > of_one_bytes:
                 raise UnavailableError(
-                    f"expected at most {self._of_one_bytes} bytes in the pushes of {who} that are "
-                    "under way, got more"
+                    f"expected at most {of_one_bytes} bytes in the pushes of {who} that are under "
+                    "way, got more"
+                )
+            if self._taken[who] + size > self._all_bytes:
+                raise UnavailableError(
+                    f"expected at most {self._all_bytes} bytes in all pushes under way "
+                    "(push.room_bytes), got more in this one"
                 )
             if self._taken.total() + size > self._all_bytes:
                 raise UnavailableError("other pushes take all the room there is")
@@ -50,15 +58,16 @@ class PushRoom:
 class Share:
     """What one push takes, until `close`."""
 
-    def __init__(self, room: PushRoom, who: str) -> None:
+    def __init__(self, room: PushRoom, who: str, allowed_bytes: int = 0) -> None:
         self._room = room
         self._who = who
+        self.allowed_bytes = allowed_bytes
         self._taken = 0
 
     def grow_to(self, size: int) -> None:
         """Takes what is missing to `size` bytes. Raises UnavailableError."""
         if size > self._taken:
-            self._room.take(self._who, size - self._taken)
+            self._room.take(self._who, size - self._taken, self.allowed_bytes)
             self._taken = size
 
     def close(self) -> None:

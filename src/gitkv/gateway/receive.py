@@ -39,9 +39,10 @@ from gitkv.model.verdict import ACCEPTED, CONFLICT, INTEGRITY, POLICY, Verdict, 
 from gitkv.ports import Delivery, Intake, ObjectStore, ObjectTooLargeError, QuarantinedPack
 from gitkv.wire.push_grammar import PolicyPush, TransactionPush
 
+_JUDGED_BYTES_A_S = 8 << 20  # that a slow machine reads and hashes
 READ_BYTES_MAX = (
     16 << 20
-)  # nothing a judge reads whole comes near it; values are measured, not read
+)  # of chunks, the largest that a judge reads; other values are measured, not read
 
 
 class Receipt(NamedTuple):
@@ -85,9 +86,12 @@ def receive(
 ) -> Answer:
     """Judges the push and, when it is accepted, makes it durable. The intake is empty
     afterwards, whatever happens. Raises OutcomeUnknownError, and nothing else once the refs moved.
+
+    `judging_s`: the time for judging a small push; a large one has more.
     """
     objects = intake.objects(READ_BYTES_MAX)
-    timed = TimedObjects(objects, seconds=judging_s, monotonic=monotonic)
+    seconds = judging_s + pack.size / _JUDGED_BYTES_A_S
+    timed = TimedObjects(objects, seconds=seconds, monotonic=monotonic)
     try:
         receiving.hold.check()
         if isinstance(push, PolicyPush):

@@ -45,9 +45,11 @@ def commits_back(git: Git, newest: Oid) -> Iterator[Oid]:
     return _listed(git, "--end-of-options", newest.hex())
 
 
-def reachable(git: Git, tips: Iterable[Oid]) -> Iterator[Oid]:
-    """Every object that these commits reach, one at a time. Raises as `commits_back`."""
-    hexes = [oid.hex() for oid in tips]
+def reachable(git: Git, tips: Iterable[Oid], known: Iterable[Oid] = ()) -> Iterator[Oid]:
+    """Every object that these commits reach, one at a time, without what their ancestors `known`
+    do. Raises as `commits_back`.
+    """
+    hexes = [*(oid.hex() for oid in tips), *(f"^{oid.hex()}" for oid in known)]
     return _listed(git, "--objects", "--no-object-names", "--end-of-options", *hexes)
 
 
@@ -79,6 +81,6 @@ class GitHistory:
         """As in the port."""
         return commits_back(self._git, newest)
 
-    def reachable(self, tips: Iterable[Oid]) -> Iterator[Oid]:
+    def reachable(self, tips: Iterable[Oid], known: Iterable[Oid] = ()) -> Iterator[Oid]:
         """As in the port."""
-        return reachable(self._git, tips)
+        return reachable(self._git, tips, known)

@@ -133,20 +133,24 @@ class Quarantine:
         self._granted = Grant(0, 0)
         self._child: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
-        self._deadline_s = time.monotonic() + self._limits.wall_s_max
+        self._left_s = self._limits.work_s_max
+        self._began_s = 0.0
         self._starting = threading.Lock()
         self._is_discarded = False
 
     def feed(self, data: bytes) -> None:
-        """Takes the next bytes of the pack."""
+        """Takes the next bytes of the pack. How long they are waited for is not counted here."""
+        self._begin()
         try:
             self._feed(data)
         except BaseException:
             self.discard()
             raise
+        self._left_s = self._remaining_s()
 
     def finish(self) -> QuarantinedPack:
         """The pack, once every byte was fed."""
+        self._begin()
         try:
             return self._finish()
         except BaseException:
@@ -196,7 +200,7 @@ class Quarantine:
             raise PackRefused(
                 f"pack: expected at most {self._limits.pack_bytes_max} bytes, got more"
             )
-        if self._remaining_s() <= 0:  # a sender who trickles is as bad as one who stalls
+        if self._left_s <= 0:
             raise self._late()
         if self._child is None:
             self._head += data
@@ -325,7 +329,7 @@ class Quarantine:
             raise PackRefused(f"pack: {error}", exit_code=POLICY) from None
         sent = tuple([oid for oid, at in zip(oids, offsets, strict=True) if at < end])
         bases = tuple([oid for oid, at in zip(oids, offsets, strict=True) if at >= end])
-        return QuarantinedPack(f"{stem}.pack", sent, bases)
+        return QuarantinedPack(f"{stem}.pack", sent, bases, self._fed_bytes)
 
     def _check_length(self, pack_bytes: int) -> None:
         if self._fed_bytes != pack_bytes:
@@ -359,11 +363,14 @@ class Quarantine:
 
     def _late(self) -> PackRefused:
         return PackRefused(
-            f"pack: it was not complete and checked within {self._limits.wall_s_max:g} s"
+            f"pack: it was not complete and checked within {self._limits.work_s_max:g} s"
         )
 
+    def _begin(self) -> None:
+        self._began_s = time.monotonic()
+
     def _remaining_s(self) -> float:
-        return self._deadline_s - time.monotonic()
+        return self._left_s - (time.monotonic() - self._began_s)
 
 
 def _fd(pipe: IO[bytes] | None) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gitkv.git import transport
 from gitkv.git.process import Git
-from gitkv.model.oid import Oid
+from gitkv.model.oid import ZERO_OID, Oid, parse_oid
 from gitkv.model.refs import Ref
 from gitkv.ports import PushStatus
 
@@ -32,3 +32,15 @@ class GitRemote:
         """As in the port."""
         moves = [transport.Push(oid, ref) for ref, oid in sorted(wanted.items())]
         return transport.push(self._git, self._url, moves, timeout_s=timeout_s)
+
+    def stage(self, ref: Ref, tree: bytes, *, timeout_s: float | None = None) -> PushStatus:
+        """As in the port. The tree is written into the repository, where nothing names it: git
+        removes it when it tidies up.
+        """
+        told = self._git.run("hash-object", "-w", "-t", "tree", "--stdin", stdin=tree).stdout
+        oid = parse_oid(told.rstrip(b"\n"))
+        return self.push({ref: oid}, timeout_s=timeout_s)[ref]
+
+    def drop(self, refs: Sequence[Ref], *, timeout_s: float | None = None) -> dict[Ref, PushStatus]:
+        """As in the port."""
+        return self.push(dict.fromkeys(refs, ZERO_OID), timeout_s=timeout_s)

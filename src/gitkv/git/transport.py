@@ -30,7 +30,7 @@ from gitkv.git.repository import parse_config
 from gitkv.git.ssh_address import parse_ssh_url
 from gitkv.git.ssh_client import explained
 from gitkv.model.address import redact
-from gitkv.model.oid import Oid
+from gitkv.model.oid import ZERO_OID, Oid
 from gitkv.model.refs import Ref
 from gitkv.model.verdict import printable
 from gitkv.ports import PUSH_UNCLEAR, PUSHED, REJECTED, REMOTE_REJECTED, UP_TO_DATE, PushStatus
@@ -47,7 +47,7 @@ _STATES = {"rejected": REJECTED, "remote rejected": REMOTE_REJECTED, "up to date
 
 
 class Push(NamedTuple):
-    """One ref to move forward to an object."""
+    """One ref to move forward to an object, or to delete: ZERO_OID."""
 
     oid: Oid
     ref: Ref
@@ -153,7 +153,9 @@ def push(
     A refusal is an answer, not an error. Raises UnavailableError when the remote gave none: what
     happened is then unknown.
     """
-    refspecs = [f"{move.oid.hex()}:{move.ref.decode()}" for move in moves]
+    refspecs = [
+        f"{'' if move.oid == ZERO_OID else move.oid.hex()}:{move.ref.decode()}" for move in moves
+    ]
     done = git.run(
         "push",
         "--porcelain",

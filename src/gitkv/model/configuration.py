@@ -35,7 +35,8 @@ class RetryPauses(NamedTuple):
 
 class MirrorTiming(NamedTuple):
     """`[mirror]`: the least time between two pushes (for a folder of this machine, and for a host;
-    `interval_s` for either), how long a push and a look may take, how often it is looked at.
+    `interval_s` for either), how long a push (to which its size adds) and a look may take, how
+    often it is looked at; what of large values travels in one push at most.
     """
 
     interval_s: Annotated[float | None, Range(0, 3600)] = None
@@ -45,6 +46,8 @@ class MirrorTiming(NamedTuple):
     push_timeout_s: Annotated[float, Range(1, _DAY_S)] = 600.0
     look_timeout_s: Annotated[float, Range(1, 600)] = 15.0  # the start waits for a silent mirror
     look_every_s: Annotated[float, Range(1, _DAY_S)] = 180.0
+    # GitHub takes 2 GB in one push
+    push_bytes: Annotated[int, Range(16 << 10, 1 << 40)] = 1 << 30
 
     def interval_for_s(self, url: str) -> float:
         """The least time between two pushes to the mirror at `url`, in seconds."""
@@ -112,16 +115,18 @@ class SessionLimits(NamedTuple):
 
 
 class PushBounds(NamedTuple):
-    """`[push]`: the longest silence; the time from a writer's turn to its push, for the list of
-    commands, for the pack, for judging; the room of all pushes under way together, and of those of
-    one principal.
+    """`[push]`: the longest silence; the time from a writer's turn to its push, and for the list of
+    commands; how long a pack may come more slowly than `least_bytes` a second; the time for
+    judging, to which its size adds; the room of all pushes under way together, and of those of one
+    principal.
     """
 
     idle_s: Annotated[float, Range(1, 3600)] = 60.0
     turn_s: Annotated[float, Range(0.1, 600)] = 5.0
     # For the whole list: whoever sends a byte now and then shall not hold a connection for ever
     commands_s: Annotated[float, Range(1, 3600)] = 300.0
-    upload_s: Annotated[float, Range(1, _DAY_S)] = 600.0
+    slow_s: Annotated[float, Range(1, _DAY_S)] = 120.0
+    least_bytes: Annotated[int, Range(1, 1 << 30)] = 16 << 10
     judging_s: Annotated[float, Range(1, 3600)] = 120.0
     # One push of a default policy takes at most about 1.5 GiB
     room_bytes: Annotated[int, Range(64 << 20, 1 << 50)] = 8 << 30

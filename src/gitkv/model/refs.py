@@ -24,6 +24,7 @@ INDEX = b"refs/kv-index/"
 CHUNKS = b"refs/kv-chunks/"
 WATCHLOG = b"refs/kv-watchlog/"
 WATERMARK = b"refs/kv-mirror/"
+STAGING = b"refs/kv-staging/"  # on a mirror: chunks that have come before their ledger
 AUDITED = b"refs/kv-audited/"  # how far the deep audit has come
 SUSPENDED = b"refs/kv-suspended/"  # who may write nothing, and under which policy commit
 UNAUDITED = b"refs/kv-unaudited/"  # what the pack of a push held that is not audited yet

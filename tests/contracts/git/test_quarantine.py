@@ -275,7 +275,7 @@ def test_a_processor_time_limit_ends_git(bare_repo: Path) -> None:
 
 def test_a_pack_that_takes_too_long_is_refused(bare_repo: Path) -> None:
     bomb = _pack([_entry(_BLOB, bytes(100 * MIB))] * 20, 20)
-    assert "within" in _refusal(bare_repo, bomb, IntakeLimits(wall_s_max=0.1))
+    assert "within" in _refusal(bare_repo, bomb, IntakeLimits(work_s_max=0.1))
 
 
 def test_what_a_killed_daemon_left_is_swept(

@@ -10,10 +10,13 @@ from support.gateway import NS, Gateway
 from support.large_values import cut, noise
 
 from gitkv.gateway.followers.audit import audit_pending
+from gitkv.gateway.followers.mirror import Mirror
 from gitkv.gateway.receive import Answer
 from gitkv.git.pack import PackWriter
+from gitkv.git.process import Git
 from gitkv.ledger.compose import Transaction
 from gitkv.ledger.plan import Put
+from gitkv.model.configuration import MirrorTiming
 from gitkv.model.heads import ChunkHead, Heads
 from gitkv.model.manifest import Manifest
 from gitkv.model.oid import BLOB, COMMIT, TREE, ZERO_OID, Oid
@@ -269,3 +272,58 @@ def test_the_mirror_gets_the_chunks_with_the_ledger(gateway: Gateway) -> None:
     assert there[REF] == ours[REF]
     assert there["refs/kv/main"] == ours["refs/kv/main"]
     assert gateway.watch.push_once().state in ("current", "pushed")
+
+
+def _limited(gateway: Gateway, push_bytes: int) -> Mirror:
+    """The mirror's worker, where the host takes only a little more than that in one push."""
+    git = Git(str(gateway.mirror), env=gateway.env)
+    git.run("config", "receive.maxInputSize", str(push_bytes + 12_000))
+    git.run("config", "receive.unpackLimit", "1")
+    timing = MirrorTiming(interval_s=0, push_bytes=push_bytes)
+    mirror = Mirror(gateway.stargate.mirroring, gateway.remote(), timing)
+    mirror.begin()
+    return mirror
+
+
+def _is_whole(gateway: Gateway) -> bool:
+    done = Git(str(gateway.mirror), env=gateway.env).run("fsck", "--connectivity-only", check=False)
+    there = gateway.refs(gateway.mirror)
+    return done.code == 0 and there == {
+        ref: oid for ref, oid in gateway.refs().items() if ref in there
+    }
+
+
+def test_a_value_larger_than_a_push_of_the_mirror_goes_in_several(gateway: Gateway) -> None:
+    mirror = _limited(gateway, 64 << 10)
+    gateway.push(_made(gateway, b"huge", Large(400_000)))
+    assert mirror.push_once().state == "pushed"
+    assert _is_whole(gateway)
+    assert gateway.refs(gateway.mirror)[REF] == gateway.refs()[REF]
+    assert not [ref for ref in gateway.refs(gateway.mirror) if "staging" in ref]
+    gateway.push(_made(gateway, b"more", Large(300_000, seed=8)))
+    gateway.push(_made(gateway, b"small", Large(20_000, seed=9)))
+    assert mirror.push_once().state == "pushed"
+    assert _is_whole(gateway)
+
+
+def test_what_came_ahead_is_not_sent_again_and_nobody_saw_the_ledger(gateway: Gateway) -> None:
+    mirror = _limited(gateway, 64 << 10)
+    assert mirror.push_once().state == "pushed"
+    seen = gateway.refs(gateway.mirror)
+    gateway.push(_made(gateway, b"huge", Large(400_000)))
+    hook = gateway.mirror / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/kv-staging/main/3|refs/kv/*) exit 1;; esac\n')
+    hook.chmod(0o755)
+    assert mirror.push_once().state == "failed"
+    halfway = gateway.refs(gateway.mirror)
+    staged = {ref: oid for ref, oid in halfway.items() if "staging" in ref}
+    assert sorted(staged) == [f"refs/kv-staging/main/{at}" for at in range(3)]
+    assert {ref: oid for ref, oid in halfway.items() if ref not in staged} == seen
+    hook.write_text(
+        f'#!/bin/sh\ncase "$1" in refs/kv-staging/main/[012]) test "$3" = {"0" * 40};; esac\n'
+    )
+    again = _limited(gateway, 64 << 10)
+    assert again.push_once().state == "pushed", "another worker, after a restart"
+    assert _is_whole(gateway)
+    assert not [ref for ref in gateway.refs(gateway.mirror) if "staging" in ref]

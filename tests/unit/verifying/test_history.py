@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 from support.accepted_in_memory import EPOCH, NS, START_S, Accepted, keyed, texts
+from support.large_values import cut
 
+from gitkv.ledger.chunks import chunks_between
 from gitkv.ledger.plan import Plan, Put
+from gitkv.model.chunking import DEFAULT_CHUNKING
 from gitkv.model.heads import Heads
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.refs import EpochLabel
@@ -276,3 +279,37 @@ def _standalone(store: Accepted) -> Seen:
     store.policies.append(Oid(bytes(20)))  # receipts are not looked at
     store.write({b"a": Put(b"1")}, store.alice, time_s=START_S + 10)
     return Seen(NS, store.tip.heads, is_standalone=True)
+
+
+def test_large_values_are_verified_with_their_chunks_or_said_to_be_unread() -> None:
+    team = Accepted().begin()
+    team.write({b"small": Put(b"1")}, team.alice)
+    manifest = cut(team.store.add, 1_100_000, chunking=DEFAULT_CHUNKING)
+    team.write({b"big": Put(manifest)}, team.alice)
+    assert (team.rules(), team.verify().chunks_unread) == (set(), 0)
+    found = chunks_between(manifest, 0, manifest.size, team.store.read)
+    for oid in {chunk.oid for _, chunk in found}:
+        team.store.drop(oid)
+    assert team.rules() == {"object.missing"}
+    unread = team.verify(request=Request(with_chunks=False))
+    assert (unread.reasons, unread.chunks_unread) == ((), 1)
+
+
+def test_a_chunk_head_other_than_the_derived_one_is_found() -> None:
+    team = Accepted().begin()
+    team.write({b"big": Put(cut(team.store.add, 1_100_000, chunking=DEFAULT_CHUNKING))}, team.alice)
+    heads = team.tip.heads
+    assert heads.chunks is not None
+    other = heads._replace(chunks=heads.chunks._replace(oid=heads.ledger))
+    assert team.rules(team.seen()._replace(heads=other)) == {"chunks.commit"}
+    assert team.rules(team.seen()._replace(heads=heads._replace(chunks=None))) == {"chunks.commit"}
+
+
+def test_a_receipt_that_names_another_chunk_commit_is_found() -> None:
+    team = Accepted().begin()
+    team.write({b"big": Put(cut(team.store.add, 1_100_000, chunking=DEFAULT_CHUNKING))}, team.alice)
+    team.receipts.pop()
+    team.add_receipt(
+        team.tip, lambda entry: entry._replace(heads=entry.heads._replace(chunks=None))
+    )
+    assert team.rules() == {"receipt.mismatch"}

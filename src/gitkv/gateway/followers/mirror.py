@@ -18,6 +18,7 @@ from typing import NamedTuple
 from gitkv.errors import GitKvError, IntegrityError
 from gitkv.gateway.backoff import Backoffs
 from gitkv.gateway.deliver import DurableStep
+from gitkv.gateway.followers.chunks_first import ChunksFirst
 from gitkv.gateway.followers.follower import POLL_S, cause_of
 from gitkv.gateway.followers.published import POLICY, Part, part_of, published
 from gitkv.gateway.gate import Gate
@@ -110,6 +111,7 @@ class Mirror:
         self._looked_s = -timing.look_every_s
         self._pushed_s = -self._interval_s
         self._has_begun = False
+        self._chunks = ChunksFirst(self._gate.objects, self._history, remote, timing)
 
     def begin(self) -> None:
         """Looks at the mirror before the first write. Writes are held while it has what this
@@ -255,9 +257,11 @@ class Mirror:
         group = {name: part for name, part in group.items() if self._may_go(part, group)}
         if not any(self._is_pending(part) for part in group.values()):
             return
+        for part in group.values():
+            self._chunks.send(part.refs, self._confirmed)
         # All of them, not the pending ones alone: the answer tells of every ref where it stands.
         wanted = {ref: oid for part in group.values() for ref, oid in part.refs.items()}
-        statuses = self._remote.push(wanted, timeout_s=self._timing.push_timeout_s)
+        statuses = self._remote.push(wanted, timeout_s=self._chunks.timeout_s())
         bad = {
             ref: status
             for ref, status in statuses.items()
@@ -265,6 +269,7 @@ class Mirror:
         }
         if not bad:
             yield self._confirm(group, wanted)
+            self._chunks.clear()
             return
         for ref in wanted:
             self._confirmed.pop(ref, None)
