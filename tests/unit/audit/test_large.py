@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -24,6 +25,7 @@ from gitkv.model.chunk_tree import (
     parse_group,
     parse_value_tree,
 )
+from gitkv.model.chunking import DEFAULT_CHUNKING
 from gitkv.model.manifest import Manifest, format_manifest
 from gitkv.model.oid import BLOB, TREE, Oid
 
@@ -347,6 +349,17 @@ def test_unread_the_chunk_store_may_be_elsewhere(bench: Bench) -> None:
         bench.store.drop(oid)
     assert bench.rules(step, POLICY._replace(chunks=CHUNKS_UNREAD)) == set()
     assert bench.rules(step) == {"object.missing"}
+
+
+def test_the_audit_holds_a_few_chunks_however_large_the_value(bench: Bench) -> None:
+    manifest = cut(bench.store.add, 40 << 20, chunking=DEFAULT_CHUNKING)
+    step = bench.ledger.write({b"big": Put(manifest)})
+    bench.rules(step, UNLIMITED)  # what is imported is not the value's
+    tracemalloc.start()
+    assert bench.rules(step, UNLIMITED) == set()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 << 20
 
 
 def test_two_keys_with_the_same_value_and_different_trees_are_refused(bench: Bench) -> None:

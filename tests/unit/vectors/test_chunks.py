@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ from blake3 import blake3
 from gitkv.ledger.chunks import cut_value
 from gitkv.model.chunking import parse_chunking
 from gitkv.model.manifest import format_manifest, parse_manifest
-from gitkv.model.oid import BLOB, TREE, hash_object
+from gitkv.model.oid import BLOB, COMMIT, TREE, hash_object
 from gitkv.model.verdict import FormError
 from gitkv.testing.memory import MemoryObjectStore
 
@@ -98,3 +99,34 @@ def test_the_algorithm_in_pure_python_cuts_there_too(case: dict[str, Any]) -> No
 def test_what_is_no_manifest_is_refused(case: dict[str, str]) -> None:
     with pytest.raises(FormError):
         parse_manifest(case["manifest"].encode())
+
+
+@pytest.mark.parametrize("case", load("stores.json"), ids=lambda case: str(case["values"]))
+def test_a_naive_reading_makes_the_same_chunk_store(case: dict[str, Any]) -> None:
+    """One leaf up to 8 values, which cannot be cut; larger ones by their cuts, level by level."""
+    store, items = MemoryObjectStore(), list[tuple[bytes, bytes]]()
+    for size in range(5000, 5000 + case["values"]):
+        manifest = cut_value([MADE.value_of("noise", size)], parse_chunking(MADE.SMALL), store.add)
+        items.append((manifest.store_name, manifest.tree))
+    level, items = 0, sorted(items)
+    while level == 0 or len(items) > 1:
+        nodes: list[list[tuple[bytes, bytes]]] = [[]]
+        for name, oid in items:
+            low = int.from_bytes(sha256(bytes([level]) + name).digest()[:2], "big") < 1024
+            if len(nodes[-1]) >= 512 or (len(nodes[-1]) >= 8 and low):
+                nodes.append([])
+            nodes[-1].append((name, oid))
+        mark = b"" if level == 0 else b"!"
+        items = [
+            (
+                node[0][0],
+                hash_object(TREE, b"".join(b"40000 " + n + mark + b"\0" + o for n, o in node)),
+            )
+            for node in nodes
+        ]
+        level += 1
+    assert items[0][1].hex() == case["root"]
+    body = case["commit_text"].encode()
+    assert hash_object(COMMIT, body).hex() == case["commit"]
+    assert body.startswith(b"tree " + case["root"].encode() + b"\n")
+    assert body.endswith(b"\nKV-Ledger: " + case["ledger"].encode() + b"\n")

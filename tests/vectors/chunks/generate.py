@@ -17,12 +17,16 @@ from typing import Any
 from pyfastcdc import FastCDC
 
 from gitkv.ledger.chunks import cut_value
+from gitkv.ledger.roots import open_chunks
 from gitkv.model.chunking import Chunking, parse_chunking
+from gitkv.model.commit import DerivedFacts, chunk_commit
 from gitkv.model.manifest import format_manifest
-from gitkv.model.oid import BLOB, TREE, hash_object
+from gitkv.model.oid import BLOB, TREE, Oid, hash_object
+from gitkv.model.refs import Namespace
 from gitkv.testing.memory import MemoryObjectStore
 
 HERE = Path(__file__).parent
+START_S = 1_700_000_000
 SMALL = "fastcdc-1024-4096-16384"
 DEFAULT = "fastcdc-65536-262144-1048576"
 # name -> (recipe, bytes, chunking)
@@ -120,9 +124,38 @@ def invalid_manifests() -> Iterator[dict[str, str]]:
         yield {"why": why, "manifest": good.replace(old, new)}
 
 
+def stores() -> Iterator[dict[str, Any]]:
+    """Chunk stores (format 8.5) with the values `noise` of 5000, 5001, 5002 … bytes, cut by SMALL;
+    and the chunk commits that follow when they come one transaction after the other (attestation
+    4.3).
+    """
+    store, stored = MemoryObjectStore(), dict[bytes, Oid]()
+    root: Oid | None = None
+    head: Oid | None = None
+    for count in range(1, 201):
+        manifest = cut_value([value_of("noise", 4999 + count)], parse_chunking(SMALL), store.add)
+        root = open_chunks(root, store.read).apply(
+            [(manifest.store_name, manifest.tree)], store.add
+        )
+        stored[manifest.store_name] = manifest.tree
+        assert root is not None
+        ledger = hash_object(BLOB, b"ledger commit %d" % count)
+        facts = DerivedFacts(Namespace("main"), count, ledger, START_S + count, root, head)
+        head, body = chunk_commit(facts)
+        if count in (1, 2, 64, 200):
+            yield {
+                "values": count,
+                "root": root.hex(),
+                "ledger": ledger.hex(),
+                "commit": head.hex(),
+                "commit_text": body.decode(),
+            }
+
+
 def everything() -> dict[str, Any]:
     """What each file of this folder holds."""
     return {
+        "stores.json": list(stores()),
         "values.json": list(values()),
         "invalid_manifests.json": list(invalid_manifests()),
     }
