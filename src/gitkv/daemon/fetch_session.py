@@ -5,12 +5,14 @@ directions.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import IO
 
 import asyncssh
 
 from gitkv.daemon.serving import Serving
 from gitkv.daemon.ssh_connection import flush
+from gitkv.gateway.pace import Pace
 from gitkv.git.upload_pack import UploadPack
 from gitkv.model.configuration import FetchBounds
 
@@ -23,12 +25,13 @@ async def serve_fetch(
     """Exit code for the client's session."""
     upload = UploadPack(serving.git, process.env.get("GIT_PROTOCOL", ""), bounds.idle_s)
     feeding = asyncio.create_task(_feed(process, upload.requests))
+    pace = Pace(bounds.slow_s, bounds.least_bytes)
     try:
-        async with asyncio.timeout(bounds.whole_s):
-            await _drain(process, upload.answers)
+        await _drain(process, upload.answers, pace)
+        async with asyncio.timeout(pace.left_s):
             return await asyncio.get_running_loop().run_in_executor(None, upload.wait)
     except TimeoutError:
-        raise ConnectionAbortedError("the fetch took too long") from None
+        raise ConnectionAbortedError("the fetch is too slow") from None
     finally:
         feeding.cancel()
         upload.end()
@@ -50,15 +53,24 @@ async def _feed(process: asyncssh.SSHServerProcess[bytes], pipe: IO[bytes]) -> N
         writer.close()
 
 
-async def _drain(process: asyncssh.SSHServerProcess[bytes], pipe: IO[bytes]) -> None:
-    """Git to client."""
+async def _drain(process: asyncssh.SSHServerProcess[bytes], pipe: IO[bytes], pace: Pace) -> None:
+    """Git to client. Raises TimeoutError when it goes too slowly: whoever takes a byte now and then
+    holds a git.
+    """
     reader = asyncio.StreamReader(limit=CHUNK_BYTES)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
     try:
-        while data := await reader.read(CHUNK_BYTES):
-            process.stdout.write(data)
-            await flush(process)
+        while True:
+            began_s = time.monotonic()
+            async with asyncio.timeout(pace.left_s):
+                data = await reader.read(CHUNK_BYTES)
+                if not data:
+                    return
+                process.stdout.write(data)
+                await flush(process)
+            if not pace.is_kept(time.monotonic() - began_s, len(data)):
+                raise TimeoutError
     finally:
         transport.close()

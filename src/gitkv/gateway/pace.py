@@ -1,4 +1,4 @@
-"""Whether a sender is fast enough: throughput decides, not the time that all of it takes, so a
+"""Whether a client is fast enough: throughput decides, not the time that all of it takes, so a
 large push is as welcome as a small one and nobody holds a place by sending a byte now and then.
 """
 
@@ -14,9 +14,14 @@ class Pace:
         self._most_s = self._left_s = patience_s
         self._least_bytes = least_bytes
 
+    @property
+    def left_s(self) -> float:
+        """For how long the next piece may be waited for."""
+        return self._left_s
+
     def is_kept(self, waited_s: float, size: int) -> bool:
         """To be told of each piece: how long it was waited for, and its size in bytes. False once
-        the sender is too slow.
+        the client is too slow.
         """
         self._left_s -= waited_s
         if self._left_s < 0.0:

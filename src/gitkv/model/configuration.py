@@ -134,12 +134,13 @@ class PushBounds(NamedTuple):
 
 
 class FetchBounds(NamedTuple):
-    """`[fetch]`: the longest silence, and the time for all of it: whoever takes a byte now and then
-    holds a git.
+    """`[fetch]`: the longest silence, and how long it may go more slowly than `least_bytes` a
+    second: whoever takes a byte now and then holds a git.
     """
 
     idle_s: Annotated[int, Range(1, 3600)] = 300
-    whole_s: Annotated[float, Range(1, _DAY_S)] = 3600.0
+    slow_s: Annotated[float, Range(1, _DAY_S)] = 3600.0
+    least_bytes: Annotated[int, Range(1, 1 << 30)] = 16 << 10
 
 
 class Configuration(NamedTuple):
