@@ -377,6 +377,7 @@ def test_what_git_does_not_accept_needs_a_hand(gate: Path, name: str, content: s
     ("before", "option"),
     [
         ("ulimit -v 900000", "ulimit -v"),
+        ("ulimit -v 1800000", "ulimit -v"),
         ("ulimit -n 100", "ulimit -n"),
         ("ulimit -t 200", "ulimit -t"),
         ("ulimit -f 1000000", "ulimit -f"),

@@ -22,7 +22,8 @@ from gitkv.ports import IntakeLimits
 FILES_WANTED = 4096  # descriptors: connections, and the pipes of the git of each session
 FILES_MIN = 512
 PROCESSES_MIN = 512
-MEMORY_WANTED = 4 << 30  # of address space; 250 threads and their stacks need room
+MEMORY_MIN = 7 << 28  # of address space: 250 threads, their stacks and what malloc sets aside
+MEMORY_WANTED = 4 << 30
 FROM_BACKUP = "put it back from the backup: docs/operate/backup.md"
 
 
@@ -94,13 +95,12 @@ def check_limits(report: Report) -> None:
     if os.geteuid() != 0:  # nobody counts them for root
         _expect(processes, PROCESSES_MIN, "processes", ("-u", PROCESSES_MIN, "LimitNPROC"))
     limits = IntakeLimits()
-    memory = limits.memory_bytes_max
     address_space = min(
         [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit >= 0],
         default=resource.RLIM_INFINITY,
     )
     wanted = ("-v", MEMORY_WANTED >> 10, "LimitAS")
-    _expect(address_space, memory, "bytes of address space", wanted)
+    _expect(address_space, MEMORY_MIN, "bytes of address space", wanted)
     if 0 <= address_space < MEMORY_WANTED:
         report(LimitsLow(address_space, MEMORY_WANTED, _raise(wanted)))
     seconds = resource.getrlimit(resource.RLIMIT_CPU)[1]

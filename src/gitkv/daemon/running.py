@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from gitkv.daemon.ending import Ending, is_fatal
+from gitkv.errors import UsageError
 from gitkv.model.event import PythonError
 
 STACK_BYTES = 1 << 20  # of address space, for each thread: there are hundreds
@@ -26,7 +27,7 @@ class SessionThreads(ThreadPoolExecutor):
     """Threads whose fatal errors are told at once, whether anybody waits for the work or not.
 
     All of them start at once, before anything is served: one that gets no memory while it starts is
-    waited for without end (Thread.start), by the loop.
+    waited for without end (Thread.start), by the loop. Raises UsageError when they cannot.
     """
 
     def __init__(self, ending: Ending, max_workers: int) -> None:
@@ -34,12 +35,25 @@ class SessionThreads(ThreadPoolExecutor):
         self._ending = ending
         before = threading.stack_size(STACK_BYTES)
         try:
-            all_here = threading.Barrier(max_workers + 1)
-            for _ in range(max_workers):
-                self.submit(all_here.wait)
-            all_here.wait()
+            self._start_all(max_workers)
         finally:
             threading.stack_size(before)
+
+    def _start_all(self, count: int) -> None:
+        """Raises UsageError when the process may not have so many."""
+        all_here = threading.Barrier(count + 1)
+        for started in range(count):
+            try:
+                self.submit(all_here.wait)
+            except (RuntimeError, MemoryError):
+                all_here.abort()
+                self.shutdown(wait=False)
+                raise UsageError(
+                    f"the limits of this process are too low to serve: expected {count} threads, "
+                    f"got {started}",
+                    hint="raise them: ulimit -v and -u, or LimitAS= and LimitNPROC= in the unit",
+                ) from None
+        all_here.wait()
 
     def submit(self, work: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
         return super().submit(self._watched, work, *args, **kwargs)

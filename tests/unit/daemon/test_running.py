@@ -10,8 +10,9 @@ import pytest
 
 from gitkv.daemon.ending import Ending, as_error, is_fatal
 from gitkv.daemon.running import STACK_BYTES, SessionThreads, on_loop_error, run
-from gitkv.errors import ToolError
+from gitkv.errors import ToolError, UsageError
 from gitkv.model.event import PythonError
+from gitkv.testing.world import wait_until
 
 
 class Failures:
@@ -39,6 +40,24 @@ def test_all_threads_are_there_before_the_first_is_needed(monkeypatch: pytest.Mo
     assert len({work.result(20) for work in [threads.submit(together.wait) for _ in range(40)]})
     assert threading.stack_size() != STACK_BYTES
     threads.shutdown()
+
+
+def test_a_machine_that_has_not_so_many_threads_is_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def start_five(thread: threading.Thread) -> None:
+        if len(started) == 5:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_five)
+    with pytest.raises(UsageError, match="expected 40 threads, got 5") as caught:
+        SessionThreads(cast(Ending, Failures()), 40)
+    assert "ulimit" in caught.value.hint
+    wait_until(lambda: not any(thread.is_alive() for thread in started), 20)
 
 
 @pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), BaseException("planted")])
