@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Put,
         Revision,
         Store,
+        Stored,
         Value,
         Written,
     )
@@ -83,6 +84,7 @@ __all__ = [
     "RejectedError",
     "Revision",
     "Store",
+    "Stored",
     "ToolError",
     "Tx",
     "UnavailableError",

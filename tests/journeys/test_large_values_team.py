@@ -196,3 +196,19 @@ def test_concurrent_writers_of_large_values_both_land(
             one.result()
     for key, value in values.items():
         assert alice.kv("get", key, "--read-from=stargate").out == value
+
+
+def test_a_large_batch_that_reaches_no_stargate_says_so_and_changes_nothing(
+    team: World, alice: Person
+) -> None:
+    (alice.clone_dir / "big").write_bytes(VALUE[11:])
+    unreachable = alice.git("config", "remote.origin.pushurl").out.decode().strip()
+    alice.git("config", "remote.origin.pushurl", "ssh://git@127.0.0.1:1/gone.git")
+    try:
+        failed = alice.kv(
+            "mset", "-", stdin=b'{"op":"set","key":"never","file":"big"}\n', check=False
+        )
+        assert failed.code == 5 and "Connection refused" in failed.err
+    finally:
+        alice.git("config", "remote.origin.pushurl", unreachable)
+    assert alice.kv("get", "never", check=False).code == 1

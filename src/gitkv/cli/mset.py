@@ -39,7 +39,8 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace, context: Context) -> int:
     """Writes a batch in one transaction; returns the exit code."""
     changes = _changes(args, context)
-    with context.open_store(for_writing=True) as store:
+    are_short = all(put is None or isinstance(put.value, bytes) for put in changes.values())
+    with context.open_store(for_writing=are_short) as store:  # no connection waits for the cutting
         written = store.write(changes, message=message_of(args))
     return put_written(written, context)
 
