@@ -7,9 +7,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-import pytest
 from faults.conftest import Breakable
-from support.forge import Answered, Bend, Forge, Forged, assert_refused
+from support.forge import Answered, Forge, Forged, assert_refused
 from support.invariants import check_invariants
 
 from gitkv.ledger.plan import Put
@@ -56,42 +55,6 @@ def test_of_many_on_one_base_exactly_one_wins(broken: Breakable) -> None:
             for n in range(WRITERS)
         ]
         _one_wins(broken, transactions, _push_all(broken.forge, transactions))
-    broken.forge.push_good()
-
-
-@pytest.mark.parametrize("step", ["admitted", "audited"])
-def test_all_judged_good_before_any_is_committed_still_one_wins(
-    broken: Breakable, step: str
-) -> None:
-    """The decision is made without a lock; only the move of the refs compares again."""
-    broken.plant(f"meet:{step}:{WRITERS}")
-    transactions = [
-        broken.forge.transaction({b"race:%d" % n: Put(step.encode())}) for n in range(WRITERS)
-    ]
-    _one_wins(broken, transactions, _push_all(broken.forge, transactions))
-    broken.forge.push_good()
-
-
-def test_the_very_same_push_twice_at_once_is_accepted_once(broken: Breakable) -> None:
-    """A client that lost the line and tries again, while the first attempt still runs."""
-    broken.plant("meet:audited:2")
-    forged = broken.forge.transaction()
-    answers = _push_all(broken.forge, [forged, forged])
-    assert sorted(answered.accepted for answered in answers) == [False, True]
-    told = check_invariants(broken.world, acknowledged=[forged.ledger.hex()])
-    assert told.txns[forged.said.txn] == forged.ledger.hex()
-    broken.forge.push_good()
-
-
-def test_one_transaction_id_in_two_racing_transactions_is_used_once(broken: Breakable) -> None:
-    broken.plant("meet:audited:2")
-    first = broken.forge.transaction()
-    second = broken.forge.transaction(
-        bend=Bend(said=lambda said: said._replace(txn=first.said.txn))
-    )
-    answers = _push_all(broken.forge, [first, second])
-    assert sorted(answered.accepted for answered in answers) == [False, True]
-    check_invariants(broken.world)
     broken.forge.push_good()
 
 

@@ -13,7 +13,14 @@ from gitkv.model.heads import Heads, MissingHeadError, heads_among
 from gitkv.model.identity import PublicKey
 from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.policy import Policy
-from gitkv.model.refs import LEDGER, POLICY_REF, Namespace, parse_namespace, watchlog_ref
+from gitkv.model.refs import (
+    LEDGER,
+    POLICY_REF,
+    Namespace,
+    audited_ref,
+    parse_namespace,
+    watchlog_ref,
+)
 from gitkv.policy.text import parse_policy
 from gitkv.policy.tree import policy_text
 from gitkv.ports import ObjectStore, RefStore
@@ -73,6 +80,20 @@ class Gate:
         """The tip of a namespace, None when it has no ledger. Raises IntegrityError."""
         heads = self.heads(ns)
         return None if heads is None else read_tip(heads, self.objects.read)
+
+    def watchlog_and_mark(self, ns: Namespace) -> tuple[Oid | None, Oid | None]:
+        """The newest watchlog entry of a namespace and the one up to which it is audited, from one
+        state of the refs; None for what is missing. Raises IntegrityError.
+        """
+        refs = self.refs.read_all()
+        try:
+            heads = heads_among(refs, ns)
+        except MissingHeadError as error:
+            raise IntegrityError(str(error)) from None
+        if heads is None:
+            return None, None
+        epoch = read_tip(heads, self.objects.read).ledger.attestation.epoch
+        return refs.get(watchlog_ref(ns, epoch)), refs.get(audited_ref(ns))
 
     def watchlog_tip(self, tip: Tip) -> Oid:
         """The newest watchlog entry of the tip's epoch. Raises IntegrityError when there is

@@ -5,7 +5,7 @@ that they belong to, and nothing else knows of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,15 @@ from gitkv.gateway.followers.published import published_refs
 from gitkv.gateway.standing import is_suspended
 from gitkv.ledger.plan import Put
 from gitkv.model.oid import ZERO_OID, Oid
-from gitkv.model.refs import PRIVATE, SUSPENDED, UNAUDITED, Namespace, suspended_ref
+from gitkv.model.refs import (
+    PRIVATE,
+    SUSPENDED,
+    UNAUDITED,
+    Namespace,
+    Ref,
+    RefUpdate,
+    suspended_ref,
+)
 from gitkv.model.verdict import Verdict
 from gitkv.wire.push_grammar import classify
 from gitkv.wire.receive_pack import Command, ProposedCommands
@@ -179,3 +187,45 @@ def test_nobody_pushes_what_is_private(prefix: bytes) -> None:
     verdict = classify(ProposedCommands((command,), frozenset(), False, 1, True, b""))
     assert isinstance(verdict, Verdict)
     assert [entry.rule for entry in verdict.reasons] == ["push.gateway-ref"]
+
+
+class _Hurried:
+    """The refs as the audit reads them: a push is accepted after each of its first readings."""
+
+    def __init__(self, gateway: Gateway, readings: int) -> None:
+        self._gateway, self._refs = gateway, gateway.stargate.gate.refs
+        self._left = readings
+
+    def _hurry(self) -> None:
+        if self._left:
+            self._left -= 1
+            gate = self._gateway.stargate.gate
+            gate.refs, hurried = self._refs, gate.refs
+            assert self._gateway.push().verdict.accepted
+            gate.refs = hurried
+
+    def read(self, ref: Ref) -> Oid | None:
+        found = self._refs.read(ref)
+        self._hurry()
+        return found
+
+    def read_all(self, prefix: bytes = b"refs/") -> dict[Ref, Oid]:
+        found = self._refs.read_all(prefix)
+        self._hurry()
+        return found
+
+    def move(self, updates: Sequence[RefUpdate]) -> None:
+        self._refs.move(updates)
+
+
+@pytest.mark.parametrize("readings", [1, 2, 3, 4, 5])
+def test_a_push_audited_before_its_answer_is_never_audited_against_itself(
+    gateway: Gateway, readings: int
+) -> None:
+    gateway.restart()
+    assert gateway.push().verdict.accepted
+    gate = gateway.stargate.gate
+    gate.refs = _Hurried(gateway, readings)
+    audit_pending(gateway.stargate.auditing, NS)
+    assert not [event for event, _ in gateway.events if event == "audit.violation"]
+    assert not _subjects(gateway) and not _is_suspended(gateway)

@@ -11,7 +11,7 @@ with the refs of the restoration.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from gitkv.admission.deep_audit import audit_under
@@ -71,10 +71,11 @@ HONEST_RULES = frozenset(
 
 
 class Pending(NamedTuple):
-    """An accepted transaction that was not audited yet."""
+    """An accepted transaction that was not audited yet; `before`: the entry before its own."""
 
     entry_oid: Oid
     entry: Entry
+    before: Oid
 
 
 class Auditing(NamedTuple):
@@ -149,8 +150,8 @@ class Audit:
 def audit_pending(auditing: Auditing, ns: Namespace) -> int:
     """Audits everything that waits in a namespace, in order; how many transactions that were."""
     audited, reached = 0, {EMPTY_TREE}
-    for pending in list(pending_entries(auditing.gate, ns)):
-        before = _audited_tip(auditing.gate, ns)
+    for pending in pending_entries(auditing.gate, ns):
+        before = _tip_of(auditing.gate, auditing.gate.entry(pending.before))
         audit, signer = _audit(auditing, pending, before)
         audited += 1
         reached |= audit.objects | set(pending.entry.heads.oids)
@@ -169,20 +170,21 @@ def audit_pending(auditing: Auditing, ns: Namespace) -> int:
     return audited
 
 
-def pending_entries(gate: Gate, ns: Namespace) -> Iterator[Pending]:
-    """Watchlog entries after the mark, oldest first."""
-    tip, mark = gate.tip(ns), gate.refs.read(audited_ref(ns))
-    if tip is None or mark is None:
-        return
-    found = []
-    at = gate.watchlog_tip(tip)
-    while at != mark:
-        found.append(Pending(at, gate.entry(at)))
+def pending_entries(gate: Gate, ns: Namespace) -> list[Pending]:
+    """Watchlog entries after the mark, oldest first.
+
+    Of one state of the refs: a push that is audited before its answer moves the mark with its own
+    entry, and with the refs of two moments it would be audited against itself.
+    """
+    at, mark = gate.watchlog_and_mark(ns)
+    found: list[Pending] = []
+    while at is not None and mark is not None and at != mark:
         parents = parse_commit(gate.objects.read(at, COMMIT)).parents
         if not parents:
             raise IntegrityError(f"refs/kv-audited/{ns} is not an entry of the watchlog")
+        found.append(Pending(at, gate.entry(at), parents[0]))
         at = parents[0]
-    yield from reversed(found)
+    return found[::-1]
 
 
 def _audited_tip(gate: Gate, ns: Namespace) -> Tip:
@@ -290,7 +292,7 @@ def _restoration_text(act: GatewayAct, bad: Entry, said: list[str], later: list[
     lines = [_restoration_head(act, bad).rstrip("\n"), *said]
     if later:
         lines += ["", "Undone with it:"]
-        lines += [f"Transaction {entry.txn} ({entry.ns}@{entry.seq})" for _, entry in later]
+        lines += [f"Transaction {entry.txn} ({entry.ns}@{entry.seq})" for _, entry, _ in later]
     return "\n".join(lines)
 
 
