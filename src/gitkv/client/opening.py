@@ -36,7 +36,7 @@ class Opening(NamedTuple):
 
 
 def begin(path: str, env: Mapping[str, str], *, for_writing: bool = False) -> Opening:
-    """Raises ToolError when there is no repository around `path` or no ssh client, PolicyError for
+    """Raises ToolError when there is no repository around `path` or no ssh client, UsageError for
     a push URL that is not ssh://.
     """
     repository = discover(path, env)
@@ -52,7 +52,7 @@ def begin(path: str, env: Mapping[str, str], *, for_writing: bool = False) -> Op
 
 
 def call(url: str, env: Mapping[str, str], config_all: Mapping[str, Sequence[str]]) -> SshPipe:
-    """Starts ssh and does not wait for it. Raises PolicyError for an address that ssh does not
+    """Starts ssh and does not wait for it. Raises UsageError for an address that ssh does not
     reach, ToolError without an ssh client.
     """
     pipe = SshPipe()

@@ -41,7 +41,7 @@ class _Kind(NamedTuple):
     """Any of `words` in what was said makes the failure one of this kind."""
 
     words: tuple[bytes, ...]
-    error: type[AccessError | ToolError]
+    error: type[AccessError | ToolError | UnavailableError]
     hint: str
 
 
@@ -126,6 +126,26 @@ _KINDS = (
         ),
         ToolError,
         "check core.sshCommand, GIT_SSH_COMMAND, ~/.ssh/config and the address",
+    ),
+    _Kind(
+        (b"Connection refused",),
+        UnavailableError,
+        "nothing listens at that address and port: see whether the server runs, and whether the "
+        "port is the right one",
+    ),
+    _Kind(
+        (
+            b"Could not resolve host",
+            b"Temporary failure in name resolution",
+            b"Name or service not known",
+        ),
+        UnavailableError,
+        "check the host's name in the address, and that this machine is on the network",
+    ),
+    _Kind(
+        (b"No route to host", b"Network is unreachable", b"Connection timed out"),
+        UnavailableError,
+        "check that this machine is on the network, and that no firewall is in between",
     ),
 )
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from gitkv.errors import PolicyError
+from gitkv.errors import UsageError
 from gitkv.git.urls import refuse_secret
 from gitkv.model.address import redact
 from gitkv.model.verdict import printable
@@ -49,7 +49,8 @@ class SshTarget(NamedTuple):
 def parse_ssh_url(url: str) -> SshTarget:
     """The parts of `ssh://[user@]host[:port]/path`, `[user@]host:path` or `[host:port]:path`.
 
-    Raises PolicyError for anything a shell or ssh could read in another way, and for credentials.
+    Raises UsageError for anything a shell or ssh could read in another way, PolicyError for
+    credentials.
     """
     refuse_secret(url, "Stargate's address")
     found = re.fullmatch(_URL, url) or re.fullmatch(_SCP, url) or re.fullmatch(_SCP_PORT, url)
@@ -61,7 +62,7 @@ def parse_ssh_url(url: str) -> SshTarget:
             found["port"] or "",
             path[1:] if path.startswith("/~") else path,
         )
-    raise PolicyError(
+    raise UsageError(
         f"Stargate's address {printable(redact(url, url))}: expected ssh://[user@]host[:port]/path "
         "or [user@]host:path, with a plain path"
     )

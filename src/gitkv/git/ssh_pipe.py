@@ -47,7 +47,7 @@ class SshPipe:
         self, url: str, env: Mapping[str, str], config_all: Mapping[str, Sequence[str]]
     ) -> None:
         """Starts the client, after git's rewriting of the address (url.<base>.insteadOf). Raises
-        PolicyError for a bad address, ToolError when the client is missing.
+        UsageError for a bad address, ToolError when the client is missing.
         """
         target = parse_ssh_url(rewritten(url, config_all))
         config = {key: values[-1] for key, values in config_all.items()}

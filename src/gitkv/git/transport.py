@@ -21,6 +21,7 @@ from gitkv.errors import (
     PolicyError,
     ToolError,
     UnavailableError,
+    UsageError,
 )
 from gitkv.git.durable import CLOCKS_APART_S, SYNCED, sync_new_names
 from gitkv.git.packed_refs import is_ref
@@ -246,7 +247,7 @@ def _refused(git: Git, command: str, done: Completed, remote: str) -> GitKvError
     url = git.run("ls-remote", "--get-url", "--end-of-options", remote, check=False).stdout
     try:
         target = parse_ssh_url(os.fsdecode(url.removesuffix(b"\n")))
-    except PolicyError:
+    except (PolicyError, UsageError):
         return error
     listing = parse_config(git.run("config", "--list", "-z", check=False).stdout)
     config = {key: values[-1] for key, values in listing.items()}

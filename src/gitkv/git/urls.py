@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from gitkv.errors import PolicyError
+from gitkv.errors import PolicyError, UsageError
 from gitkv.model.address import has_secret, redact
 from gitkv.model.verdict import printable
 
@@ -32,8 +32,9 @@ def check_mirror_url(url: str) -> str:
     """`url` itself: https://, ssh://, [user@]host:path, file:// or an absolute path, in printable
     ASCII.
 
-    Raises PolicyError on anything else: a leading '-' would be an option, `<helper>::` runs a
-    program, http:// and git:// are not authenticated, credentials would be published.
+    Raises UsageError on anything else: a leading '-' would be an option, `<helper>::` runs a
+    program, http:// and git:// are not authenticated. Raises PolicyError for credentials: they
+    would be published.
     """
     refuse_secret(url, "mirror address")
     if (
@@ -41,7 +42,7 @@ def check_mirror_url(url: str) -> str:
         or "::" in url.partition("[")[0]
         or re.fullmatch(_MIRROR, url) is None
     ):
-        raise PolicyError(
+        raise UsageError(
             f"mirror address {printable(redact(url, url))}: expected https://, ssh://, "
             "user@host:path, file:// or an absolute path"
         )

@@ -17,8 +17,8 @@ _SHORT = 3  # a "secret" this short would blot out half of a message
 
 
 def has_secret(url: str) -> bool:
-    """Whether an address carries a password, a token or a query. A user name counts as one except
-    for ssh: hosts take tokens in its place.
+    """Whether an address carries a password, a token, a query or a fragment. A user name counts as
+    one except for ssh: hosts take tokens in its place.
     """
     if _SCHEME not in url:
         return _SCP_SECRET.match(url) is not None
@@ -42,10 +42,24 @@ def _without_secrets(word: str) -> str:
     shown = [before]
     for part in parts:
         userinfo, rest = _split(part, shown[-1])
-        path, mark, _ = rest.partition("?")
-        kept = f"{path}?{_HIDDEN}" if mark else rest
+        kept = _without_tail(rest, is_file=shown[-1].lower().endswith("file"))
         shown.append(f"{_HIDDEN}@{kept}" if userinfo else kept)
     return _SCHEME.join(shown)
+
+
+def _without_tail(rest: str, *, is_file: bool) -> str:
+    """Without query and fragment, in which hosts take tokens; a file's name may have a "#"."""
+    path, mark, tail = rest.partition("?")
+    at = -1 if is_file else path.find("#")
+    if at >= 0:
+        path, mark, tail = path[:at], "#", path[at + 1 :] + mark + tail
+    return f"{path}{mark}{_HIDDEN}" if tail else rest
+
+
+def _tail(rest: str, *, is_file: bool) -> str:
+    """Query and fragment, as far as they are secret."""
+    kept = _without_tail(rest, is_file=is_file)
+    return "" if kept == rest else rest[len(kept) - len(_HIDDEN) :]
 
 
 def _split(part: str, scheme: str) -> tuple[str, str]:
@@ -69,12 +83,13 @@ def _has_password(user: str) -> bool:
 
 
 def _secrets(url: str) -> list[str]:
-    """What is secret in an address: user:password, the password, the query."""
+    """What is secret in an address: user:password, the password, query and fragment."""
     found: list[str] = []
     if _SCHEME in url:
         scheme, _, part = url.partition(_SCHEME)
         user, rest = _split(part, scheme)
-        found = [user, user.partition(":")[2], rest.partition("?")[2]]
+        tail = _tail(rest, is_file=scheme.lower().endswith("file"))
+        found = [user, user.partition(":")[2], tail]
     elif (scp := _SCP_SECRET.match(url)) is not None:
         user = scp[0][:-1]
         found = [user, user.partition(":")[2]]

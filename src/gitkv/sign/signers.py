@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from gitkv.errors import PolicyError, ToolError
+from gitkv.errors import ToolError
 from gitkv.model.environment import child_environment
 from gitkv.model.verdict import printable
 from gitkv.ports import Signer
@@ -35,15 +35,11 @@ def signer_from_config(
     """The signer git's configuration asks for; None when no user.signingkey is set.
 
     `config`: lower-case names of git settings, the last value of each; `env`: the environment of
-    the process; `cwd`: what relative paths start from. Raises PolicyError for X.509, which no
-    policy can name keys of, and ToolError for settings that make no sense.
+    the process; `cwd`: what relative paths start from. Raises ToolError for settings that make no
+    sense, and for X.509: no policy can name keys of it.
     """
     style = config.get("gpg.format", "openpgp")
     key = config.get("user.signingkey", "")
-    if style == "x509":
-        raise PolicyError(
-            "gpg.format is x509: expected ssh or openpgp", hint="git config gpg.format ssh"
-        )
     if style not in ("openpgp", "ssh"):
         raise ToolError(
             f"gpg.format is {printable(style)}: expected ssh or openpgp",

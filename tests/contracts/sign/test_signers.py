@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gitkv.errors import PolicyError, ToolError
+from gitkv.errors import ToolError
 from gitkv.model.public_key import parse_openpgp_key, parse_ssh_key
 from gitkv.sign.signers import signer_from_config
 
@@ -190,7 +190,7 @@ def test_without_a_signing_key_there_is_no_signer(config: dict[str, str], tmp_pa
 
 
 def test_x509_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="x509"):
+    with pytest.raises(ToolError, match="x509"):
         signer_from_config(
             {"gpg.format": "x509", "user.signingkey": "x"}, os.environ, str(tmp_path)
         )

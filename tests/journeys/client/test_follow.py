@@ -10,7 +10,7 @@ import threading
 import pytest
 from support.small_gateway import LOG
 
-from gitkv import IntegrityError, Store, UnavailableError
+from gitkv import IntegrityError, Store, UnavailableError, UsageError
 from gitkv.client.init import init_store
 from gitkv.sign.gateway_key import Ed25519Signer, generate
 
@@ -243,3 +243,12 @@ def test_readers_at_once_in_one_clone_raise_no_false_alarm(team):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_configured_remote_that_does_not_exist_is_named(team) -> None:
+    team.clone("alice").close()
+    team.git("config", "kv.remote", "nosuch", cwd=team.root / "alice")
+    store = team.open("alice")
+    for act in (lambda: store.set("a", b"1"), lambda: store.get("a")):
+        with pytest.raises(UsageError, match=r"kv\.remote is nosuch: there is no such remote"):
+            act()

@@ -179,7 +179,7 @@ def test_the_words_that_tell_and_whether_to_try_again(
     error = remote_error("x", said)
     assert (type(error), str(error)) == (kind, f"x: {words}")
     assert error.retry == ("later" if kind is UnavailableError else "never")
-    assert bool(error.hint) == (kind is not UnavailableError)
+    assert error.hint or kind is UnavailableError
 
 
 def test_a_hosts_words_steer_no_terminal_and_fill_no_screen() -> None:
@@ -187,3 +187,16 @@ def test_a_hosts_words_steer_no_terminal_and_fill_no_screen() -> None:
     told = telling(hostile * 50)
     assert told.isascii() and told.isprintable()
     assert len(told) < 1000
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (b"ssh: connect to host h port 1: Connection refused\n", "nothing listens"),
+        (b"fatal: unable to access 'https://h/': Could not resolve host: h\n", "name in the add"),
+        (b"ssh: connect to host h port 22: No route to host\n", "firewall"),
+    ],
+)
+def test_a_host_that_cannot_be_reached_comes_with_advice(said: bytes, advice: str) -> None:
+    error = remote_error("git fetch", said)
+    assert isinstance(error, UnavailableError) and advice in error.hint

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitkv.errors import PolicyError
+from gitkv.errors import PolicyError, UsageError
 from gitkv.git.ssh_address import SshTarget, parse_ssh_url
 
 
@@ -44,7 +44,6 @@ def test_the_parts_of_an_address(url: str, target: tuple[str, str, str, str]) ->
         "ssh://host/a\n",
         "ssh://host",
         "ssh://host:99999/a",
-        "ssh://u:p@host/a",
         "https://host/a",
         "git://host/a",
         "ext::sh -c id",
@@ -61,5 +60,12 @@ def test_the_parts_of_an_address(url: str, target: tuple[str, str, str, str]) ->
     ],
 )
 def test_an_address_that_ssh_or_a_shell_could_read_otherwise_is_refused(url: str) -> None:
-    with pytest.raises(PolicyError):
+    with pytest.raises(UsageError):
         parse_ssh_url(url)
+
+
+@pytest.mark.parametrize("url", ["ssh://u:s3cret@host/a", "ssh://host/a#s3cret", "u:s3cret@h:a"])
+def test_an_address_with_a_secret_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        parse_ssh_url(url)
+    assert "s3cret" not in str(caught.value)

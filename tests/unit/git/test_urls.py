@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitkv.errors import PolicyError
+from gitkv.errors import PolicyError, UsageError
 from gitkv.git.urls import check_mirror_url
 
 
@@ -68,9 +68,9 @@ def test_an_honest_address_is_allowed(url: str) -> None:
     ],
 )
 def test_an_address_that_runs_something_or_hides_something_is_refused(url: str) -> None:
-    with pytest.raises(PolicyError) as caught:
+    with pytest.raises(UsageError) as caught:
         check_mirror_url(url)
-    assert caught.value.exit_code == 3
+    assert caught.value.exit_code == 129
     assert str(caught.value).isprintable()
 
 
@@ -82,6 +82,7 @@ def test_an_address_that_runs_something_or_hides_something_is_refused(url: str) 
         "ext::https://me:s3cret@host/r",
         "ssh://me:s3cret@host/$r",
         "ftp://me:s3cret@x@host",
+        "https://host/r#s3cret",
     ],
 )
 def test_a_refused_address_keeps_its_secret(url: str) -> None:

@@ -21,6 +21,10 @@ _WITH = [
     "git+ssh://me:s3cret@host/r",
     "ext::https://me:s3cret@host/r",
     "https://host/r?token=s3cret",
+    "https://host/r?a=b#s3cret",
+    "https://host/r#s3cret",
+    "https://host/r#x?token=s3cret",
+    "ssh://git@host/r#s3cret",
     "https://host/https://me:s3cret@host/r",
     "file://me:s3cret@/r",
     "me:s3cret@host:r",
@@ -36,6 +40,8 @@ _WITHOUT = [
     "host:r",
     "/srv/a@b:c/r",
     "file:///srv/a@b",
+    "file:///srv/a#b",
+    "https://host/r#",
     "",
 ]
 
@@ -44,7 +50,7 @@ _WITHOUT = [
 def test_a_secret_is_found_and_not_shown(url: str) -> None:
     assert has_secret(url)
     assert "s3cret" not in redact(f"fatal: unable to access '{url}': 403", url)
-    assert redact(url, url).endswith(("r", "?***"))
+    assert redact(url, url).endswith(("r", "?***", "#***"))
 
 
 @pytest.mark.parametrize("url", _WITHOUT)

@@ -19,7 +19,7 @@ from gitkv.model.refs import (
     tracking_ref,
     watchlog_ref,
 )
-from gitkv.model.verdict import FormError
+from gitkv.model.verdict import FormError, printable
 
 ALL_CHUNKS = "kv.allChunks"  # true: the chunks of all large values are kept here
 
@@ -68,8 +68,18 @@ def mirror_source(remote: str, pin: str = "") -> Source:
 
 
 def mirror_of(replica: Replica) -> Source:
-    """The mirror that a replica reads from."""
+    """The mirror that a replica reads from. Raises UsageError without such a remote."""
+    require_remote(replica)
     return mirror_source(replica.remote)
+
+
+def require_remote(replica: Replica) -> None:
+    """Raises UsageError when the remote that is configured to have a Stargate does not exist."""
+    if not replica.config.get(f"remote.{replica.remote}.url"):
+        raise UsageError(
+            f"kv.remote is {printable(replica.remote)}: there is no such remote",
+            hint="name one that git remote lists: git kv remote setup --remote NAME",
+        )
 
 
 def stargate_of(replica: Replica) -> Source:
@@ -78,6 +88,7 @@ def stargate_of(replica: Replica) -> Source:
     """
     if not replica.remote:
         raise UsageError("this repository has no Stargate", hint="run: git kv remote setup")
+    require_remote(replica)
     if not replica.push_url:
         from gitkv.client.signing_key import explain_reader
 
