@@ -1,12 +1,11 @@
 """Starts the real daemon with faults planted at named steps: `killable_daemon.py FAULT... -- DIR
 --ssh HOST:PORT --port-file FILE`.
 
-A fault is `kill:STEP:N`, `meet:STEP:N`, `hold:STEP:FILE`, `exit:STEP:N`, `raise:STEP:ERROR` or
-`end:HOW:`. kill: SIGKILL to itself the N-th time the step is reached. meet: the first N threads
-that reach the step wait for each other. hold: whoever reaches the step waits until FILE exists;
-FILE with the suffix .reached says that somebody waits. exit: the thread that reaches the step the
-N-th time dies. raise: whoever reaches the step raises ERROR; `ERROR@N`: from the N-th time on. end:
-the end of the interpreter sleeps, or keeps all threads from running (`hogs`), for ever.
+A fault is `kill:STEP:N`, `hold:STEP:FILE`, `exit:STEP:N`, `raise:STEP:ERROR` or `end:HOW:`. kill:
+SIGKILL to itself the N-th time the step is reached. hold: whoever reaches the step waits until FILE
+exists; FILE with the suffix .reached says that somebody waits. exit: the thread that reaches the
+step the N-th time dies. raise: whoever reaches the step raises ERROR; `ERROR@N`: from the N-th time
+on. end: the end of the interpreter sleeps, or keeps all threads from running (`hogs`), for ever.
 
 A step is one that the daemon reports, or `MODULE.NAME` or `MODULE.CLASS.NAME` below `gitkv`: the
 beginning of that function.
@@ -42,16 +41,6 @@ def _kill(detail: str) -> Plant:
     def act(times: int) -> None:
         if times == int(detail):
             os.kill(os.getpid(), signal.SIGKILL)
-
-    return act
-
-
-def _meet(detail: str) -> Plant:
-    barrier = threading.Barrier(int(detail), timeout=_PATIENCE_S)
-
-    def act(times: int) -> None:
-        if times <= barrier.parties:
-            barrier.wait()
 
     return act
 
@@ -101,7 +90,7 @@ _ENDS: dict[str, Callable[[], object]] = {
     "sleeps": lambda: time.sleep(300),
     "hogs": lambda: sum(itertools.repeat(0)),
 }
-_PLANTS = {"raise": _raise, "kill": _kill, "meet": _meet, "hold": _hold, "exit": _exit}
+_PLANTS = {"raise": _raise, "kill": _kill, "hold": _hold, "exit": _exit}
 
 
 class Steps:
