@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
 
+    from gitkv.client.store import Store
+
 _UNKNOWN = "unrecognized arguments: "
 _OID = re.compile(r"[0-9a-f]{40}")
+_SEQUENCE = re.compile(r"@(0|[1-9][0-9]{0,14})")
 _COUNT = re.compile(r"[0-9]{1,9}")
 
 
@@ -159,6 +162,45 @@ def moment(text: str) -> int:
     if seconds is None:
         raise argparse.ArgumentTypeError(f"expected {FORMS}, got {text[:60]!r}")
     return seconds
+
+
+def add_freshness(parser: Parser) -> None:
+    """How new an answer must be."""
+    parser.add_argument(
+        "--at-least", type=sequence, default=0, metavar="@SEQ", help="wait for this transaction"
+    )
+    parser.add_argument(
+        "--timeout",
+        default=60,
+        type=duration,
+        metavar="TIME",
+        help="how long --at-least waits (default: 60s)",
+    )
+    parser.add_argument(
+        "--max-staleness",
+        type=duration,
+        metavar="TIME",
+        help="fail rather than answer from a replica that was brought up to date longer ago",
+    )
+
+
+def require_freshness(store: Store, args: argparse.Namespace) -> None:
+    """Waits for, or insists on, what `add_freshness` took. Raises MirrorTimeoutError."""
+    if args.at_least or args.max_staleness is not None:
+        store.require(
+            at_least=args.at_least,
+            staleness_max_s=args.max_staleness,
+            read_from=args.read_from,
+            timeout_s=float(args.timeout),
+        )
+
+
+def sequence(text: str) -> int:
+    """An argument that is a sequence number, `@SEQ`. Raises ArgumentTypeError."""
+    match = _SEQUENCE.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected @ and a sequence number, got {text[:60]!r}")
+    return int(match[1])
 
 
 def oid(text: str) -> str:

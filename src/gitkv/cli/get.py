@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from gitkv.cli.arguments import add_freshness, require_freshness
 from gitkv.cli.output import (
     is_terminal,
     put_json,
@@ -28,14 +29,15 @@ _RANGE = re.compile(r"([0-9]{0,18}):([0-9]{0,18})")
 
 USAGE = (
     "get (KEY... | --prefix P) [--range A:B] [-o FILE | -z | --output-dir DIR] [--at REV] "
-    "[--read-from mirror|stargate|local] [--allow-expired]"
+    "[--read-from mirror|stargate|local] [--allow-expired] [--at-least @SEQ [--timeout 60s]] "
+    "[--max-staleness TIME]"
 )
 NOTES = """\
 One value is printed as it is; on a terminal a line end is added, and what could steer it is
 escaped. Several are printed one a line, as KEY, a tab and the value with control characters and
 backslashes escaped; for programs there are --json, -z and --output-dir. All come from one state.
 REV is @SEQ, a ledger commit, an epoch's label, or a moment ('2 days ago', 2026-03-03).
-Exit code 1: no such key; 7: expired."""
+Exit code 1: no such key; 7: expired; 10: not as new as demanded."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -68,6 +70,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--allow-expired", action="store_true", help="print the value although its time is over"
     )
+    add_freshness(parser)
 
 
 def run(args: Namespace, context: Context) -> int:
@@ -82,6 +85,7 @@ def run(args: Namespace, context: Context) -> int:
         return run_many(args, context)
     start, stop = (0, None) if args.range is None else _range(args.range)
     with context.open_store() as store:
+        require_freshness(store, args)
         found = store.stored(
             args.keys[0], at=args.at, read_from=args.read_from, allow_expired=args.allow_expired
         )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 
+from gitkv.cli.arguments import require_freshness
 from gitkv.cli.output import one_line, put_json_lines, put_lines, safe, stdout, value_field
 from gitkv.errors import ToolError, UsageError
 from gitkv.model.key import encode_key
@@ -27,6 +28,7 @@ def run_many(args: Namespace, context: Context) -> int:
     _check_form(args, context)
     how = {"at": args.at, "read_from": args.read_from, "allow_expired": args.allow_expired}
     with context.open_store() as store:
+        require_freshness(store, args)
         if args.output_dir is not None:
             found = (
                 store.stored_of(args.keys, **how)

@@ -89,13 +89,13 @@ _git_kv ()
 	remote,-*) __gitcomp "--remote --gateway-key --all-chunks" ;;
 	remote,*) __gitcomp "setup repair" ;;
 	stargate,*) __gitcomp "init serve" ;;
-	get,-*) __gitcomp "--prefix --range --output --null --output-dir --at --read-from= --allow-expired --json" ;;
+	get,-*) __gitcomp "--prefix --range --output --null --output-dir --at --read-from= --allow-expired --at-least --timeout --max-staleness --json" ;;
 	set,-*) __gitcomp "--file --ctype --ttl --expires --if-absent --if-match --expect-tree --message --json" ;;
 	cas,-*) __gitcomp "--expect-blob --expect-tree --ctype --ttl --expires --message --json" ;;
 	del,-*) __gitcomp "--missing-ok --message --json" ;;
 	mset,-*) __gitcomp "--file --message --json" ;;
 	expire,-*) __gitcomp "--prefix --dry-run --message --json" ;;
-	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --allow-expired --json" ;;
+	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --allow-expired --at-least --timeout --max-staleness --json" ;;
 	history,-*) __gitcomp "--limit --at --json" ;;
 	log,-*) __gitcomp "--prefix --author --signer --limit --at --json" ;;
 	stat,-*) __gitcomp "--at --read-from= --allow-expired --json" ;;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain, islice
 
-from gitkv.cli.arguments import count
+from gitkv.cli.arguments import add_freshness, count, require_freshness
 from gitkv.cli.output import is_terminal, put_json_lines, put_lines, safe, stdout
 from gitkv.errors import UsageError
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 USAGE = (
     "list [PREFIX] [-l | -z | --tree] [--delimiter D] [--limit N] [--after KEY] [--at REV] "
-    "[--read-from mirror|stargate|local] [--allow-expired]"
+    "[--read-from mirror|stargate|local] [--allow-expired] [--at-least @SEQ [--timeout 60s]] "
+    "[--max-staleness TIME]"
 )
 NOTES = """\
 Keys come in the order of their encoded names; expired ones are left out unless allowed. To go on
@@ -58,6 +59,7 @@ def add_arguments(parser: Parser) -> None:
         help="how fresh (default: mirror)",
     )
     parser.add_argument("--allow-expired", action="store_true", help="also keys whose time is over")
+    add_freshness(parser)
 
 
 def run(args: Namespace, context: Context) -> int:
@@ -65,6 +67,7 @@ def run(args: Namespace, context: Context) -> int:
     prefix = _prefix(args)
     _check_form(args, context)
     with context.open_store() as store:
+        require_freshness(store, args)
         entries = _entries(args, prefix, store)
         if context.json:
             put_json_lines(entry._asdict() for entry in entries)

@@ -177,6 +177,25 @@ class Store(StoreBrowsing):
 
         wait_for(self._replica, oid, visible_on, timeout_s)
 
+    def require(
+        self,
+        *,
+        at_least: int = 0,
+        staleness_max_s: int | None = None,
+        read_from: str = MIRROR,
+        timeout_s: float = 60.0,
+    ) -> None:
+        """Returns once the local replica has sequence number `at_least`, and, with
+        `staleness_max_s`, when a remote was looked at within these seconds, or can be now. Raises
+        MirrorTimeoutError rather than let an older answer be given.
+        """
+        from gitkv.client.reach import reach, require_fresh
+
+        if staleness_max_s is not None:
+            require_fresh(self._replica, staleness_max_s, read_from)
+        if at_least:
+            reach(self._replica, at_least, read_from, timeout_s)
+
     def verify(
         self,
         since: str = "",
