@@ -69,7 +69,7 @@ _git_kv_keys ()
 
 _git_kv ()
 {
-	local commands="init remote get set del mset cas expire list history diff log blame snapshot import stat du fetch verify wait whoami status doctor policy stargate help"
+	local commands="init remote get set del mset cas expire list history diff log blame snapshot import stat du fetch verify export wait whoami status doctor policy stargate help"
 	local word verb="" ns="main" previous="" operands=""
 	local cur words cword
 	_get_comp_words_by_ref -n "=:@" cur words cword
@@ -103,7 +103,8 @@ _git_kv ()
 	blame,-*) __gitcomp "--at --read-from= --json" ;;
 	diff,-*) __gitcomp "--prefix --patch --json" ;;
 	snapshot,-*) __gitcomp "--export --prefix --at --read-from= --allow-expired --json" ;;
-	import,-*) __gitcomp "--batch --dry-run --message --json" ;;
+	export,-*) __gitcomp "--to= --prefix --separator --at --read-from= --allow-expired --json" ;;
+	import,-*) __gitcomp "--from= --prefix --separator --batch --dry-run --message --json" ;;
 	verify,-*) __gitcomp "--from --to --no-chunks --anchor --json" ;;
 	status,-*) __gitcomp "--read-from= --json" ;;
 	doctor,-*) __gitcomp "--offline --json" ;;

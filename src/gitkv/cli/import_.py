@@ -1,10 +1,13 @@
-"""`git kv import`: the keys of a snapshot, in one transaction or in several."""
+"""`git kv import`: the keys of a snapshot, or of a text in another format, in one transaction or in
+several.
+"""
 
 from __future__ import annotations
 
 from itertools import islice
 
 from gitkv.cli.arguments import add_message, count, message_of
+from gitkv.cli.formats import NAMES, add_separator, read_format
 from gitkv.cli.output import put_json
 from gitkv.cli.source import stdin
 from gitkv.cli.written import put_written
@@ -19,12 +22,15 @@ if TYPE_CHECKING:
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
     from gitkv.client.store import Put
-    from gitkv.wire.snapshot import Header
 
-USAGE = "import FILE|- [--batch N] [--dry-run] [-m MSG]"
+USAGE = (
+    "import FILE|- [--from consul|json|yaml|env|dir [--prefix P] [--separator S]] [--batch N] "
+    "[--dry-run] [-m MSG]"
+)
 NOTES = """\
-FILE is what 'git kv snapshot' wrote; it is read whole and checked before anything is written. Sets
-its keys, with content type and expiry, and leaves all others alone. Without --batch all of it lands
+FILE is what 'git kv snapshot' wrote, or with --from a text in another format, whose keys get the
+prefix P. It is read whole and checked before anything is written. Sets its keys, and leaves all
+others alone. Without --batch all of it lands
 in one transaction or nothing does; with it, in transactions of N keys each: run it again after a
 failure, and what is there already changes nothing. Prints the ledger commit of each."""
 _LOOK_AT_ONCE = 10_000
@@ -33,6 +39,9 @@ _LOOK_AT_ONCE = 10_000
 def add_arguments(parser: Parser) -> None:
     """Declares what to read, and in which steps to write it."""
     parser.add_argument("file", metavar="FILE", help="the snapshot; '-' is standard input")
+    parser.add_argument("--from", dest="form", choices=NAMES, help="the format (default: snapshot)")
+    parser.add_argument("--prefix", default="", metavar="P", help="what the keys get before them")
+    add_separator(parser)
     parser.add_argument(
         "--batch", type=count, metavar="N", help="a transaction for each N keys (default: for all)"
     )
@@ -43,9 +52,15 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, context: Context) -> int:
-    """Writes the keys of a snapshot; returns the exit code."""
+    """Writes the keys of a snapshot or of another text; returns the exit code."""
     if args.batch == 0:
         raise UsageError("--batch: expected 1 or more, got 0")
+    if args.form is not None:
+        return _run(
+            _checked(read_format(args.form, args, context)), f"import {args.form}", args, context
+        )
+    if args.prefix:
+        raise UsageError("--prefix needs --from: a snapshot has whole keys")
     with _seekable(args, context) as stream:
         from gitkv.cli.progress import counted
         from gitkv.wire.snapshot import check_snapshot, read_entries
@@ -53,23 +68,30 @@ def run(args: Namespace, context: Context) -> int:
         header, keys = check_snapshot(_lines(stream))
         stream.seek(0)
         entries = counted(read_entries(_lines(stream)), f"of {keys:,} keys")
-        if args.dry_run:
-            return _compare(entries, context)
-        return _write(entries, (args, header), context)
+        return _run(entries, f"import {header.ns}@{header.seq}", args, context)
+
+
+def _run(entries: Iterator[tuple[str, Put]], text: str, args: Namespace, context: Context) -> int:
+    if args.dry_run:
+        return _compare(entries, context)
+    return _write(entries, message_of(args) or text, args.batch, context)
+
+
+def _checked(entries: Iterator[tuple[str, Put]]) -> Iterator[tuple[str, Put]]:
+    """All of them, read to the end before the first is used: a later one may be wrong."""
+    return iter(list(entries))
 
 
 def _write(
-    entries: Iterator[tuple[str, Put]], what: tuple[Namespace, Header], context: Context
+    entries: Iterator[tuple[str, Put]], text: str, batch_keys: int | None, context: Context
 ) -> int:
-    args, header = what
-    text = message_of(args) or f"import {header.ns}@{header.seq}"
     with context.open_store(for_writing=True) as store:
-        batch = dict(islice(entries, args.batch))
+        batch = dict(islice(entries, batch_keys))
         while True:
             put_written(
                 store.write(batch, message=text), context, unchanged="all of it is there already"
             )
-            batch = dict(islice(entries, args.batch))
+            batch = dict(islice(entries, batch_keys))
             if not batch:
                 return 0
 
