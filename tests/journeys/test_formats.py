@@ -107,7 +107,7 @@ def test_what_stays_behind_is_told(
     assert main(["-C", str(store), "export", "--to", "json"]) == 0
     told = capfdbinary.readouterr()
     assert json.loads(told.out) == {"k": "v"}
-    assert b"1 keys, without 1 content types and 1 expiries" in told.err
+    assert b"1 key; left behind: 1 content type, 1 expiry\n" in told.err
 
 
 @settings(max_examples=30)

@@ -53,9 +53,7 @@ def run(args: Namespace, context: Context) -> int:
         _write(args, context, left.each(_values(args, store), len(args.prefix)))
     if context.json and args.file != "-":
         put_json({"file": args.file, **left.__dict__})
-    lost = [f"{left.ctypes} content types"] * bool(left.ctypes)
-    lost += [f"{left.expiries} expiries"] * bool(left.expiries)
-    context.note(f"{left.keys} keys" + (f", without {' and '.join(lost)}" if lost else ""))
+    context.note(left.told())
     return 0
 
 
@@ -97,3 +95,14 @@ class _Left:
             self.ctypes += bool(value.ctype)
             self.expiries += bool(value.expires)
             yield value.key[cut:], value.value, value.ctype
+
+    def told(self) -> str:
+        """The numbers, for people."""
+        lost = [_some(self.ctypes, "content type"), _some(self.expiries, "expiry")]
+        named = ", ".join(text for text in lost if text)
+        return (_some(self.keys, "key") or "no keys") + (f"; left behind: {named}" if named else "")
+
+
+def _some(number: int, what: str) -> str:
+    many = what[:-1] + "ies" if what.endswith("ry") else what + "s"
+    return f"{number} {what if number == 1 else many}" if number else ""

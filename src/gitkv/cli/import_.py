@@ -30,9 +30,9 @@ USAGE = (
 NOTES = """\
 FILE is what 'git kv snapshot' wrote, or with --from a text in another format, whose keys get the
 prefix P. It is read whole and checked before anything is written. Sets its keys, and leaves all
-others alone. Without --batch all of it lands
-in one transaction or nothing does; with it, in transactions of N keys each: run it again after a
-failure, and what is there already changes nothing. Prints the ledger commit of each."""
+others alone. Without --batch all of it lands in one transaction or nothing does; with it, in
+transactions of N keys each: run it again after a failure, and what is there already changes
+nothing. Prints the ledger commit of each."""
 _LOOK_AT_ONCE = 10_000
 
 

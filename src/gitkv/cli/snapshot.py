@@ -51,7 +51,7 @@ def run(args: Namespace, context: Context) -> int:
             header, keys = _write(args, store, stream)
     if context.json:
         put_json({"file": args.export, "keys": keys, **header._asdict()})
-    context.note(f"{keys} keys of {header.ns}@{header.seq}")
+    context.note(f"{keys} key{'s' * (keys != 1)} of {header.ns}@{header.seq}")
     return 0
 
 

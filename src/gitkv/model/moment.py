@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 MOMENT_MAX_S = 253402300799  # 9999-12-31T23:59:59Z
-FORMS = "a date such as 2027-01-31 (its first second, UTC) or a time such as 2027-01-31T12:00:00Z"
+FORMS = (
+    "a date such as 2027-01-31 (its first second, UTC) or a time with its zone such as "
+    "2027-01-31T12:00:00Z"
+)
 
 _MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})"

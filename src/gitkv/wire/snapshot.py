@@ -24,7 +24,7 @@ LINE_BYTES_MAX = 768 << 20  # a value of 100 MiB, each byte escaped
 _HEADER = {"git-kv-snapshot": int, "ns": str, "seq": int, "commit": str, "prefix": str}
 _TRAILER = {"keys": int, "sha256": str}
 _ENTRY = {"key": str, "value": str, "value_b64": str, "ctype": str, "expires": int}
-_AGAIN = "export it again: nothing was read from it"
+_AGAIN = "nothing was written; export it again"
 
 
 class Header(NamedTuple):
