@@ -33,6 +33,7 @@ COMMANDS = {
     "fetch": ("gitkv.cli.fetch", "bring the chunks of large values here, for work offline"),
     "export": ("gitkv.cli.export", "write all keys in a format of the neighbours"),
     "verify": ("gitkv.cli.verify", "re-verify the whole ledger, offline"),
+    "watch": ("gitkv.cli.watch", "follow the transactions as they are accepted"),
     "wait": ("gitkv.cli.wait", "wait until a transaction can be read"),
     "whoami": ("gitkv.cli.whoami", "say who one writes as, what one may write, and where to"),
     "status": ("gitkv.cli.status", "say how far this clone is"),

@@ -69,7 +69,7 @@ _git_kv_keys ()
 
 _git_kv ()
 {
-	local commands="init remote get set del mset cas expire list history diff log blame snapshot import stat du fetch verify export wait whoami status doctor policy stargate help"
+	local commands="init remote get set del mset cas expire list history diff log blame snapshot import stat du fetch verify export watch wait whoami status doctor policy stargate help"
 	local word verb="" ns="main" previous="" operands=""
 	local cur words cword
 	_get_comp_words_by_ref -n "=:@" cur words cword
@@ -110,6 +110,7 @@ _git_kv ()
 	doctor,-*) __gitcomp "--offline --json" ;;
 	policy,-*) __gitcomp "--as --file --json" ;;
 	policy,*) __gitcomp "show check test" ;;
+	watch,-*) __gitcomp "--since --prefix --limit --read-from= --json" ;;
 	wait,-*) __gitcomp "--oid --visible-on= --timeout --json" ;;
 	get,*|set,*|del,*|stat,*|history,*|log,*|blame,*|list,*) _git_kv_keys "$ns" "$operands" ;;
 	cas,*) [ "$previous" = cas ] && __gitcomp "set" || _git_kv_keys "$ns" "$operands" ;;

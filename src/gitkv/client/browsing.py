@@ -13,6 +13,7 @@ from gitkv.client.state import fresh_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from gitkv.client.watch import Happened
     from gitkv.model.content import Put
     from gitkv.reading.answers import (
         Changed,
@@ -158,6 +159,19 @@ class StoreBrowsing(StoreMapping):
         from gitkv.reading.usage import bring_chunks
 
         return bring_chunks(fresh_state(self._replica, read_from), prefix, at)
+
+    def watch(
+        self, since: str = "", *, prefix: str = "", read_from: str = MIRROR
+    ) -> Iterator[Happened]:
+        """The transactions after `since` (a revision; "": the newest one now), in order, each once;
+        then waits for the next ones, without end. With `prefix`, those that changed a key under it.
+
+        `@SEQ` may be one that the remote does not show yet. Raises UsageError, IntegrityError.
+        """
+        from gitkv.client.watch import first_of, watch
+
+        seq = first_of(fresh_state(self._replica, read_from), since)
+        return watch(self._replica, seq, prefix, read_from)
 
     def blame(self, prefix: str = "", *, at: str = "", read_from: str = MIRROR) -> Iterator[Blamed]:
         """Unexpired keys that start with `prefix`, each with the transaction that set it last."""

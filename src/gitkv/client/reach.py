@@ -31,7 +31,7 @@ def reach(replica: Replica, seq: int, read_from: str, timeout_s: float) -> None:
                 f"later{why}",
                 hint="" if read_from == STARGATE else "ask the authority: --read-from=stargate",
             )
-        failed = _look(replica, read_from)
+        failed = look(replica, read_from)
         if replica.ledger().seq < seq:
             replica.host.sleep(min(pause_s, max(left_s, 0.0)))
             pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
@@ -44,7 +44,7 @@ def require_fresh(replica: Replica, age_max_s: int, read_from: str) -> None:
     since_s = age_s(replica)
     if not replica.remote or (since_s is not None and since_s <= age_max_s):
         return
-    failed = _look(replica, read_from)
+    failed = look(replica, read_from)
     if read_from != LOCAL and failed is None:
         return
     old = "of unknown age" if since_s is None else f"{since_s:.0f} s old"
@@ -52,7 +52,7 @@ def require_fresh(replica: Replica, age_max_s: int, read_from: str) -> None:
     raise MirrorTimeoutError(f"the answer would be {old}, expected at most {age_max_s} s{why}")
 
 
-def _look(replica: Replica, read_from: str) -> GitKvError | None:
+def look(replica: Replica, read_from: str) -> GitKvError | None:
     """Follows the remote, whatever kv.maxAge says; why that was not possible just now. Raises
     AccessError for a Stargate that lets us not in: waiting does not help.
     """

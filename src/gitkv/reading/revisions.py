@@ -10,7 +10,7 @@ from gitkv.model.oid import COMMIT, Oid
 from gitkv.model.verdict import FormError
 from gitkv.reading.state import State, malformed
 
-_SEQ = re.compile(r"@(0|[1-9][0-9]{0,14})")
+SEQ = re.compile(r"@(0|[1-9][0-9]{0,14})")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 _AGO = re.compile(r"([0-9]{1,9}) ?(s|m|h|d|w|second|minute|hour|day|week)s? ago")
 _LIKE_A_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}.*|.* ago|yesterday|today|now|last .*")
@@ -26,7 +26,7 @@ def resolve_revision(state: State, revision: str) -> LedgerCommit:
     tip = state.tip
     if not revision or revision == tip.attestation.epoch:
         return tip
-    number = _SEQ.fullmatch(revision)
+    number = SEQ.fullmatch(revision)
     try:
         if number is not None:
             return seek(tip, int(number[1]), state.load)
