@@ -57,8 +57,6 @@ def run_many(args: Namespace, context: Context) -> int:
 def _check_form(args: Namespace, context: Context) -> None:
     if args.keys and args.prefix is not None:
         raise UsageError("expected keys or --prefix, got both")
-    if args.prefix is not None and args.allow_expired:
-        raise UsageError("--prefix leaves expired keys out; --allow-expired is for named keys")
     if args.output is not None:
         raise UsageError("-o takes one value", hint="several go into a directory: --output-dir DIR")
     if args.null and (context.json or args.output_dir is not None):

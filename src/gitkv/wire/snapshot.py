@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+VALUE_BYTES_MAX = 100 << 20
 LINE_BYTES_MAX = 768 << 20  # a value of 100 MiB, each byte escaped
 _HEADER = {"git-kv-snapshot": int, "ns": str, "seq": int, "commit": str, "prefix": str}
 _TRAILER = {"keys": int, "sha256": str}
@@ -50,7 +51,15 @@ class SnapshotWriter:
         return self._sealed({"git-kv-snapshot": 1, **header._asdict()})
 
     def entry(self, key: str, value: bytes, ctype: str, expires: int) -> bytes:
-        """The line of one key; they come in the order of their encoded names."""
+        """The line of one key; they come in the order of their encoded names. Raises UsageError for
+        a value of more than VALUE_BYTES_MAX.
+        """
+        if len(value) > VALUE_BYTES_MAX:
+            raise UsageError(
+                f"the value of {key} has {len(value)} bytes: expected at most {VALUE_BYTES_MAX} in "
+                "a snapshot",
+                hint="leave it out with --prefix, and take it with: git kv get -o FILE",
+            )
         self.keys += 1
         fields: dict[str, object] = {"key": key, **_value_field(value)}
         if ctype:

@@ -89,7 +89,6 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
         "get a --prefix b",
         "get a b -o f",
         "get a b -z --output-dir d",
-        "get --prefix a --allow-expired",
         "list a --prefix b",
         "list -l --tree",
         "list -z --tree",
