@@ -70,6 +70,7 @@ def test_an_expired_key_is_left_out_of_a_prefix_and_refused_by_name(kv: Command)
     with gitkv.open(kv.folder) as store:
         store.write({"p:a": gitkv.Put(b"1"), "p:b": gitkv.Put(b"2", "", 1)})
     assert kv("get", "--prefix", "p:").text == "p:a\t1\n"
+    assert kv("get", "--prefix", "p:", "--allow-expired").text == "p:a\t1\np:b\t2\n"
     kv("get", "p:a", "p:b", code=7)
     assert kv("get", "p:a", "p:b", "--allow-expired").text == "p:a\t1\np:b\t2\n"
 
