@@ -121,3 +121,13 @@ def test_a_draft_that_takes_the_namespace_away_may_not_follow(scene: World, tmp_
     draft.write_bytes(text.replace(b"\n  main:\n", b"\n  other:\n"))
     done = alice.kv("policy", "check", str(draft), check=False)
     assert done.code == 3 and "policy.namespace-removed" in done.err
+
+
+def test_a_dry_run_says_whether_the_policy_lets_it_and_sends_nothing(scene: World) -> None:
+    alice, carol = scene.person("alice"), scene.person("carol")
+    before = scene.refs(scene.gate)
+    told = json.loads(alice.kv("set", "dry", "1", "--dry-run", "--json").out)
+    assert (told["allowed"], told["principal"], told["reasons"]) == (True, "alice", [])
+    done = carol.kv("set", "dry", "1", "--dry-run", check=False)
+    assert (done.code, done.out) == (3, b"A\tdry\n") and "unknown-key" in done.err
+    assert scene.refs(scene.gate) == before

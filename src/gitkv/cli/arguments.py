@@ -132,6 +132,16 @@ def add_message(parser: Parser) -> None:
     )
 
 
+def add_write_options(parser: Parser) -> None:
+    """What writes take: `-m MSG` and `--dry-run`."""
+    add_message(parser)
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would change, and whether the policy lets it; write nothing",
+    )
+
+
 def message_of(args: argparse.Namespace) -> str:
     """The paragraphs of all -m, with an empty line between them; "" without any."""
     paragraphs = [text.strip("\n") for text in args.message]
@@ -201,6 +211,17 @@ def sequence(text: str) -> int:
     if match is None:
         raise argparse.ArgumentTypeError(f"expected @ and a sequence number, got {text[:60]!r}")
     return int(match[1])
+
+
+def past(text: str) -> int:
+    """A moment in seconds since 1970, or how long ago it was."""
+    try:
+        ago_s = parse_duration(text)
+    except ValueError:
+        return moment(text)
+    from time import time
+
+    return int(time()) - ago_s
 
 
 def oid(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitkv.cli.arguments import add_expiry, add_message, content_type, message_of, oid
+from gitkv.cli.arguments import add_expiry, add_write_options, content_type, message_of, oid
 from gitkv.cli.source import read_value, shown
 from gitkv.cli.written import put_written
 
@@ -43,7 +43,7 @@ def add_arguments(parser: Parser) -> None:
         "--ctype", type=content_type, metavar="TYPE", help="content type to keep with the value"
     )
     add_expiry(parser)
-    add_message(parser)
+    add_write_options(parser)
 
 
 def run(args: Namespace, context: Context) -> int:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from gitkv.client.preview import DryStore
     from gitkv.client.replica import Replica
     from gitkv.client.store import Store
 
@@ -22,7 +23,7 @@ class Context:
     for.
     """
 
-    __slots__ = ("debug", "directory", "env", "json", "ns", "repository")
+    __slots__ = ("debug", "directory", "dry_run", "dry_store", "env", "json", "ns", "repository")
 
     def __init__(
         self, ns: str, flags: AbstractSet[str], directory: str, env: Mapping[str, str]
@@ -30,6 +31,8 @@ class Context:
         self.ns = ns
         self.json = "--json" in flags
         self.debug = "--debug" in flags
+        self.dry_run = False  # a write is looked at, and not done; `dry_store` then has the preview
+        self.dry_store: DryStore | None = None
         self.directory = directory
         self.env = env
         # `git --git-dir=X kv …` reaches us as GIT_DIR: whoever finds the repository looks there
@@ -41,7 +44,12 @@ class Context:
         """
         from gitkv.client.opening import begin
 
-        opening = begin(self.repository, self.env, for_writing=for_writing)
+        opening = begin(self.repository, self.env, for_writing=for_writing and not self.dry_run)
+        if self.dry_run:
+            from gitkv.client.preview import DryStore
+
+            self.dry_store = DryStore.begun(opening, ns=self.ns, env=self.env, warn=self.warn)
+            return self.dry_store
         from gitkv.client.store import Store
 
         return Store.begun(opening, ns=self.ns, env=self.env, warn=self.warn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitkv.cli.arguments import add_message, message_of
+from gitkv.cli.arguments import add_write_options, message_of
 from gitkv.cli.written import put_written
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--missing-ok", action="store_true", help="a key that does not exist is not an error"
     )
-    add_message(parser)
+    add_write_options(parser)
 
 
 def run(args: Namespace, context: Context) -> int:

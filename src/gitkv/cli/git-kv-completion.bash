@@ -69,7 +69,7 @@ _git_kv_keys ()
 
 _git_kv ()
 {
-	local commands="init remote get set del mset cas expire list history diff log blame snapshot import stat du fetch verify export watch wait whoami status doctor policy stargate help"
+	local commands="init remote get set del mset edit mv cp revert cas expire list history diff log blame snapshot import stat du fetch verify wait whoami status doctor policy stargate help"
 	local word verb="" ns="main" previous="" operands=""
 	local cur words cword
 	_get_comp_words_by_ref -n "=:@" cur words cword
@@ -89,30 +89,31 @@ _git_kv ()
 	remote,-*) __gitcomp "--remote --gateway-key --all-chunks" ;;
 	remote,*) __gitcomp "setup repair" ;;
 	stargate,*) __gitcomp "init serve" ;;
-	get,-*) __gitcomp "--prefix --range --output --null --output-dir --at --read-from= --allow-expired --at-least --timeout --max-staleness --json" ;;
-	set,-*) __gitcomp "--file --ctype --ttl --expires --if-absent --if-match --expect-tree --message --json" ;;
-	cas,-*) __gitcomp "--expect-blob --expect-tree --ctype --ttl --expires --message --json" ;;
-	del,-*) __gitcomp "--missing-ok --message --json" ;;
-	mset,-*) __gitcomp "--file --message --json" ;;
+	get,-*) __gitcomp "--prefix --range --output --null --output-dir --at --read-from= --allow-expired --json" ;;
+	set,-*) __gitcomp "--file --ctype --ttl --expires --if-absent --if-match --expect-tree --message --dry-run --json" ;;
+	cas,-*) __gitcomp "--expect-blob --expect-tree --ctype --ttl --expires --message --dry-run --json" ;;
+	del,-*) __gitcomp "--missing-ok --message --dry-run --json" ;;
+	mset,-*) __gitcomp "--file --message --dry-run --json" ;;
 	expire,-*) __gitcomp "--prefix --dry-run --message --json" ;;
-	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --allow-expired --at-least --timeout --max-staleness --json" ;;
+	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --allow-expired --json" ;;
 	history,-*) __gitcomp "--limit --at --json" ;;
-	log,-*) __gitcomp "--prefix --author --signer --limit --at --json" ;;
+	log,-*) __gitcomp "--prefix --author --signer --since --until --limit --at --json" ;;
 	stat,-*) __gitcomp "--at --read-from= --allow-expired --json" ;;
 	du,-*|fetch,-*) __gitcomp "--prefix --at --read-from= --json" ;;
+	edit,-*) __gitcomp "--message --dry-run --json" ;;
+	mv,-*|revert,-*) __gitcomp "--force --message --dry-run --json" ;;
+	cp,-*) __gitcomp "--at --force --message --dry-run --json" ;;
 	blame,-*) __gitcomp "--at --read-from= --json" ;;
 	diff,-*) __gitcomp "--prefix --patch --json" ;;
 	snapshot,-*) __gitcomp "--export --prefix --at --read-from= --allow-expired --json" ;;
-	export,-*) __gitcomp "--to= --prefix --separator --at --read-from= --allow-expired --json" ;;
-	import,-*) __gitcomp "--from= --prefix --separator --batch --dry-run --message --json" ;;
+	import,-*) __gitcomp "--batch --dry-run --message --json" ;;
 	verify,-*) __gitcomp "--from --to --no-chunks --anchor --json" ;;
 	status,-*) __gitcomp "--read-from= --json" ;;
 	doctor,-*) __gitcomp "--offline --json" ;;
 	policy,-*) __gitcomp "--as --file --json" ;;
 	policy,*) __gitcomp "show check test" ;;
-	watch,-*) __gitcomp "--since --prefix --limit --read-from= --json" ;;
 	wait,-*) __gitcomp "--oid --visible-on= --timeout --json" ;;
-	get,*|set,*|del,*|stat,*|history,*|log,*|blame,*|list,*) _git_kv_keys "$ns" "$operands" ;;
+	get,*|set,*|del,*|edit,*|mv,*|cp,*|revert,*|history,*|log,*|blame,*|list,*) _git_kv_keys "$ns" "$operands" ;;
 	cas,*) [ "$previous" = cas ] && __gitcomp "set" || _git_kv_keys "$ns" "$operands" ;;
 	esac
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitkv.cli.arguments import count
+from gitkv.cli.arguments import count, past
 from gitkv.cli.history import who
 from gitkv.cli.output import put_json_lines, put_lines, subject
 from gitkv.errors import UsageError
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from gitkv.cli.context import Context
     from gitkv.client.store import Logged
 
-USAGE = "log [KEY | --prefix P] [--author TEXT] [--signer WHO] [-n N] [--at REV]"
-NOTES = "One line a transaction: sequence number, commit, time, keys set and deleted, who, message."
+USAGE = (
+    "log [KEY | --prefix P] [--author TEXT] [--signer WHO] [--since WHEN] [--until WHEN] [-n N] "
+    "[--at REV]"
+)
+NOTES = """\
+One line a transaction: sequence number, commit, time, keys set and deleted, who, message. WHEN is a
+date (UTC), a time with its zone, or a time ago: 2027-01-31, 2027-01-31T12:00:00Z, 12h, 30d."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -34,6 +39,10 @@ def add_arguments(parser: Parser) -> None:
         metavar="WHO",
         help="only those signed by a principal, or by a key whose fingerprint begins so",
     )
+    for option, help in (("--since", "not made before"), ("--until", "not made after")):
+        parser.add_argument(
+            option, default=0, type=past, metavar="WHEN", help=f"only those {help} WHEN"
+        )
     parser.add_argument("-n", "--limit", type=count, metavar="N", help="at most N transactions")
     parser.add_argument(
         "--at", default="", metavar="REV", help="as of this state (default: the newest)"
@@ -47,7 +56,9 @@ def run(args: Namespace, context: Context) -> int:
     with context.open_store() as store:
         from gitkv.reading.answers import Only
 
-        only = Only(args.key or "", args.prefix or "", args.author, args.signer)
+        only = Only(
+            args.key or "", args.prefix or "", args.author, args.signer, args.since, args.until
+        )
         entries = store.log(limit=args.limit, only=only, at=args.at)
         if context.json:
             put_json_lines(entry._asdict() for entry in entries)

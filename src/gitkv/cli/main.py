@@ -130,6 +130,7 @@ def _run_verb(name: str, words: list[str], context: Context) -> int:
         args = parser.parse_args(words)
     except SystemExit as done:  # argparse, after --help
         return int(done.code or 0)
+    context.dry_run = getattr(args, "dry_run", False)
     code: int = module.run(args, context)
     return code
 

@@ -4,7 +4,7 @@ matter.
 
 from __future__ import annotations
 
-from gitkv.cli.arguments import add_message, message_of
+from gitkv.cli.arguments import add_write_options, message_of
 from gitkv.cli.source import held_or_content, stdin
 from gitkv.cli.written import put_written
 from gitkv.errors import UsageError
@@ -33,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--file", metavar="FILE", help="read the batch from FILE; '-' is standard input"
     )
-    add_message(parser)
+    add_write_options(parser)
 
 
 def run(args: Namespace, context: Context) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitkv.cli.arguments import add_expiry, add_message, content_type, message_of, oid
+from gitkv.cli.arguments import add_expiry, add_write_options, content_type, message_of, oid
 from gitkv.cli.source import read_value, shown
 from gitkv.cli.written import put_written
 from gitkv.errors import UsageError
@@ -45,7 +45,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--expect-tree", type=oid, metavar="OID", help="only if the ledger's tree is this one"
     )
-    add_message(parser)
+    add_write_options(parser)
 
 
 def run(args: Namespace, context: Context) -> int:

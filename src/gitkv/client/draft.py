@@ -185,10 +185,10 @@ def _subject(changes: Mapping[str, Put | None]) -> str:
 
 def _some(verb: str, keys: Iterable[str]) -> str:
     listed = list(keys)
-    return f"{verb} {_shown(listed[0])}" if len(listed) == 1 else f"{verb} {len(listed)} keys"
+    return f"{verb} {shown_key(listed[0])}" if len(listed) == 1 else f"{verb} {len(listed)} keys"
 
 
-def _shown(key: str) -> str:
+def shown_key(key: str) -> str:
     """A key as a message can hold it: in quotes, and escaped, where a character of it could end a
     line or turn the reading direction.
     """

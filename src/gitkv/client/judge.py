@@ -14,6 +14,7 @@ from gitkv.client.policy import open_policy, read_policy
 from gitkv.client.replica import Replica
 from gitkv.errors import IntegrityError, PolicyError, RejectedError
 from gitkv.git.object_store import GitObjectStore
+from gitkv.ledger.seek import Load
 from gitkv.model.identity import Signature
 from gitkv.model.oid import BLOB, TREE, Oid
 from gitkv.model.policy import Policy
@@ -58,6 +59,11 @@ class _WithNewObjects:
             raise LookupError(str(error)) from None
 
 
+def load_of(replica: Replica, built: Built) -> Load:
+    """Reads objects of the repository, and those of a transaction that are not stored yet."""
+    return _WithNewObjects(replica.objects, built).load
+
+
 def judge(replica: Replica, built: Built) -> None:
     """Raises RejectedError with every reason when the policy, or the format, does not let this
     transaction follow its base.
@@ -89,6 +95,21 @@ def objections(replica: Replica, built: Built) -> list[Reason]:
         signature = Signature("good", maker.signer if known else principal.keys[0].fingerprint)
     reasons = _reasons(replica, built, policy, signature)
     return [entry for entry in reasons if entry.code == POLICY]
+
+
+def foreseen(replica: Replica, built: Built, fingerprint: str, principal: str) -> list[Reason]:
+    """What would be said against a transaction that is not signed yet, if the key `fingerprint`
+    ("" for none) of `principal` ("" for somebody the policy does not know) signed it.
+    """
+    policy = read_policy(replica)
+    if policy is None:
+        return _reasons(replica, built, open_policy(replica.ns), Signature("unsigned"))
+    signature = Signature("unknown-key" if fingerprint else "unsigned", fingerprint)
+    owner = policy.principal(principal) if principal else None
+    if owner is not None:
+        known = policy.principal_of_key(fingerprint) is not None  # else an OpenPGP subkey's
+        signature = Signature("good", fingerprint if known else owner.keys[0].fingerprint)
+    return _reasons(replica, built, policy, signature)
 
 
 def _reasons(replica: Replica, built: Built, policy: Policy, signature: Signature) -> list[Reason]:

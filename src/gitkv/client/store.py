@@ -15,7 +15,7 @@ from collections.abc import (
 )
 from types import TracebackType
 
-from gitkv.client.browsing import StoreBrowsing
+from gitkv.client.editing import StoreEditing
 from gitkv.client.host import Host, warn_in_python
 from gitkv.client.refresh import MIRROR, refresh
 from gitkv.client.replica import Replica, open_replica
@@ -32,6 +32,7 @@ from gitkv.reading.lookup import list_entries, read_entry, read_stored, read_val
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from io import BufferedReader
+    from typing import Self
 
     from gitkv.client.content import Given
     from gitkv.client.draft import Draft
@@ -58,7 +59,7 @@ __all__ = [
 _NOTHING_EXPECTED = Expect()
 
 
-class Store(StoreBrowsing):
+class Store(StoreEditing):
     """Made by `Store.open`; close it, or use it as a context. It is a mutable mapping from keys to
     values, in which an expired key is absent.
 
@@ -95,7 +96,7 @@ class Store(StoreBrowsing):
     @classmethod
     def begun(
         cls, opening: Opening, *, ns: str, env: Mapping[str, str], warn: Callable[[str], None]
-    ) -> Store:
+    ) -> Self:
         """The store of a command that has begun already (`opening.begin`)."""
         return cls(Replica(opening, namespace_of(ns), host_for(env, warn)))
 
@@ -108,6 +109,10 @@ class Store(StoreBrowsing):
     def ns(self) -> str:
         """The name of the namespace."""
         return self._replica.ns
+
+    def setting(self, name: str) -> str:
+        """A git setting of the repository, its section and last part in lower case; "" for none."""
+        return self._replica.config.get(name, "")
 
     # Reading
 

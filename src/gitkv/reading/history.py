@@ -121,7 +121,7 @@ def diff_revisions(
         open_index(commit.attestation.index_tree, state.load).live for commit in (older, newer)
     )
     found = differences(before, after, left_out=_all_but(span))
-    return _guarded(newer, (changed for one in found if (changed := _changed(one)) is not None))
+    return _guarded(newer, (change for one in found if (change := _changed(one)) is not None))
 
 
 def diff_values(state: State, changes: Iterator[Changed], bytes_max: int) -> Iterator[Differing]:
@@ -151,6 +151,15 @@ def _all_but(span: Span) -> tuple[Span, ...]:
 def _changed(difference: Difference) -> Changed | None:
     old = None if difference.old is None else parse_live(difference.old)
     new = None if difference.new is None else parse_live(difference.new)
+    return changed(difference.name, old, new)
+
+
+def changed(name: bytes, old: LiveLine | None, new: LiveLine | None) -> Changed | None:
+    """What two lines of a key say of its change; None when its value, type and expiry are the
+    same.
+    """
+    if old is None and new is None:
+        return None
     if (
         old is not None
         and new is not None
@@ -159,7 +168,7 @@ def _changed(difference: Difference) -> Changed | None:
         return None  # set to something else and back
     op = "add" if old is None else "delete" if new is None else "change"
     return Changed(
-        decode_name(difference.name),
+        decode_name(name),
         op,
         _etag(old),
         _etag(new),
