@@ -70,6 +70,8 @@ _PACKAGE_OF = {
     "ssh-keygen": "openssh-client",
     "gpg": "gnupg",
     "strace": "strace",
+    "zsh": "zsh",
+    "fish": "fish",
 }
 
 
@@ -129,6 +131,16 @@ def ssh_tool() -> str:
 @pytest.fixture(scope="session")
 def ssh_keygen_tool() -> str:
     return require_tool("ssh-keygen")
+
+
+@pytest.fixture(scope="session")
+def zsh_tool() -> str:
+    return require_tool("zsh")
+
+
+@pytest.fixture(scope="session")
+def fish_tool() -> str:
+    return require_tool("fish")
 
 
 @pytest.fixture(scope="session")

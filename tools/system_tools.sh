@@ -3,7 +3,7 @@
 # anybody else is told what to install.
 set -euo pipefail
 
-declare -A package_of=([git]=git [ssh]=openssh-client [ssh-keygen]=openssh-client [gpg]=gnupg [strace]=strace)
+declare -A package_of=([git]=git [ssh]=openssh-client [ssh-keygen]=openssh-client [gpg]=gnupg [strace]=strace [zsh]=zsh [fish]=fish)
 
 missing=()
 for tool in "${!package_of[@]}"; do

@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -58,10 +58,18 @@ HOSTILE = [
 ]
 
 
-class Bash:
-    """An interactive bash in the repository, with git's completion and ours."""
+_AFTER = re.compile(rb"(?:\x1b\[[0-9;?]*[A-Za-z]|[\r ])*\Z")  # what a shell sends after its prompt
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+
+class Bash:
+    """An interactive shell in the repository; bash, unless it is said which."""
+
+    def __init__(
+        self,
+        folder: Path,
+        programs: Path,
+        command: Sequence[str] = ("bash", "--norc", "--noprofile", "-i"),
+    ) -> None:
         environment = {
             **os.environ,
             "PATH": f"{programs}:{os.environ['PATH']}",
@@ -69,10 +77,11 @@ class Bash:
             "TERM": "dumb",
             "LC_ALL": "C.UTF-8",
             "HISTFILE": "",
+            "PAGER": "cat",
         }
         self._terminal, inner = pty.openpty()
         self._process = subprocess.Popen(
-            ["bash", "--norc", "--noprofile", "-i"],
+            list(command),
             cwd=folder,
             env=environment,
             stdin=inner,
@@ -82,6 +91,9 @@ class Bash:
         )
         os.close(inner)
         self._until(b"<ready>")
+
+    def prepare(self) -> None:
+        """Loads git's completion and ours, for bash."""
         self.run("bind 'set bell-style none'; bind 'set enable-bracketed-paste off'; stty -echo")
         self.run(f". {GIT_COMPLETION}")
         self.run(f". {files('gitkv.cli').joinpath('git-kv-completion.bash')}")
@@ -93,7 +105,7 @@ class Bash:
 
     def _until(self, end: bytes) -> bytes:
         shown, deadline_s = b"", time.monotonic() + 60
-        while not shown.endswith(end):
+        while not _AFTER.sub(b"", shown).endswith(end):
             assert time.monotonic() < deadline_s, shown
             if select.select([self._terminal], [], [], 1)[0]:
                 shown += os.read(self._terminal, 65536)
@@ -122,6 +134,7 @@ def bash(repo: Path, programs: Path) -> Iterator[Bash]:
     assert GIT_COMPLETION is not None, "git's completion for bash is not installed"
     gitkv.init(repo)
     shell = Bash(repo, programs)
+    shell.prepare()
     yield shell
     shell.close()
 
@@ -170,3 +183,61 @@ def test_a_key_that_looks_like_an_option_is_offered_after_two_dashes_only(
     assert b"<other>" in bash.run("git kv get \t")
     assert b"<dashes>" in bash.run("git kv get -- --o\t")
     assert not (repo / "pwned").exists()
+
+
+def test_options_their_values_and_states_are_completed_in_bash(bash: Bash, repo: Path) -> None:
+    with gitkv.open(repo) as store:
+        store["a"] = b"<one>"
+        store["a"] = b"<two>"
+    assert b"<one>" in bash.run("git kv get a --read-fr\tloc\t --at @1\t")
+    assert b"a" in bash.run("git kv li\t--lon\t")
+    assert b"<one>" in bash.run("git kv diff -p @1\t || true")
+
+
+def test_every_hostile_key_is_offered_by_fish_and_none_is_run(
+    repo: Path, programs: Path, fish_tool: str
+) -> None:
+    gitkv.init(repo)
+    keys = [f"{number}{key}" for number, key in enumerate(HOSTILE, 10)]
+    with gitkv.open(repo) as store:
+        store.update(dict.fromkeys([*keys, "--output=pwned"], b"v"))
+    before = sorted(os.listdir(repo))
+    script = "git kv completion fish | source; complete -C 'git kv get '; complete -C 'git-kv se'"
+    done = subprocess.run(
+        [fish_tool, "--no-config", "-c", script],
+        cwd=repo,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+    )
+    offered = done.stdout.splitlines()
+    assert sorted(offered[:-1]) == sorted(keys), done.stderr
+    assert offered[-1] == "set\tset one key"
+    assert sorted(os.listdir(repo)) == before
+
+
+def test_zsh_completes_a_hostile_key_and_does_not_run_it(
+    repo: Path, programs: Path, zsh_tool: str, tmp_path: Path
+) -> None:
+    gitkv.init(repo)
+    keys = [f"{number}{key}" for number, key in enumerate(HOSTILE, 10) if "!" not in key]
+    with gitkv.open(repo) as store:
+        store.update({key: b"<%d>" % at for at, key in enumerate(keys)})
+    before = sorted(os.listdir(repo))
+    functions = tmp_path / "functions"
+    functions.mkdir()
+    script = files("gitkv.cli").joinpath("git-kv-completion.zsh").read_bytes()
+    (functions / "_git-kv").write_bytes(script)
+    (functions / ".zshrc").write_text(
+        f"PS1='<ready>'; unset zle_bracketed_paste; setopt no_prompt_cr no_prompt_sp no_beep\n"
+        f"fpath=({functions} $fpath); autoload -Uz compinit; compinit -u -D\n"
+    )
+    settings = ["env", f"ZDOTDIR={functions}", "TERM=xterm"]
+    shell = Bash(repo, programs, [*settings, zsh_tool, "-d", "-i"])
+    try:
+        for at, key in enumerate(keys):
+            shown = shell.run(f"git kv get {_typed(key)}\t")
+            assert b"<%d>" % at in shown, (key, shown)
+    finally:
+        shell.close()
+    assert sorted(os.listdir(repo)) == before

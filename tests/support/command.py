@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 from gitkv.cli.main import main
 
@@ -58,7 +61,9 @@ class Command:
         out, err = _Stream(terminal=terminal), _Stream()
         before, sys.stdin = sys.stdin, _Stream(stdin)
         try:
-            with redirect_stdout(out), redirect_stderr(err):
+            with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+                if "PAGER" not in os.environ:  # a real one would write to the real terminal
+                    patch.setenv("PAGER", "cat")
                 ended = main(["-C", str(self.folder), *words])
         finally:
             sys.stdin = before

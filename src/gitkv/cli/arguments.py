@@ -61,17 +61,20 @@ class Parser(argparse.ArgumentParser):
         meant = self._meant(message)
         raise UsageError(
             f"{self.prog}: {message}",
-            hint=f"did you mean {meant}?\nusage: {usage}" if meant else f"usage: {usage}",
+            hint=f"{meant}\nusage: {usage}" if meant else f"usage: {usage}",
         )
 
     def _meant(self, message: str) -> str:
-        """The option that an unknown one in argparse's message is taken for; "" for none."""
+        """Advice for an unknown option in argparse's message; "" for another message."""
         words = message.removeprefix(_UNKNOWN).split()
         if not message.startswith(_UNKNOWN) or not words[0].startswith("-"):
             return ""
         from gitkv.cli.habits import option_for
 
-        return option_for(words[0], self._option_string_actions)
+        option = option_for(words[0], self._option_string_actions)
+        return (
+            f"did you mean {option}?" if option else "a word that begins with '-' goes after '--'"
+        )
 
     def _operands_last(self, words: list[str]) -> list[str]:
         options: list[str] = []
@@ -89,6 +92,8 @@ class Parser(argparse.ArgumentParser):
     def _option(self, word: str, queue: Any) -> list[str]:
         """The option with its value tied to it, so that the value may begin with a dash."""
         action = self._option_string_actions.get(word)
+        if action is None and not self._is_option(word):
+            self.error(f"{_UNKNOWN}{word}")  # argparse takes one with a space for an operand
         if action is None or action.nargs == 0:
             return [word]
         value = next(queue, None)
@@ -96,6 +101,11 @@ class Parser(argparse.ArgumentParser):
         if value is None:
             return [word]
         return [f"{long}={value}"] if long else [word, value]
+
+    def _is_option(self, word: str) -> bool:
+        """Whether the word begins with an option: `--name=value`, `-mvalue`."""
+        name = word.partition("=")[0] if word.startswith("--") else word[:2]
+        return name in self._option_string_actions
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:

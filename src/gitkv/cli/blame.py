@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from gitkv.cli.colour import Paint
 from gitkv.cli.history import who
 from gitkv.cli.output import put_json_lines, put_lines, safe, subject
+from gitkv.cli.paging import paged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,17 +40,19 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace, context: Context) -> int:
     """Prints who set each key last; returns the exit code."""
-    with context.open_store() as store:
+    with context.open_store() as store, paged(context, store, "blame"):
         lines = store.blame(args.prefix, at=args.at, read_from=args.read_from)
         if context.json:
             put_json_lines(line._asdict() for line in lines)
         else:
-            put_lines(map(_line, lines))
+            paint = Paint(context, store)
+            put_lines(_line(entry, paint) for entry in lines)
     return 0
 
 
-def _line(line: Blamed) -> str:
+def _line(line: Blamed, paint: Paint) -> str:
     from gitkv.cli.moments import utc
 
-    when = f"{f'@{line.seq}':<8}  {utc(line.time)}"
+    seq = paint("name", f"@{line.seq}".ljust(8))
+    when = f"{seq}  {utc(line.time)}"
     return f"{when}  {who(line)}  {safe(line.key)}  ({subject(line.text)})"

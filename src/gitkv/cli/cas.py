@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 USAGE = (
     "cas set KEY FILE --expect-blob OID [--expect-tree OID] [--ctype TYPE] "
-    "[--ttl 30d | --expires 2027-01-31] [-m MSG]"
+    "[--ttl 30d | --expires 2027-01-31] [--dry-run] [-m MSG]"
 )
 NOTES = """\
 Sets the key to the contents of FILE ('-': standard input) only if its value now is the blob OID,

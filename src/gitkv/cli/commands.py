@@ -43,6 +43,10 @@ COMMANDS = {
     "status": ("gitkv.cli.status", "say how far this clone is"),
     "doctor": ("gitkv.cli.doctor", "find what stands in the way, and say what mends it"),
     "policy": ("gitkv.cli.policy", "show, check or try out a policy: policy show, check, test"),
+    "env": ("gitkv.cli.env", "run a program with keys in its environment: env -- COMMAND"),
+    "render": ("gitkv.cli.render", "fill a template with values"),
+    "completion": ("gitkv.cli.completion", "print or install the completion of a shell"),
+    "manual": ("gitkv.cli.manual", "put the manual pages where man finds them"),
     "stargate": ("gitkv.cli.stargate", "run the gateway: stargate init, stargate serve"),
 }
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gitkv.cli.arguments import Parser
     from gitkv.cli.context import Context
 
-USAGE = "del [--missing-ok] [-m MSG] KEY..."
+USAGE = "del [--missing-ok] [--dry-run] [-m MSG] KEY..."
 NOTES = "Prints the ledger commit. Exit code 1: a key does not exist, and nothing was deleted."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gitkv.cli.output import is_terminal, put_json_lines, put_lines, safe
+from gitkv.cli.paging import paged
 from gitkv.errors import UsageError
 
 TYPE_CHECKING = False
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitkv.cli.arguments import Parser
+    from gitkv.cli.colour import Paint
     from gitkv.cli.context import Context
     from gitkv.client.store import Store
     from gitkv.reading.answers import Changed
@@ -37,7 +39,7 @@ def run(args: Namespace, context: Context) -> int:
     """Prints what differs; returns 1 when anything does, 0 otherwise."""
     key, old, new = _operands(args)
     counted = _Counted()
-    with context.open_store() as store:
+    with context.open_store() as store, paged(context, store, "diff"):
         try:
             found = store.diff(old, new, prefix=args.prefix, key=key)
         except UsageError as error:
@@ -76,13 +78,25 @@ def _with_form(error: UsageError, words: list[str]) -> UsageError:
 def _put_patch(
     store: Store, changes: Iterator[Changed], names: tuple[str, str], context: Context
 ) -> None:
+    from gitkv.cli.colour import Paint
     from gitkv.cli.patch import SHOWN_BYTES_MAX, patch, patch_fields
 
     differing = store.values_of_diff(changes, bytes_max=SHOWN_BYTES_MAX)
     if context.json:
         put_json_lines(map(patch_fields, differing))
     else:
-        put_lines(line for one in differing for line in patch(one, names))
+        paint = Paint(context, store)
+        put_lines(line for one in differing for line in _painted(patch(one, names), paint))
+
+
+def _painted(lines: Iterator[str], paint: Paint) -> Iterator[str]:
+    """The lines of one key: titles up to the first `@@`, then what differs."""
+    kinds = {"@": "part", "-": "old", "+": "new"}
+    begun = False
+    for line in lines:
+        begun = begun or line.startswith("@@")
+        kind = kinds.get(line[:1], "") if begun else "title"
+        yield paint(kind, line) if kind else line
 
 
 class _Counted:

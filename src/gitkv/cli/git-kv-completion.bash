@@ -1,8 +1,8 @@
-# Completion of `git kv …` for bash: source this file after git's own completion, which calls _git_kv for us.
-# Keys are completed from the local replica, without the network, at most 200 of them.
+# Completion of `git kv …` for bash: source this file after git's own completion, which calls _git_kv for us; or install it as
+# `git kv completion bash --install` does. What can stand where is the program's to say: it is asked, without the network.
 
 # A key may hold anything but control characters, so each candidate is quoted as the word on the line is: what others wrote is
-# never run. Left out: keys that would be read as options, and those that turn the reading direction of the terminal.
+# never run. The program leaves out keys that would be read as options, and those that turn the reading direction of the terminal.
 
 # Sets `typed` to what the shell would make of the word `cur`, `quote` to the quote that is open in it, and `breaks` to the
 # number of characters in it at which readline begins a word of its own; `kept` to the last of them if it is part of that word. Fails for a word that is quoted in another way.
@@ -47,73 +47,35 @@ _git_kv_quote ()
 	esac
 }
 
-_git_kv_keys ()
+_git_kv ()
 {
-	local ns="$1" typed quote breaks kept key word at
+	local cur words cword start=1 typed quote breaks kept key word at line
+	_get_comp_words_by_ref -n "=:@" cur words cword
+	if [ "${words[0]##*/}" = git ]; then
+		while [ "$start" -lt "$cword" ] && [ "${words[start]}" != kv ]; do start=$((start + 1)); done
+		start=$((start + 1))
+	fi
 	_git_kv_unquote || return
-	while IFS= read -r key; do
-		case "$key" in
-		-*) [ "$2" = operands ] || continue ;;
-		*$'\xd8\x9c'* | *$'\xe2\x80\x8e'* | *$'\xe2\x80\x8f'* | *$'\xe2\x80\xa8'* | *$'\xe2\x80\xa9'*) continue ;;
-		*$'\xe2\x80\xaa'* | *$'\xe2\x80\xab'* | *$'\xe2\x80\xac'* | *$'\xe2\x80\xad'* | *$'\xe2\x80\xae'*) continue ;;
-		*$'\xe2\x81\xa6'* | *$'\xe2\x81\xa7'* | *$'\xe2\x81\xa8'* | *$'\xe2\x81\xa9'*) continue ;;
+	local before=("${words[@]:start:cword-start}")
+	while IFS= read -r line; do
+		case "$line" in
+		$'\tfiles') compopt -o filenames +o nospace; mapfile -t COMPREPLY < <(compgen -f -- "$typed"); return ;;
+		$'\tdirectories') compopt -o filenames +o nospace; mapfile -t COMPREPLY < <(compgen -d -- "$typed"); return ;;
 		esac
+		key="${line%%$'\t'*}"
 		_git_kv_quote || continue
 		# readline keeps what stands before its own word.
 		for ((at = 0; at < breaks; at++)); do word="${word#*[:=@]}"; done
 		word="$kept$word"
-		[ -n "$quote" ] || word+=" "
+		case "$quote$key" in
+		--*=) ;;
+		[\'\"]*) ;;
+		*) word+=" " ;;
+		esac
 		COMPREPLY+=("$word")
-	done < <(git kv --ns "$ns" list --read-from=local --limit 200 ${typed:+"--prefix=$typed"} 2>/dev/null)
+	done < <(git kv completion words -- "${before[@]/#/=}" "=$typed" 2>/dev/null)
 }
 
-_git_kv ()
-{
-	local commands="init remote get set del mset edit mv cp revert cas expire list history diff log blame snapshot import stat du fetch verify wait whoami status doctor policy stargate help"
-	local word verb="" ns="main" previous="" operands=""
-	local cur words cword
-	_get_comp_words_by_ref -n "=:@" cur words cword
-	for word in "${words[@]:2:$((cword - 2))}"; do
-		[ "$previous" = --ns ] && ns="$word"
-		[ "$word" = -- ] && operands=operands
-		case "$previous,$word" in
-		--ns,*|-C,*|*,-*) ;;
-		*) [ -z "$verb" ] && verb="$word" ;;
-		esac
-		previous="$word"
-	done
-	case "$verb,$operands$cur" in
-	,-*) __gitcomp "--ns --json -C --debug --version --help" ;;
-	,*) __gitcomp "$commands" ;;
-	help,*) __gitcomp "$commands" ;;
-	remote,-*) __gitcomp "--remote --gateway-key --all-chunks" ;;
-	remote,*) __gitcomp "setup repair" ;;
-	stargate,*) __gitcomp "init serve" ;;
-	get,-*) __gitcomp "--prefix --range --output --null --output-dir --at --read-from= --allow-expired --json" ;;
-	set,-*) __gitcomp "--file --ctype --ttl --expires --if-absent --if-match --expect-tree --message --dry-run --json" ;;
-	cas,-*) __gitcomp "--expect-blob --expect-tree --ctype --ttl --expires --message --dry-run --json" ;;
-	del,-*) __gitcomp "--missing-ok --message --dry-run --json" ;;
-	mset,-*) __gitcomp "--file --message --dry-run --json" ;;
-	expire,-*) __gitcomp "--prefix --dry-run --message --json" ;;
-	list,-*) __gitcomp "--prefix --long --null --tree --delimiter --limit --after --at --read-from= --allow-expired --json" ;;
-	history,-*) __gitcomp "--limit --at --json" ;;
-	log,-*) __gitcomp "--prefix --author --signer --since --until --limit --at --json" ;;
-	stat,-*) __gitcomp "--at --read-from= --allow-expired --json" ;;
-	du,-*|fetch,-*) __gitcomp "--prefix --at --read-from= --json" ;;
-	edit,-*) __gitcomp "--message --dry-run --json" ;;
-	mv,-*|revert,-*) __gitcomp "--force --message --dry-run --json" ;;
-	cp,-*) __gitcomp "--at --force --message --dry-run --json" ;;
-	blame,-*) __gitcomp "--at --read-from= --json" ;;
-	diff,-*) __gitcomp "--prefix --patch --json" ;;
-	snapshot,-*) __gitcomp "--export --prefix --at --read-from= --allow-expired --json" ;;
-	import,-*) __gitcomp "--batch --dry-run --message --json" ;;
-	verify,-*) __gitcomp "--from --to --no-chunks --anchor --json" ;;
-	status,-*) __gitcomp "--read-from= --json" ;;
-	doctor,-*) __gitcomp "--offline --json" ;;
-	policy,-*) __gitcomp "--as --file --json" ;;
-	policy,*) __gitcomp "show check test" ;;
-	wait,-*) __gitcomp "--oid --visible-on= --timeout --json" ;;
-	get,*|set,*|del,*|edit,*|mv,*|cp,*|revert,*|history,*|log,*|blame,*|list,*) _git_kv_keys "$ns" "$operands" ;;
-	cas,*) [ "$previous" = cas ] && __gitcomp "set" || _git_kv_keys "$ns" "$operands" ;;
-	esac
-}
+if declare -f __git_complete >/dev/null; then
+	__git_complete git-kv _git_kv
+fi

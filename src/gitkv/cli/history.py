@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from gitkv.cli.arguments import count
+from gitkv.cli.colour import Paint
 from gitkv.cli.output import put_json_lines, put_lines, safe, subject
+from gitkv.cli.paging import paged
 from gitkv.errors import KeyNotFoundError
 
 TYPE_CHECKING = False
@@ -34,12 +36,13 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace, context: Context) -> int:
     """Prints the versions of one key, newest first; returns the exit code."""
-    with context.open_store() as store:
+    with context.open_store() as store, paged(context, store, "history"):
         revisions = _at_least_one(store.history(args.key, limit=args.limit, at=args.at), args)
         if context.json:
             put_json_lines(revision._asdict() for revision in revisions)
         else:
-            put_lines(map(_line, revisions))
+            paint = Paint(context, store)
+            put_lines(_line(entry, paint) for entry in revisions)
     return 0
 
 
@@ -61,12 +64,10 @@ def who(entry: Revision | Logged | Blamed) -> str:
     return safe(f"{entry.author} ({signed})" if signed else entry.author)
 
 
-def _line(revision: Revision) -> str:
+def _line(revision: Revision, paint: Paint) -> str:
     from gitkv.cli.moments import utc
 
+    seq = paint("name", f"@{revision.seq}".ljust(8))
     etag, size = (revision.etag[:10], revision.size) if revision.etag else ("-", "-")
     what = f"{revision.op:<6}  {size:>10}  {etag:<10}"
-    return (
-        f"{f'@{revision.seq}':<8}  {utc(revision.time)}  {what}  {who(revision)}  "
-        f"{subject(revision.text)}"
-    )
+    return f"{seq}  {utc(revision.time)}  {what}  {who(revision)}  {subject(revision.text)}"

@@ -6,6 +6,7 @@ from itertools import chain, islice
 
 from gitkv.cli.arguments import add_freshness, count, require_freshness
 from gitkv.cli.output import is_terminal, put_json_lines, put_lines, safe, stdout
+from gitkv.cli.paging import paged
 from gitkv.errors import UsageError
 
 TYPE_CHECKING = False
@@ -66,7 +67,7 @@ def run(args: Namespace, context: Context) -> int:
     """Prints keys in order; returns the exit code."""
     prefix = _prefix(args)
     _check_form(args, context)
-    with context.open_store() as store:
+    with context.open_store() as store, paged(context, store, "list"):
         require_freshness(store, args)
         entries = _entries(args, prefix, store)
         if context.json:

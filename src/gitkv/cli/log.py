@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gitkv.cli.arguments import count, past
+from gitkv.cli.colour import Paint
 from gitkv.cli.history import who
 from gitkv.cli.output import put_json_lines, put_lines, subject
+from gitkv.cli.paging import paged
 from gitkv.errors import UsageError
 
 TYPE_CHECKING = False
@@ -53,7 +55,7 @@ def run(args: Namespace, context: Context) -> int:
     """Prints transactions, newest first; returns the exit code."""
     if args.key is not None and args.prefix is not None:
         raise UsageError("expected KEY or --prefix, got both")
-    with context.open_store() as store:
+    with context.open_store() as store, paged(context, store, "log"):
         from gitkv.reading.answers import Only
 
         only = Only(
@@ -63,15 +65,17 @@ def run(args: Namespace, context: Context) -> int:
         if context.json:
             put_json_lines(entry._asdict() for entry in entries)
         else:
-            put_lines(map(_line, entries))
+            paint = Paint(context, store)
+            put_lines(_line(entry, paint) for entry in entries)
     return 0
 
 
-def _line(entry: Logged) -> str:
+def _line(entry: Logged, paint: Paint) -> str:
     from gitkv.cli.moments import utc
 
+    seq = paint("name", f"@{entry.seq}".ljust(8))
     counts = f"+{entry.keys_set} -{entry.keys_del}"
     return (
-        f"{f'@{entry.seq}':<8}  {entry.commit[:10]}  {utc(entry.time)}  {counts:<10}  {who(entry)} "
+        f"{seq}  {entry.commit[:10]}  {utc(entry.time)}  {counts:<10}  {who(entry)} "
         f" {subject(entry.text)}"
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gitkv.cli.context import Context
     from gitkv.model.content import Content, Put
 
-USAGE = "mset (--file FILE | -) [-m MSG]"
+USAGE = "mset (--file FILE | -) [--dry-run] [-m MSG]"
 NOTES = """\
 The batch is JSON Lines, one operation a line:
   {"op":"set","key":K, "value":TEXT or "value_b64":BASE64 or "file":NAME,

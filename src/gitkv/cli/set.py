@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 USAGE = (
     "set KEY (VALUE | - | --file FILE) [--ctype TYPE] [--ttl 30d | --expires 2027-01-31] "
-    "[--if-absent | --if-match ETAG] [--expect-tree OID] [-m MSG]"
+    "[--if-absent | --if-match ETAG] [--expect-tree OID] [--dry-run] [-m MSG]"
 )
 NOTES = """\
 Prints the ledger commit. A VALUE that begins with a dash goes after '--'.

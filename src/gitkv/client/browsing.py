@@ -105,6 +105,15 @@ class StoreBrowsing(StoreMapping):
         state = fresh_state(self._replica, read_from, allow_expired=allow_expired)
         return read_prefix_stored(state, prefix, at)
 
+    def found(
+        self, keys: Sequence[str], *, at: str = "", read_from: str = MIRROR
+    ) -> dict[str, bytes]:
+        """The values of those keys that exist and have not expired, all from one state."""
+        from gitkv.reading.lookup import read_found
+
+        state = fresh_state(self._replica, read_from)
+        return {value.key: value.value for value in read_found(state, keys, at)}
+
     def groups(
         self,
         prefix: str = "",
@@ -138,13 +147,18 @@ class StoreBrowsing(StoreMapping):
         return history_of(fresh_state(self._replica, MIRROR, at=at), key, limit)
 
     def log(
-        self, *, limit: int | None = None, only: Only | None = None, at: str = ""
+        self,
+        *,
+        limit: int | None = None,
+        only: Only | None = None,
+        at: str = "",
+        read_from: str = MIRROR,
     ) -> Iterator[Logged]:
         """Transactions, newest first; `only`: those that it describes."""
         from gitkv.reading.answers import Only
         from gitkv.reading.history import log_of
 
-        return log_of(fresh_state(self._replica, MIRROR, at=at), limit, only or Only())
+        return log_of(fresh_state(self._replica, read_from, at=at), limit, only or Only())
 
     def usage(self, prefix: str = "", *, at: str = "", read_from: str = MIRROR) -> Iterator[Used]:
         """How much room the values of the unexpired keys take that start with `prefix`."""

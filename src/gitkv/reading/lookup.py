@@ -66,18 +66,34 @@ def read_all_stored(
     return _each(state, _lines_of(state, keys, at, allow_expired), _stored)
 
 
+def read_found(state: State, keys: Iterable[str], at: str = "") -> Iterator[Value]:
+    """The values of those keys that exist at a revision and have not expired. Raises
+    KeyInvalidError, UsageError for an unknown revision, IntegrityError.
+    """
+    commit = at_revision(state, at)
+    lines = _find_many(state, commit, keys).values()
+    live = (line for line in lines if not line.is_expired(state.now_s))
+    return _each(state, _Lines(commit, live), _value)
+
+
 def _lines_of(state: State, keys: Iterable[str], at: str, allow_expired: bool) -> _Lines:
-    commit, names = at_revision(state, at), {key: encode_key(key) for key in keys}
+    commit, wanted = at_revision(state, at), list(dict.fromkeys(keys))
+    lines = _find_many(state, commit, wanted)
+    for key in wanted:
+        _require(state, key, lines.get(key), at, allow_expired)
+    return _Lines(commit, iter(lines.values()))
+
+
+def _find_many(state: State, commit: LedgerCommit, keys: Iterable[str]) -> dict[str, LiveLine]:
+    """The lines of those keys that there are, in the order asked."""
+    names = {key: encode_key(key) for key in keys}
     ordered = sorted(set(names.values()))
     try:
         live = open_index(commit.attestation.index_tree, state.load).live
         found = dict(zip(ordered, live.get_many(ordered), strict=True))
-        lines = {key: parse_live(text) for key, name in names.items() if (text := found[name])}
+        return {key: parse_live(text) for key, name in names.items() if (text := found[name])}
     except FormError as error:
         raise malformed("index", commit, error) from None
-    for key in names:
-        _require(state, key, lines.get(key), at, allow_expired)
-    return _Lines(commit, iter(lines.values()))
 
 
 def read_prefix(state: State, prefix: str, at: str = "") -> Iterator[Value]:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitkv.cli.arguments import Parser, content_type, count, duration, oid, ttl
+from gitkv.cli.commands import load_parser
 from gitkv.errors import UsageError
 from gitkv.model.duration import TTL_S_MAX
 
@@ -120,3 +121,13 @@ def test_a_content_type_is_short_printable_ascii(text: str) -> None:
     assert content_type("text/plain; charset=utf-8") == "text/plain; charset=utf-8"
     with pytest.raises(argparse.ArgumentTypeError):
         content_type(text)
+
+
+@pytest.mark.parametrize("word", ["-- x", "-a b", "--no such=1", "-x"])
+def test_a_word_that_looks_like_an_option_is_never_taken_for_an_operand(word: str) -> None:
+    """Otherwise it would change places with the operands before it."""
+    parser, _ = load_parser("set")
+    with pytest.raises(UsageError, match="unrecognized arguments") as caught:
+        parser.parse_args(["key", word])
+    assert "'--'" in caught.value.hint
+    assert parser.parse_args(["key", "--", word]).value == word

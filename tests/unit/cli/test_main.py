@@ -96,6 +96,7 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
         "get k --read-from moon",
         "set k",
         "set k v --file f",
+        "set k -dashed",
         "set k v --ttl soon",
         f"set k v --if-absent --if-match {'a' * 40}",
         "cas set k f",
