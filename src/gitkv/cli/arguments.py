@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from gitkv.client.store import Store
 
+# An operand that is `--` itself, which argparse would take for another end of options; a NUL is in
+# no word of a command line
+_DASHES = "\0--"
 _UNKNOWN = "unrecognized arguments: "
 _OID = re.compile(r"[0-9a-f]{40}")
 _SEQUENCE = re.compile(r"@(0|[1-9][0-9]{0,14})")
@@ -51,9 +54,15 @@ class Parser(argparse.ArgumentParser):
         parse.
         """
         words = list(sys.argv[1:] if args is None else args)
-        return super().parse_known_args(
-            words if self._groups_verbs else self._operands_last(words), namespace
-        )
+        if self._groups_verbs:
+            return super().parse_known_args(words, namespace)
+        found, rest = super().parse_known_args(self._operands_last(words), namespace)
+        for name, value in vars(found).items():
+            if value == _DASHES:
+                setattr(found, name, "--")
+            elif isinstance(value, list):
+                setattr(found, name, ["--" if word == _DASHES else word for word in value])
+        return found, rest
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError, where argparse would print and exit."""
@@ -87,6 +96,7 @@ class Parser(argparse.ArgumentParser):
                 operands.append(word)
             else:
                 options += self._option(word, queue)
+        operands = [_DASHES if word == "--" else word for word in operands]
         return [*options, "--", *operands] if operands else options
 
     def _option(self, word: str, queue: Any) -> list[str]:

@@ -131,3 +131,20 @@ def test_a_word_that_looks_like_an_option_is_never_taken_for_an_operand(word: st
         parser.parse_args(["key", word])
     assert "'--'" in caught.value.hint
     assert parser.parse_args(["key", "--", word]).value == word
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "expected"),
+    [
+        ("set", ["k", "--", "--"], {"key": "k", "value": "--"}),
+        ("set", ["--", "--", "v"], {"key": "--", "value": "v"}),
+        ("set", ["--", "--", "--"], {"key": "--", "value": "--"}),
+        ("get", ["a", "--", "--", "b", "--"], {"keys": ["a", "--", "b", "--"]}),
+        ("del", ["--", "--"], {"keys": ["--"]}),
+    ],
+)
+def test_two_dashes_are_an_operand_after_two_dashes(
+    verb: str, words: list[str], expected: dict[str, object]
+) -> None:
+    args = vars(load_parser(verb)[0].parse_args(words))
+    assert {name: args[name] for name in expected} == expected
