@@ -14,8 +14,9 @@ from gitkv.ledger.tree_diff import differences
 from gitkv.ledger.view import find_line
 from gitkv.model.content import Put
 from gitkv.model.key import decode_name, encode_key
-from gitkv.model.oid import BLOB, Oid
+from gitkv.model.oid import Oid
 from gitkv.model.verdict import FormError
+from gitkv.reading.lookup import read_line
 from gitkv.reading.revisions import resolve_revision
 from gitkv.reading.state import State, malformed
 
@@ -94,7 +95,7 @@ def _content(line: LiveLine | None) -> tuple[Oid, str, int] | None:
 def _put(state: State, line: LiveLine | None) -> Put | None:
     if line is None:
         return None
-    return Put(state.objects.read(line.oid, BLOB), line.ctype, line.expires)
+    return Put(read_line(state, line), line.ctype, line.expires)
 
 
 def _overlap(seq: int, changed: list[_Touched]) -> ConflictError:

@@ -50,6 +50,11 @@ def read_stored(state: State, key: str, at: str = "", *, allow_expired: bool = F
     return _stored(state, commit, line, state.objects.read(line.oid, BLOB))
 
 
+def read_line(state: State, line: LiveLine) -> bytes:
+    """The value that an index line names. Raises IntegrityError."""
+    return _value(state, state.tip, line, state.objects.read(line.oid, BLOB)).value
+
+
 def read_values(
     state: State, keys: Iterable[str], at: str = "", *, allow_expired: bool = False
 ) -> Iterator[Value]:
