@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from gitkv.errors import ToolError
 from gitkv.git.process import end_process
-from gitkv.git.signals import Shield, note
+from gitkv.git.signals import Shield, Theirs, note
 from gitkv.git.words import split_command
 from gitkv.model.verdict import printable
 
@@ -25,6 +25,13 @@ def run_editor(path: str, setting: str, env: Mapping[str, str]) -> None:
     words = split_command(command, "the editor")
     if words[0].startswith("~/") and env.get("HOME"):
         words[0] = env["HOME"] + words[0][1:]
+    with Theirs():
+        code = _run(words, path, env)
+    if code != 0:
+        raise ToolError(f"the editor {printable(words[0])} ended with {code}: nothing was changed")
+
+
+def _run(words: list[str], path: str, env: Mapping[str, str]) -> int:
     try:
         with Shield():
             child = subprocess.Popen([*words, path], env=dict(env))
@@ -35,8 +42,6 @@ def run_editor(path: str, setting: str, env: Mapping[str, str]) -> None:
             hint="git config --global core.editor PROGRAM",
         ) from None
     try:
-        code = child.wait()
+        return child.wait()
     finally:
         end_process(child)
-    if code != 0:
-        raise ToolError(f"the editor {printable(words[0])} ended with {code}: nothing was changed")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from gitkv.git.process import end_process
-from gitkv.git.signals import Shield, note
+from gitkv.git.signals import Shield, Theirs, note
 from gitkv.git.words import split_command
 
 _DEFAULTS = {"LESS": "FRX", "LV": "-c"}  # as git sets them where the person has not
@@ -43,7 +43,6 @@ class Pager:
         """
         with suppress(OSError):  # it has gone before everything was written
             self.pipe.close()
-        while self._child.poll() is None:
-            with suppress(KeyboardInterrupt):
-                self._child.wait()
+        with Theirs():
+            self._child.wait()
         end_process(self._child)

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +58,31 @@ class Shield:
         if _State.pending and not _State.shields:
             number, _State.pending = _State.pending, 0
             _raise(number)
+
+
+class Theirs:
+    """A context within which an interruption is not ours: a child has the terminal, an editor or a
+    pager, and does with Ctrl-C what it likes. Does nothing in other threads than the first.
+    """
+
+    def __enter__(self) -> None:
+        self._before: object = None
+        with suppress(ValueError):
+            # a function: what is ignored here would be ignored in the child, too
+            self._before = signal.signal(signal.SIGINT, _leave_it)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if callable(self._before) or isinstance(self._before, int):
+            signal.signal(signal.SIGINT, self._before)
+
+
+def _leave_it(number: int, frame: FrameType | None) -> None:
+    return
 
 
 def install() -> None:

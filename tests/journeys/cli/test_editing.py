@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -197,3 +199,18 @@ def test_a_dry_run_of_a_large_file_writes_nothing_either(kv: Command, tmp_path: 
     before = kv("log").out
     kv("set", "a", "--file", str(tmp_path / "large"), "--dry-run")
     assert kv("log").out == before
+
+
+def test_an_interruption_while_the_editor_runs_is_the_editors(kv: Command, editor: Path) -> None:
+    """Ctrl-C reaches the whole group of a terminal; editors have their own use for it."""
+    kv("set", "a", "one")
+    _says(editor, 'kill -INT "$PPID"; echo two > "$1"')
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    done = subprocess.run(
+        [sys.executable, "-m", "gitkv", "edit", "a"],
+        cwd=kv.folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert kv("get", "a").out == b"two"
