@@ -22,7 +22,7 @@ _UNSIGNED = (
 )
 _TRAVEL = (
     "a plain git push leaves the store behind; to send it: git push --atomic REMOTE "
-    "'refs/kv/*:refs/kv/*' 'refs/kv-index/*:refs/kv-index/*'"
+    "'refs/kv/*:refs/kv/*' 'refs/kv-index/*:refs/kv-index/*' 'refs/kv-chunks/*:refs/kv-chunks/*'"
 )
 
 
