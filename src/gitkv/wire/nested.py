@@ -81,7 +81,10 @@ def write_yaml(entries: Iterable[tuple[str, bytes, str]], separator: str) -> byt
     import yaml
 
     tree = nest(((key, text_of(key, value)) for key, value, _ in entries), separator)
-    text: str = yaml.safe_dump(_plain(tree), sort_keys=False, allow_unicode=True, width=1 << 30)
+    # In double quotes everything that a reader could fold or take for another type is escaped.
+    text: str = yaml.safe_dump(
+        _plain(tree), sort_keys=False, allow_unicode=True, width=1 << 30, default_style='"'
+    )
     return text.encode()
 
 

@@ -62,6 +62,27 @@ def test_any_text_goes_through_both_formats_unchanged(values: dict[str, bytes]) 
         assert dict(read(write(entries, "/"), "/")) == {key: Put(values[key]) for key in values}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x85  ",
+        "a\x85\x85b",
+        "\u2028",
+        " \n x",
+        "\ufeff",
+        "\x07\x1b",
+        "\U0001f600",
+        "no",
+        "1",
+        "~",
+        "'\"",
+    ],
+)
+def test_yaml_keeps_what_its_readers_would_fold_or_take_for_another_type(text: str) -> None:
+    written = write_yaml([("k", text.encode(), "")], "/")
+    assert dict(read_yaml(written, "/")) == {"k": Put(text.encode())}
+
+
 def test_yaml_scalars_are_the_text_that_stands_there() -> None:
     text = b"a:\n  no: no\n  port: 0012\n  day: 2027-01-01\n  empty:\n  'q': \"1\\n\"\nl: [x, 1]\n"
     assert dict(read_yaml(text, ".")) == {
