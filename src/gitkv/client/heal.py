@@ -12,6 +12,7 @@ from gitkv.client.trust.shown import Source
 from gitkv.errors import GitKvError, MachineError
 from gitkv.git import lost_refs, transport
 from gitkv.git.damage import put_damage_aside
+from gitkv.git.fetch_bounds import ANY
 from gitkv.git.ref_store import GitRefStore
 from gitkv.model.oid import Oid
 from gitkv.model.refs import Ref
@@ -67,7 +68,7 @@ def _fetch_again(replica: Replica, source: Source) -> Iterator[str]:
     for name in _remotes(replica):
         pairs = [f"+refs/heads/*:refs/remotes/{name}/*"]
         try:
-            transport.fetch(replica.git, name, pairs, refetch=True)
+            transport.fetch(replica.git, name, pairs, refetch=True, limits=ANY)
         except GitKvError as error:
             yield f"the branches of remote {printable(name)} could not be fetched again: {error}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gitkv.git.pack_scan import PackLimits, PackScan
@@ -11,6 +13,9 @@ from gitkv.ports import IntakeLimits
 # and for each object; memory for a start, for copies of the largest object, and for each object
 _CPU_S, _BYTES_A_CPU_S, _OBJECTS_A_CPU_S = 10, 10 << 20, 5000
 MEMORY_BYTES, _COPIES, _OBJECT_BYTES = 256 << 20, 4, 512
+# A git that fetches is of some version, works in several threads and has helpers; it makes room
+# for as many objects as a pack says it has, and takes it as they come
+_FETCH_MEMORY_BYTES, _FETCH_OBJECTS_MAX = 1 << 30, 100_000_000
 
 
 def object_limits(limits: IntakeLimits) -> PackLimits:
@@ -37,3 +42,16 @@ def grant_for(limits: IntakeLimits, scan: PackScan, count: int) -> Grant:
     cpu_s = _CPU_S + scan.inflated_bytes // _BYTES_A_CPU_S + count // _OBJECTS_A_CPU_S
     memory_bytes = MEMORY_BYTES + _COPIES * scan.held_bytes + _OBJECT_BYTES * count
     return Grant(min(limits.cpu_s_max, cpu_s), min(limits.memory_bytes_max, memory_bytes))
+
+
+def fetch_grant_for(scans: Iterable[PackScan]) -> Grant:
+    """The same for a fetch, which may be of any size: what has come of its packs explains what git
+    may use.
+    """
+    cpu_s, memory_bytes = _CPU_S, _FETCH_MEMORY_BYTES
+    threads = os.cpu_count() or 1
+    for scan in scans:
+        cpu_s += scan.inflated_bytes // _BYTES_A_CPU_S + scan.begun // _OBJECTS_A_CPU_S
+        memory_bytes += threads * _COPIES * scan.held_bytes
+        memory_bytes += _OBJECT_BYTES * min(scan.count, _FETCH_OBJECTS_MAX)
+    return Grant(cpu_s, memory_bytes)

@@ -49,12 +49,14 @@ class PackScan:
     """Reads a pack in pieces of any size. Work and memory grow with the bytes fed, and with what is
     inflated up to the limits.
 
-    `inflated_bytes`: of all objects so far, each as it is stored and, if that is a delta, as it
-    will be. `held_bytes`: of the largest object that git has to hold whole.
+    `count`: of objects, as the pack says. `inflated_bytes`: of all objects so far, each as it is
+    stored and, if that is a delta, as it will be. `held_bytes`: of the largest object
+    that git has to hold whole.
     """
 
     def __init__(self, limits: PackLimits, count: int) -> None:
         self._limits = limits
+        self.count = count
         self._left = count  # entries that have not begun yet
         self._buffer = b""
         self._buffer_at = PACK_HEADER_BYTES  # where the buffer begins in the pack
@@ -62,6 +64,21 @@ class PackScan:
         self._deltas = _Deltas()
         self.inflated_bytes = 0
         self.held_bytes = 0
+
+    @property
+    def begun(self) -> int:
+        """How many objects have been met so far."""
+        return self.count - self._left
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all objects have been there."""
+        return not self._left and self._entry is None
+
+    @property
+    def names_bases(self) -> bool:
+        """Whether a delta named its base by an id: chains are then known with the index alone."""
+        return self._deltas.are_named
 
     def feed(self, data: bytes) -> None:
         """The next bytes after the pack's header. Raises PackTooMuchError as soon as a limit is
@@ -249,6 +266,11 @@ class _Deltas:
         self._named.append(len(self._starts))
         self._ids += base
         self._append(start, -1, 1)
+
+    @property
+    def are_named(self) -> bool:
+        """Whether any names its base by an id."""
+        return bool(self._named)
 
     def deepest(self, index: PackIndex) -> int:
         """The length of the longest chain, in one step for each delta."""

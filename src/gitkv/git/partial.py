@@ -10,16 +10,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from gitkv.errors import MachineError
-from gitkv.git.durable import CLOCKS_APART_S, SYNCED, sync_new_names
+from gitkv.git.durable import CLOCKS_APART_S, sync_new_names
+from gitkv.git.fetch_bounds import STALL_S, STORE, FetchBounds
+from gitkv.git.incoming import Incoming
 from gitkv.git.process import Git
-from gitkv.git.transport import fetch_failure
+from gitkv.git.transport import (
+    FETCH_OPTIONS,
+    FETCH_SETTINGS,
+    fetch_failure,
+    not_durable,
+    shown_name,
+)
 from gitkv.model.oid import Oid
 
 NEVER_LAZY = {"GIT_NO_LAZY_FETCH": "1"}  # what is missing is missing: nobody waits for a host
 # Of a pack that is read from end to end git would map all there is: gibibytes for one value
 LITTLE_MAPPED = ("core.packedGitWindowSize=8m", "core.packedGitLimit=64m")
-CHUNKS_TIMEOUT_S = 3600.0  # for one batch of objects, which may have gigabytes
 
 _UNNAMED = "kv-objects"  # stands for an address: only named remotes promise objects
 _UNFILTERED = b"filtering not recognized by server"
@@ -39,39 +45,32 @@ def fetch_objects(git: Git, remote: str, oids: Sequence[Oid]) -> bool:
     began_s = time.time() - CLOCKS_APART_S
     name, named = _named(remote)
     promise = (f"remote.{name}.promisor=true", f"remote.{name}.partialclonefilter=blob:none")
-    done = git.run(
-        "-c",
-        "fetch.fsckObjects=true",
-        *SYNCED,
+    wanted = b"".join([b"%b\n" % oid.hex().encode() for oid in oids])
+    words = [
         *[part for setting in (*named, *promise) for part in ("-c", setting)],
         "-c",
         "fetch.negotiationAlgorithm=noop",
+        *FETCH_SETTINGS,
         "fetch",
-        "--quiet",
-        "--no-tags",
-        "--no-write-fetch-head",
-        "--no-auto-maintenance",
-        "--no-recurse-submodules",
-        "--no-prune",
-        "--refmap=",
+        *FETCH_OPTIONS,
         "--filter=blob:none",
         "--stdin",
         "--end-of-options",
         name,
-        stdin=b"".join([b"%b\n" % oid.hex().encode() for oid in oids]),
-        check=False,
-        timeout_s=CHUNKS_TIMEOUT_S,
-    )
-    if any(word in done.stderr for word in _BY_ID):
-        raise ByIdError
-    if done.code != 0:
-        raise fetch_failure(git, done, remote)
+    ]
     try:
-        sync_new_names(git.git_dir, began_s)
+        with Incoming(git) as incoming:
+            with FetchBounds(incoming.pack_dir, STORE, shown_name(remote)) as bounds:
+                done = bounds.run(incoming.git, *words, stdin=wanted, stall_s=STALL_S)
+                if any(word in done.stderr for word in _BY_ID):
+                    raise ByIdError
+                if done.code != 0:
+                    raise fetch_failure(git, done, remote)
+                bounds.look()
+            if incoming.adopt():
+                sync_new_names(git.git_dir, began_s)
     except OSError as error:
-        raise MachineError(
-            f"what was fetched could not be made durable: {error.strerror or error}"
-        ) from None
+        raise not_durable(error) from None
     return _UNFILTERED not in done.stderr
 
 

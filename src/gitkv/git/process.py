@@ -87,7 +87,14 @@ class Git:
 
     def with_extra(self, extra: Mapping[str, str]) -> Git:
         """The same door, with more variables in the children's environment."""
-        git = Git(self.git_dir, env=self.env, cwd=self.cwd, extra=self.extra | dict(extra))
+        git = self.seen_from(self.git_dir)
+        git.extra |= extra
+        git.env |= extra
+        return git
+
+    def seen_from(self, git_dir: str) -> Git:
+        """The same door with another view of the repository, such as a linked work tree's."""
+        git = Git(git_dir, env=self.env, cwd=self.cwd, extra=self.extra)
         git._settings = list(self._settings)
         git._is_service = self._is_service
         return git
@@ -97,6 +104,11 @@ class Git:
         git = self.with_extra({})
         git._settings += [part for setting in settings for part in ("-c", setting)]
         return git
+
+    @property
+    def is_service(self) -> bool:
+        """Whether every child leads a session of its own."""
+        return self._is_service
 
     def of_service(self) -> Git:
         """The same door for a service: every child leads a session of its own. A terminal's Ctrl-C

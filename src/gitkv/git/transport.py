@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gitkv.errors import (
@@ -23,7 +23,10 @@ from gitkv.errors import (
     UnavailableError,
     UsageError,
 )
-from gitkv.git.durable import CLOCKS_APART_S, SYNCED, sync_new_names
+from gitkv.git.durable import CLOCKS_APART_S, sync_new_names, sync_ref_names
+from gitkv.git.fetch_bounds import LIMIT_WORDS, STALL_S, STORE, FetchBounds, too_much
+from gitkv.git.incoming import Incoming, own_refspec
+from gitkv.git.pack_scan import PackLimits
 from gitkv.git.packed_refs import is_ref
 from gitkv.git.process import Completed, Git, busy, complaint, damage, failure, machine_problem
 from gitkv.git.remote_words import hosts_words, remote_error, telling
@@ -36,15 +39,32 @@ from gitkv.model.refs import Ref
 from gitkv.model.verdict import printable
 from gitkv.ports import PUSH_UNCLEAR, PUSHED, REJECTED, REMOTE_REJECTED, UP_TO_DATE, PushStatus
 
-_LOOSE_MAX = 7  # git syncs loose objects one after the other: more of them are kept as a pack
-FETCH_TIMEOUT_S = (
-    300.0  # a host that takes a connection and says nothing would hold a reader for ever
-)
-
 _LISTED = re.compile(rb"([0-9a-f]{40})\t([^\n]+)")
 _FLAGS = (b" ", b"+", b"-", b"*", b"!", b"=")
 _SUMMARY = re.compile(r"\[([^\]]*)\](?: \((.*)\))?")
 _STATES = {"rejected": REJECTED, "remote rejected": REMOTE_REJECTED, "up to date": UP_TO_DATE}
+
+
+# Of each git that fetches into a folder of its own (`incoming.py`)
+FETCH_SETTINGS = (
+    "-c",
+    "fetch.fsckObjects=true",
+    "-c",
+    "core.fsync=none",  # it is synced when it is let in
+    "-c",
+    "fetch.unpackLimit=1",  # always a pack, which can be measured as it arrives
+    "-c",
+    "core.alternateRefsCommand=true",  # they are the repository's refs, which git knows
+)
+FETCH_OPTIONS = (
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--no-auto-maintenance",
+    "--no-recurse-submodules",
+    "--no-prune",
+    "--refmap=",
+)
 
 
 class Push(NamedTuple):
@@ -59,46 +79,71 @@ def fetch(
     remote: str,
     refspecs: Sequence[str],
     *,
-    timeout_s: float = FETCH_TIMEOUT_S,
     refetch: bool = False,
+    limits: PackLimits = STORE,
+    stall_s: float = STALL_S,
 ) -> None:
-    """Fetches `refspecs` from a remote's name or address; local refs move all or none, and only to
-    objects that are on the disk. `refetch`: all objects, whatever is here already.
+    """Fetches `refspecs`, each `+from:to`, from a remote's name or address; local refs move all or
+    none, and only to objects that are on the disk. `refetch`: all objects, whatever is here
+    already; `limits`: of what the packs may hold, see `fetch_bounds.py`; `stall_s`: how long
+    nothing may arrive.
 
     Raises UnavailableError when the remote cannot be read or falls silent, AccessError when it
-    refuses us, IntegrityError when it sent objects that git refuses.
+    refuses us, IntegrityError when it sent objects that git refuses or that cost too much. Nothing
+    is then left of them.
     """
     began_s = time.time() - CLOCKS_APART_S
-    done = git.run(
-        "-c",
-        "fetch.fsckObjects=true",
-        *SYNCED,
-        "-c",
-        f"fetch.unpackLimit={_LOOSE_MAX + 1}",
+    try:
+        with Incoming(git) as incoming:
+            standing = incoming.standing(_common_folder(refspecs))
+            with FetchBounds(incoming.pack_dir, limits, shown_name(remote)) as bounds:
+                words = _fetch_words(remote, refspecs, refetch)
+                done = bounds.run(incoming.git, *words, stall_s=stall_s)
+                if done.code != 0:
+                    raise fetch_failure(git, done, remote)
+                bounds.look()
+            _let_in(git, incoming, standing, began_s)
+    except OSError as error:
+        raise not_durable(error) from None
+
+
+def not_durable(error: OSError) -> MachineError:
+    """The error for a disk that does not take what was fetched."""
+    return MachineError(f"what was fetched could not be made durable: {error.strerror or error}")
+
+
+def _let_in(git: Git, incoming: Incoming, standing: Mapping[Ref, Oid], began_s: float) -> None:
+    """Objects first, refs once these are on the disk."""
+    if incoming.adopt():
+        sync_new_names(git.git_dir, began_s)
+    moves = {ref: oid for ref, oid in incoming.refs().items() if standing.get(ref) != oid}
+    if not moves:
+        return
+    done = incoming.move_refs(moves, standing)
+    if b"cannot lock ref" in done.stderr or b".lock': File exists" in done.stderr:
+        raise busy("fetch", done)
+    if done.code != 0:
+        raise machine_problem("fetch", done) or failure("update-ref", done)
+    sync_ref_names(git.git_dir, moves)
+
+
+def _fetch_words(remote: str, refspecs: Sequence[str], refetch: bool) -> list[str]:
+    return [
+        *FETCH_SETTINGS,
         "fetch",
         *(("--refetch",) if refetch else ()),
-        "--quiet",
         "--atomic",
-        "--no-tags",
-        "--no-write-fetch-head",
-        "--no-auto-maintenance",
-        "--no-recurse-submodules",
-        "--no-prune",
-        "--refmap=",
+        *FETCH_OPTIONS,
         "--end-of-options",
         remote,
-        *refspecs,
-        check=False,
-        timeout_s=timeout_s,
-    )
-    if done.code != 0:
-        raise fetch_failure(git, done, remote)
-    try:
-        sync_new_names(git.git_dir, began_s)
-    except OSError as error:
-        raise MachineError(
-            f"what was fetched could not be made durable: {error.strerror or error}"
-        ) from None
+        *map(own_refspec, refspecs),
+    ]
+
+
+def _common_folder(refspecs: Sequence[str]) -> bytes:
+    """The folder of all refs that these write."""
+    folders = [spec.partition(":")[2].rpartition("/")[0] for spec in refspecs]
+    return os.fsencode(os.path.commonpath(folders) + "/")
 
 
 def ls_remote(
@@ -124,7 +169,7 @@ def ls_remote(
         found = _LISTED.fullmatch(line)
         if found is None or not is_ref(found[2]) or found[2] in refs:
             raise IntegrityError(
-                f"{_name(remote)} listed something that is not a ref: {printable(line)}"
+                f"{shown_name(remote)} listed something that is not a ref: {printable(line)}"
             )
         refs[Ref(found[2])] = Oid(bytes.fromhex(found[1].decode()))
     if patterns and not refs:
@@ -141,7 +186,7 @@ def _check_is_repository(git: Git, remote: str, timeout_s: float | None) -> None
         return
     if not ls_remote(git, remote, timeout_s=timeout_s):
         raise AccessError(
-            f"{_name(remote)} lists no refs at all: expected a git repository with a store",
+            f"{shown_name(remote)} lists no refs at all: expected a git repository with a store",
             hint="look at the address in a browser: it may show a log-in or an error page",
         )
 
@@ -227,15 +272,15 @@ def fetch_failure(git: Git, done: Completed, remote: str) -> GitKvError:
         or b"did not send all necessary objects" in done.stderr
     ):
         return IntegrityError(
-            f"{_name(remote)} sent objects that git refuses: {complaint(done.stderr, remote)}",
+            f"{shown_name(remote)} sent objects that git refuses: {complaint(done.stderr, remote)}",
             hint="or this repository is damaged; it is looked through by: git kv remote repair",
         )
+    if any(words in done.stderr for words in LIMIT_WORDS):
+        return too_much(shown_name(remote), "git was ended at a limit for packs of its size")
     if (problem := machine_problem("fetch", done)) is not None:
         return problem
-    if b"cannot lock ref" in done.stderr or b".lock': File exists" in done.stderr:
+    if b".lock': File exists" in done.stderr:
         return busy("fetch", done)
-    if b"[rejected]" in done.stderr:
-        return failure("fetch", done, remote)
     return _refused(git, "fetch", done, remote)
 
 
@@ -258,8 +303,9 @@ def _unreachable(
     command: str, done: Completed, remote: str
 ) -> AccessError | ToolError | UnavailableError:
     otherwise = f"it ended with {done.code} and gave no reason"
-    return remote_error(f"git {command} {_name(remote)}", done.stderr, remote, otherwise)
+    return remote_error(f"git {command} {shown_name(remote)}", done.stderr, remote, otherwise)
 
 
-def _name(remote: str) -> str:
+def shown_name(remote: str) -> str:
+    """A remote as messages name it: printable, without credentials."""
     return printable(redact(remote, remote))

@@ -73,7 +73,7 @@ def test_a_remote_that_is_not_there_is_unavailable_and_its_secret_stays_hidden(
     for attempt in (
         lambda: push(clone, str(tmp_path / "gone"), [Push(_commit(clone, "1"), LEDGER)]),
         lambda: ls_remote(clone, str(tmp_path / "gone")),
-        lambda: fetch(clone, str(tmp_path / "gone"), ["refs/kv/main:refs/x/main"]),
+        lambda: fetch(clone, str(tmp_path / "gone"), ["+refs/kv/main:refs/x/main"]),
         lambda: ls_remote(clone, "https://me:s3cret@127.0.0.1:1/r.git"),
         lambda: push(
             clone, "https://me:s3cret@127.0.0.1:1/r.git", [Push(_commit(clone, "1"), LEDGER)]
@@ -118,7 +118,7 @@ def test_an_address_that_looks_like_an_option_is_an_address(clone: Git, tmp_path
     proof = tmp_path / "ran"
     for attempt in (
         lambda: ls_remote(clone, f"--upload-pack=touch {proof}"),
-        lambda: fetch(clone, f"--upload-pack=touch {proof}", ["a:b"]),
+        lambda: fetch(clone, f"--upload-pack=touch {proof}", ["+a:refs/b"]),
         lambda: push(clone, f"--receive-pack=touch {proof}", [Push(_commit(clone, "1"), LEDGER)]),
         lambda: ls_remote(clone, f"ext::touch {proof}"),
     ):

@@ -79,7 +79,13 @@ def _tracked(store: Path, words: list[str], log: Path, env: dict[str, str]) -> l
     done = traced(kv_command(*words), log, store, "-f", "-y", "-s", "4096", "-e", _CALLS, env=env)
     assert done.code == 0, done
     ours = str(store.resolve() / ".git")  # a server's git works in a folder of its own
-    return [event for event in _events(log, store) if event.path.startswith(ours)]
+    return [
+        event
+        for event in _events(log, store)
+        if event.path.startswith(ours)
+        # Nobody sees what git moves within the folder that a fetch takes place in
+        and not (event.what == "move" and "/objects/tmp_objdir-" in event.path)
+    ]
 
 
 _TRUSTED = r"/refs/kv(?:-index)?/main$"
