@@ -20,7 +20,7 @@ _FRESH_MAX = 1 << 10
 
 class KnownTransactions:
     """A set of transaction ids: one table of raw ids with open addressing, at most two thirds full.
-    A set of Python's takes several times as much. `learn` and `forget` are for one thread at a
+    A set of Python's takes two to four times as much. `learn` and `forget` are for one thread at a
     time.
     """
 
