@@ -162,9 +162,10 @@ class MemoryStargate:
             SignatureVerifier("/nowhere", {}),
             self.clock,
         )
-        self.stargate = Stargate(
-            adapters, lambda event, fields: self.events.append((event, fields))
-        )
+        self.stargate = Stargate(adapters, self._heard)
+
+    def _heard(self, event: str, fields: Mapping[str, object]) -> None:
+        self.events.append((event, fields))
 
     def tip(self, ns: Namespace = NS) -> Tip:
         found = self.stargate.gate.tip(ns)

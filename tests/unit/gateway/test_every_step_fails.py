@@ -62,6 +62,9 @@ def _check(gate: MemoryStargate) -> None:
     assert gate.stored.packs == {}
     assert gate.push(gate.make({b"after": Put(b"%d" % gate.tip().seq)})).verdict.accepted
     gate.audit()
+    assert gate.refs.read_all(UNAUDITED) == {}
+    reached = set(gate.history.reachable(gate.refs.read_all().values()))
+    assert {oid for oid, _, _ in gate.objects.all()} <= reached, "something was left behind"
     assert gate.watch.push_once().state in ("pushed", "current")
     assert gate.mirror.shown[POLICY] == gate.stargate.gate.policy().commit
     assert not gate.verify(gate.mirror.shown).reasons
