@@ -19,6 +19,7 @@ from gitkv.ledger.plan import Changes, Plan, plan_changes
 from gitkv.ledger.uuid7 import uuid7
 from gitkv.model.commit import Identity, commit_payload, sign_payload
 from gitkv.model.configuration import MirrorTiming
+from gitkv.model.event import Event
 from gitkv.model.heads import NOWHERE
 from gitkv.model.oid import BLOB, COMMIT, TREE, Oid, hash_object
 from gitkv.model.refs import FIRST_EPOCH, POLICY_REF, Namespace, Ref, RefUpdate, watchlog_ref
@@ -164,8 +165,8 @@ class MemoryStargate:
         )
         self.stargate = Stargate(adapters, self._heard)
 
-    def _heard(self, event: str, fields: Mapping[str, object]) -> None:
-        self.events.append((event, fields))
+    def _heard(self, event: Event) -> None:
+        self.events.append((event.name, event.fields()))
 
     def tip(self, ns: Namespace = NS) -> Tip:
         found = self.stargate.gate.tip(ns)

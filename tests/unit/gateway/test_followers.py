@@ -203,7 +203,9 @@ class Crowded(MemoryHost):
 def test_maintenance_rolls_up_packs_and_what_fails_is_told_once() -> None:
     host, now = Crowded(), [0.0]
     events: list[tuple[str, object]] = []
-    upkeep = Maintenance(host, lambda *event: events.append(event), lambda: now[0])
+    upkeep = Maintenance(
+        host, lambda event: events.append((event.name, event.fields())), lambda: now[0]
+    )
     host.left = ["abandoned"]
     assert upkeep.step() == DEFAULTS.upkeep.every_s
     upkeep.step()
