@@ -244,16 +244,11 @@ def test_a_value_over_the_limit_is_refused_before_the_answer(stage: Stage) -> No
     stage.bob.push_good()
 
 
-@pytest.mark.parametrize(
-    ("value", "rule"), [(POINTER, "value.lfs"), (b"x" * ((1 << 20) + 1), "value.size")]
-)
-def test_an_honest_mistake_is_refused_before_it_leaves_the_machine(
-    stage: Stage, value: bytes, rule: str
-) -> None:
+def test_an_honest_mistake_is_refused_before_it_leaves_the_machine(stage: Stage) -> None:
     carol = stage.world.person("carol").clone()
     before = stage.world.refs(stage.world.gate)["refs/kv/main"]
-    refused = carol.kv("set", "bad", "-", stdin=value, check=False)
-    assert refused.code == 3 and f"[3 {rule}]" in refused.err, refused
+    refused = carol.kv("set", "bad", "-", stdin=POINTER, check=False)
+    assert refused.code == 3 and "[3 value.lfs]" in refused.err, refused
     assert stage.world.refs(stage.world.gate)["refs/kv/main"] == before
     carol.kv("set", "good", "1")
     stage.world.wait_for_mirror()
