@@ -23,7 +23,7 @@ SEEN = [
     "mset of 10,000 keys",
     "list of a prefix",
     "policy change by an admin",
-    "a lost race",
+    "two writers at once",
     "outside one's prefixes",
     "key that is not in the policy",
     "unknown key",
