@@ -266,7 +266,7 @@ def test_files_that_git_acts_upon_are_refused(target: Target, name: bytes, place
 
 
 @pytest.mark.parametrize("mode", [b"40000", b"100644"])
-@pytest.mark.parametrize("name", [b"extra", b"manifests", b"DATA", b"live", b"data2"])
+@pytest.mark.parametrize("name", [b"extra", b"chunks", b"DATA", b"live", b"data2"])
 def test_stray_paths_beside_data_and_meta_are_refused(
     target: Target, name: bytes, mode: bytes
 ) -> None:
