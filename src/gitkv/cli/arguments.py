@@ -140,6 +140,19 @@ def add_expiry(parser: Parser) -> None:
     )
 
 
+def add_state(parser: Parser) -> None:
+    """Declares which state is read, and how fresh it has to be."""
+    parser.add_argument(
+        "--at", default="", metavar="REV", help="the state to read (default: the newest)"
+    )
+    parser.add_argument(
+        "--read-from",
+        default="mirror",
+        choices=["mirror", "stargate", "local"],
+        help="how fresh (default: mirror)",
+    )
+
+
 def add_message(parser: Parser) -> None:
     """`-m MSG`, which may be repeated as in git."""
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitkv.cli.arguments import add_state
 from gitkv.cli.colour import Paint
 from gitkv.cli.history import who
 from gitkv.cli.output import put_json_lines, put_lines, safe, subject
@@ -27,15 +28,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "prefix", nargs="?", default="", metavar="PREFIX", help="only keys that begin with it"
     )
-    parser.add_argument(
-        "--at", default="", metavar="REV", help="the state to read (default: the newest)"
-    )
-    parser.add_argument(
-        "--read-from",
-        default="mirror",
-        choices=["mirror", "stargate", "local"],
-        help="how fresh (default: mirror)",
-    )
+    add_state(parser)
 
 
 def run(args: Namespace, context: Context) -> int:

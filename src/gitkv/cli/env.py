@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from gitkv.cli.arguments import add_state
 from gitkv.errors import ToolError, UsageError
 
 TYPE_CHECKING = False
@@ -36,15 +37,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--override", action="store_true", help="also where the variable is set already"
     )
-    parser.add_argument(
-        "--at", default="", metavar="REV", help="the state to read (default: the newest)"
-    )
-    parser.add_argument(
-        "--read-from",
-        default="mirror",
-        choices=["mirror", "stargate", "local"],
-        help="how fresh (default: mirror)",
-    )
+    add_state(parser)
 
 
 def run(args: Namespace, context: Context) -> int:

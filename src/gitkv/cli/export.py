@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitkv.cli.arguments import add_state
 from gitkv.cli.formats import NAMES, add_separator, write_format
 from gitkv.cli.output import put_json, stdout
 from gitkv.errors import UsageError
@@ -30,15 +31,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--to", required=True, choices=NAMES, help="the format")
     parser.add_argument("--prefix", default="", metavar="P", help="only keys that begin with P")
     add_separator(parser)
-    parser.add_argument(
-        "--at", default="", metavar="REV", help="the state to read (default: the newest)"
-    )
-    parser.add_argument(
-        "--read-from",
-        default="mirror",
-        choices=["mirror", "stargate", "local"],
-        help="how fresh (default: mirror)",
-    )
+    add_state(parser)
     parser.add_argument("--allow-expired", action="store_true", help="also keys whose time is over")
 
 

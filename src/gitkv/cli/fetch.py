@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitkv.cli.arguments import add_state
 from gitkv.cli.output import put_json, put_line
 
 TYPE_CHECKING = False
@@ -20,15 +21,7 @@ once: for work without a network, and for caches."""
 def add_arguments(parser: Parser) -> None:
     """Declares the prefix and the state."""
     parser.add_argument("--prefix", default="", metavar="P", help="only keys that begin with P")
-    parser.add_argument(
-        "--at", default="", metavar="REV", help="the state to read (default: the newest)"
-    )
-    parser.add_argument(
-        "--read-from",
-        default="mirror",
-        choices=["mirror", "stargate", "local"],
-        help="how fresh (default: mirror)",
-    )
+    add_state(parser)
 
 
 def run(args: Namespace, context: Context) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gitkv.cli.arguments import add_freshness, require_freshness
+from gitkv.cli.arguments import add_freshness, add_state, require_freshness
 from gitkv.cli.output import (
     is_terminal,
     put_json,
@@ -58,15 +58,7 @@ def add_arguments(parser: Parser) -> None:
         metavar="DIR",
         help="write one file a key into DIR, which is new or empty, all or none",
     )
-    parser.add_argument(
-        "--at", default="", metavar="REV", help="the state to read (default: the newest)"
-    )
-    parser.add_argument(
-        "--read-from",
-        default="mirror",
-        choices=["mirror", "stargate", "local"],
-        help="how fresh (default: mirror)",
-    )
+    add_state(parser)
     parser.add_argument(
         "--allow-expired", action="store_true", help="print the value although its time is over"
     )
@@ -108,7 +100,7 @@ def _pieces(found: Stored, start: int, stop: int | None, context: Context) -> It
     pieces, size = found.content.pieces(start, stop), found.content.size
     if size < _EYES_BYTES_MAX:
         return pieces
-    from gitkv.cli.transfer import Progress, is_shown, watched
+    from gitkv.cli.progress import Progress, is_shown, watched
 
     total = (size if stop is None else min(stop, size)) - start
     return watched(pieces, Progress("read", total)) if is_shown(context) else pieces

@@ -112,13 +112,13 @@ def _seekable(args: Namespace, context: Context) -> BinaryIO:
     """The file, or a copy of what comes through a pipe: it is read twice."""
     from tempfile import TemporaryFile
 
-    source = stdin() if args.file == "-" else open(context.path(args.file), "rb")  # noqa: SIM115
+    source = stdin() if args.file == "-" else open(context.path(args.file), "rb")  # noqa: SIM115 - the caller closes it
     if source.seekable():
         source.seek(0)
         return source
     from shutil import copyfileobj
 
-    copy: BinaryIO = TemporaryFile()  # noqa: SIM115
+    copy: BinaryIO = TemporaryFile()  # noqa: SIM115 - the caller closes it
     with source:
         copyfileobj(source, copy)
     copy.seek(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain, islice
 
-from gitkv.cli.arguments import add_freshness, count, require_freshness
+from gitkv.cli.arguments import add_freshness, add_state, count, require_freshness
 from gitkv.cli.output import is_terminal, put_json_lines, put_lines, safe, stdout
 from gitkv.cli.paging import paged
 from gitkv.errors import UsageError
@@ -50,15 +50,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--limit", type=count, metavar="N", help="at most N keys")
     parser.add_argument("--after", default="", metavar="KEY", help="only keys after KEY")
-    parser.add_argument(
-        "--at", default="", metavar="REV", help="the state to read (default: the newest)"
-    )
-    parser.add_argument(
-        "--read-from",
-        default="mirror",
-        choices=["mirror", "stargate", "local"],
-        help="how fresh (default: mirror)",
-    )
+    add_state(parser)
     parser.add_argument("--allow-expired", action="store_true", help="also keys whose time is over")
     add_freshness(parser)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitkv.cli.arguments import add_state
 from gitkv.cli.output import put_json, put_value, write_file
 
 TYPE_CHECKING = False
@@ -26,15 +27,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the text to FILE, as a whole or not at all"
     )
-    parser.add_argument(
-        "--at", default="", metavar="REV", help="the state to read (default: the newest)"
-    )
-    parser.add_argument(
-        "--read-from",
-        default="mirror",
-        choices=["mirror", "stargate", "local"],
-        help="how fresh (default: mirror)",
-    )
+    add_state(parser)
 
 
 def run(args: Namespace, context: Context) -> int:

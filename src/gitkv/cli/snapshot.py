@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitkv.cli.arguments import add_state
 from gitkv.cli.output import put_json, stdout
 
 TYPE_CHECKING = False
@@ -27,15 +28,7 @@ def add_arguments(parser: Parser) -> None:
     """Declares which keys of which state, and where they go."""
     parser.add_argument("--export", default="-", metavar="FILE", help="where the text goes")
     parser.add_argument("--prefix", default="", metavar="P", help="only keys that begin with P")
-    parser.add_argument(
-        "--at", default="", metavar="REV", help="the state to read (default: the newest)"
-    )
-    parser.add_argument(
-        "--read-from",
-        default="mirror",
-        choices=["mirror", "stargate", "local"],
-        help="how fresh (default: mirror)",
-    )
+    add_state(parser)
     parser.add_argument("--allow-expired", action="store_true", help="also keys whose time is over")
 
 

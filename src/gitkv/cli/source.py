@@ -45,7 +45,7 @@ def shown(value: bytes | Content, context: Context) -> bytes | Content:
     """The same; how far its reading is, is shown to a person."""
     if isinstance(value, bytes):
         return value
-    from gitkv.cli.transfer import WatchedContent, is_shown
+    from gitkv.cli.progress import WatchedContent, is_shown
 
     return WatchedContent(value, "stored") if is_shown(context) else value
 

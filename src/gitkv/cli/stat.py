@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitkv.cli.arguments import add_state
 from gitkv.cli.output import put_json, put_line, safe
 
 TYPE_CHECKING = False
@@ -19,15 +20,7 @@ NOTES = "A large value shows its manifest: digest, chunking, chunks, and how man
 def add_arguments(parser: Parser) -> None:
     """Declares the key and the state."""
     parser.add_argument("key", metavar="KEY")
-    parser.add_argument(
-        "--at", default="", metavar="REV", help="the state to read (default: the newest)"
-    )
-    parser.add_argument(
-        "--read-from",
-        default="mirror",
-        choices=["mirror", "stargate", "local"],
-        help="how fresh (default: mirror)",
-    )
+    add_state(parser)
     parser.add_argument(
         "--allow-expired", action="store_true", help="show the key although its time is over"
     )

@@ -174,7 +174,9 @@ class _TeamWrite:
         is_early = guess is not None and not line.is_kept and not self._lost.base
         if guess is not None and is_early:
             made = self._make(guess)  # while ssh connects
-            from gitkv.client.trust import answered as _answered  # noqa: F401  (slow to load, too)
+            from gitkv.client.trust.answered import prepare
+
+            prepare()
 
         base = self._true_base(line, guess)
         landed = self._landed(base)

@@ -55,7 +55,7 @@ class _Arriving:
     """One pack file that git is writing, or has written."""
 
     def __init__(self, path: str, limits: PackLimits) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - read on as it grows
         self._limits = limits._replace(inflated_bytes_max=1 << 62)
         self._inflated_bytes_max = limits.inflated_bytes_max
         self._head = b""

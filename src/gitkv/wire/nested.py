@@ -121,7 +121,7 @@ def _plain(tree: Any) -> Any:
     return {name: _plain(held) for name, held in tree.items()}
 
 
-class _Branch(dict):  # type: ignore[type-arg]
+class _Branch(dict[str, object]):
     """What holds other names, and is no value."""
 
 

@@ -23,7 +23,10 @@ from gitkv.wire.answer_lines import Receipt
 
 _NAMES = ("subject", "namespace", "epoch", "seq", "txn", "ledger", "index", "chunks")
 
-preload()  # this module is loaded while ssh connects
+
+def prepare() -> None:
+    """Loads what verifying takes, which is slow; to be called while there is nothing else to do."""
+    preload()
 
 
 def require_receipt(

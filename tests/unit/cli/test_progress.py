@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gitkv.cli.context import Context
-from gitkv.cli.transfer import Progress, WatchedContent, is_shown, size, watched
+from gitkv.cli.progress import Progress, WatchedContent, is_shown, size, watched
 from gitkv.model.content import BytesContent
 
 MEBI = 1 << 20
